@@ -1,0 +1,160 @@
+"""Workloads (作业) and runs: what is asked for, and each attempt at it.
+
+A workload is what a system submits; a run is one attempt at it on one pool. Each has one enum of states and one
+transition table; nothing else in the code decides which change is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from inventory.model.system import Architecture, Zone
+from inventory.model.units import Resources
+
+
+class WorkloadState(StrEnum):
+    SUBMITTED = "submitted"  # stored and acknowledged; waits for the workloads named in `after`
+    QUEUED = "queued"  # may be placed by the next cycle
+    ACTIVE = "active"  # one run is placed, starting or running
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return not WORKLOAD_TRANSITIONS[self]
+
+
+class RunState(StrEnum):
+    PLACED = "placed"  # the plan is committed: the launch is owed to the adapter
+    STARTING = "starting"  # the adapter has accepted the launch
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    PREEMPTED = "preempted"
+    LOST = "lost"  # the pool no longer knows the run
+
+    @property
+    def is_final(self) -> bool:
+        return not RUN_TRANSITIONS[self]
+
+
+WORKLOAD_TRANSITIONS: Mapping[WorkloadState, frozenset[WorkloadState]] = {
+    WorkloadState.SUBMITTED: frozenset({WorkloadState.QUEUED, WorkloadState.FAILED, WorkloadState.CANCELLED}),
+    WorkloadState.QUEUED: frozenset({WorkloadState.ACTIVE, WorkloadState.CANCELLED, WorkloadState.FAILED}),
+    WorkloadState.ACTIVE: frozenset(
+        {
+            WorkloadState.QUEUED,  # the run was lost, preempted or failed, and another attempt is allowed
+            WorkloadState.SUCCEEDED,
+            WorkloadState.FAILED,
+            WorkloadState.CANCELLED,
+        }
+    ),
+    WorkloadState.SUCCEEDED: frozenset(),
+    WorkloadState.FAILED: frozenset(),
+    WorkloadState.CANCELLED: frozenset(),
+}
+
+_ENDINGS = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.STOPPED, RunState.PREEMPTED, RunState.LOST})
+RUN_TRANSITIONS: Mapping[RunState, frozenset[RunState]] = {
+    # Adapter events can overtake the acknowledgement of the launch: a short run may end while still "placed".
+    RunState.PLACED: _ENDINGS | {RunState.STARTING, RunState.RUNNING},
+    RunState.STARTING: _ENDINGS | {RunState.RUNNING},
+    RunState.RUNNING: _ENDINGS,
+    **dict.fromkeys(_ENDINGS, frozenset()),
+}
+
+
+class IllegalTransition(ValueError):
+    """A state change that the transition table does not allow."""
+
+
+def advance_workload(current: WorkloadState, target: WorkloadState) -> WorkloadState:
+    if target not in WORKLOAD_TRANSITIONS[current]:
+        raise IllegalTransition(f"a workload that is {current} cannot become {target}")
+    return target
+
+
+def advance_run(current: RunState, target: RunState) -> RunState:
+    if target not in RUN_TRANSITIONS[current]:
+        raise IllegalTransition(f"a run that is {current} cannot become {target}")
+    return target
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a pool and its nodes must offer. Empty sets mean "any".
+
+    `per_task` is the need of one task; all `tasks` start together or not at all (a gang), each on one node.
+    `accelerator` names a card model (Ascend910B); it is required when `per_task.accelerator_milli` > 0 and the
+    model matters, and None for "any card". Disk is taken from the pool's shared storage.
+    """
+
+    per_task: Resources
+    tasks: int = 1
+    zone: Zone | None = None
+    protection_level: int = 0
+    architectures: frozenset[Architecture] = frozenset()
+    accelerator: str | None = None
+    pools: frozenset[str] = frozenset()
+
+    @property
+    def total(self) -> Resources:
+        return self.per_task * self.tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What runs: a command on the pool's own runtime, or a container image with an optional command.
+
+    `environment` holds plain settings; secrets are never given by value (a pool's secret store has them).
+    """
+
+    command: tuple[str, ...] = ()
+    image: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A workload as stored. Times are UTC milliseconds since 1970; durations are milliseconds.
+
+    `client_key` is the submitter's idempotency key, unique in its queue: the same key with the same body is the
+    same workload. `after` holds ids of workloads that must succeed first. `estimated_ms` is the submitter's
+    estimate of the running time (0: none given); `max_runtime_ms` stops a run that takes longer (0: no limit).
+    """
+
+    workload_id: str
+    queue: str
+    client_key: str
+    name: str
+    requirements: Requirements
+    program: Program
+    priority: int = 0
+    max_attempts: int = 1
+    after: tuple[str, ...] = ()
+    estimated_ms: int = 0
+    max_runtime_ms: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    submitted_ms: int = 0
+    state: WorkloadState = WorkloadState.SUBMITTED
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One attempt at a workload on one pool. `nodes` names one node for each task, in task order."""
+
+    run_id: str
+    workload_id: str
+    attempt: int
+    pool_id: str
+    nodes: tuple[str, ...]
+    state: RunState
+    exit_code: int | None = None
+    message: str = ""
+    placed_ms: int = 0
+    started_ms: int | None = None
+    ended_ms: int | None = None

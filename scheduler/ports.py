@@ -1,0 +1,122 @@
+"""What the scheduling cycle needs from outside, and nothing more.
+
+The cycle (`scheduler.cycle`) is the same code in production and in simulation; these four ports are where they
+differ. In production the Ray control plane implements them over the store and the pool hosts; in simulation the
+engine implements them over a virtual clock and pools in memory. Values that cross a port are immutable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from inventory.model.placement import Placement, PoolOpinion, Reason
+from inventory.model.pool import Pool, PoolHealth
+from inventory.model.units import Resources
+from inventory.model.workload import Requirements, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """A pool as the cycle sees it at one moment.
+
+    `allocatable` and `free` are sums over nodes that take new runs, with the pool's shared disk; what was placed
+    but not yet launched is already taken off `free`. `largest_task` is the element-wise maximum over nodes of
+    what an empty node offers: a task above it in any dimension fits nowhere, ever.
+    `runtimes` names what the adapter can run: "process", "container".
+    """
+
+    pool: Pool
+    health: PoolHealth
+    cordoned: bool
+    allocatable: Resources
+    free: Resources
+    largest_task: Resources
+    runtimes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A queued workload, with the number that its next run will have."""
+
+    workload: Workload
+    next_attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that one cycle decides on. `usage` is what each queue holds now; `weights` default to 1."""
+
+    waiting: tuple[Waiting, ...]
+    pools: tuple[PoolView, ...]
+    usage: Mapping[str, Resources] = field(default_factory=dict)
+    weights: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRequest:
+    """Asks a pool for nodes for all tasks of one run, all or nothing."""
+
+    run_id: str
+    requirements: Requirements
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAnswer:
+    """Nodes, one a task, reserved until the plan is committed or released; or the reason why not."""
+
+    run_id: str
+    nodes: tuple[str, ...] = ()
+    refusal: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """Why one workload was not placed in this cycle: what each pool said."""
+
+    workload_id: str
+    opinions: tuple[PoolOpinion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one cycle decided. Nothing has happened yet: the sink makes it true, in whole, in part, or not."""
+
+    decided_ms: int
+    placements: tuple[Placement, ...]
+    unplaced: tuple[Verdicts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Which run ids of a plan are now durable, and which were refused as stale (cancelled meanwhile, say)."""
+
+    accepted: frozenset[str]
+    refused: frozenset[str] = frozenset()
+
+
+class Clock(Protocol):
+    def now_ms(self) -> int:
+        """UTC milliseconds since 1970; virtual in simulation."""
+
+
+class State(Protocol):
+    def snapshot(self, limit: int) -> Snapshot:
+        """At most `limit` waiting workloads, and every pool."""
+
+
+class Pools(Protocol):
+    def place(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
+        """Node-level placement, by pool id, in the order asked. Reserves what it grants.
+
+        A pool that cannot be asked answers each request with a refusal; it does not raise.
+        """
+
+    def release(self, placements: Sequence[Placement]) -> None:
+        """Gives back reservations of placements that were not committed."""
+
+
+class PlanSink(Protocol):
+    def commit(self, plan: Plan) -> Commit:
+        """Makes the plan durable with its launch intents, in one transaction."""
