@@ -1,0 +1,57 @@
+# Xisuan: every command that a newcomer or CI needs. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PROTO_FILES := $(sort $(shell find proto -name '*.proto'))
+TEST_ARGS ?=
+export RAY_USAGE_STATS_ENABLED := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint types protos protos-check bench clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## create .venv with everything pinned; the command is then .venv/bin/xisuan
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Xisuan needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Give another one: make venv PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## the whole main job on illustrative data, in under a minute
+	@$(BIN)/xisuan demo
+
+test: $(STAMP) ## every test that this machine can run; the last lines name what was skipped and why
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+lint: $(STAMP) ## ruff, layers, and buf's STANDARD rules on the contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/buf lint proto
+	@tag=$$(git describe --tags --abbrev=0 2>/dev/null); \
+	if [ -n "$$tag" ]; then echo "contracts against $$tag"; $(BIN)/buf breaking proto --against ".git#tag=$$tag,subdir=proto"; \
+	else echo "contracts: no tag yet, so there is nothing to break"; fi
+
+types: $(STAMP) ## mypy, strict
+	$(BIN)/mypy
+
+protos: $(STAMP) ## regenerate the stubs under xisuan/ from proto/
+	find xisuan -name '*_pb2*' -delete
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto --python_out=. --grpc_python_out=. \
+		--mypy_out=. --mypy_grpc_out=. $(PROTO_FILES)
+
+protos-check: protos ## fail when the committed stubs differ from the contracts
+	@changed=$$(git status --porcelain -- xisuan); if [ -n "$$changed" ]; then \
+		echo "the stubs differ from proto/: run make protos and commit"; echo "$$changed"; git diff -- xisuan | head -40; exit 1; fi
+
+bench: $(STAMP) ## benchmarks, with the last recorded run beside them
+	mkdir -p .benchmarks
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-autosave --benchmark-compare \
+		--benchmark-storage=.benchmarks --benchmark-columns=median,iqr,ops,rounds
+
+clean: ## remove the environment and everything generated outside version control
+	rm -rf $(VENV) .xisuan .benchmarks build *.egg-info
