@@ -118,16 +118,17 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """A workload as stored. Times are UTC milliseconds since 1970; durations are milliseconds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a system asks for, validated, before it has an id. Durations are milliseconds.
 
     `client_key` is the submitter's idempotency key, unique in its queue: the same key with the same body is the
-    same workload. `after` holds ids of workloads that must succeed first. `estimated_ms` is the submitter's
-    estimate of the running time (0: none given); `max_runtime_ms` stops a run that takes longer (0: no limit).
+    same workload. `after` names workloads that must succeed first, by workload id or by client key of the same
+    queue. `max_attempts` counts runs that fail; a run that is lost or moved is not held against the workload.
+    `estimated_ms` is the submitter's estimate of the running time (0: none given); `max_runtime_ms` stops a run
+    that takes longer (0: no limit).
     """
 
-    workload_id: str
     queue: str
     client_key: str
     name: str
@@ -139,8 +140,20 @@ class Workload:
     estimated_ms: int = 0
     max_runtime_ms: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload(Submission):
+    """A submission as stored: with its id, the ids it waits for, and its state.
+
+    `submitted_ms` is UTC milliseconds since 1970. `after` holds workload ids only. `message` says why it is in
+    this state, where that is not plain.
+    """
+
+    workload_id: str
     submitted_ms: int = 0
     state: WorkloadState = WorkloadState.SUBMITTED
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

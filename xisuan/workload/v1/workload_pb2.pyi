@@ -242,7 +242,9 @@ class WorkloadSpec(_message.Message):
     priority: _builtins.int
     """0 to 1000, larger first."""
     max_attempts: _builtins.int
-    """How often a run may be tried when a run fails or is lost; 0 means 1, at most 100."""
+    """How many runs may fail before the workload fails; 0 means 1, at most 100. A run that is lost, or stopped by a
+    drain, is tried again and not counted.
+    """
     @_builtins.property
     def requirements(self) -> Global___Requirements: ...
     @_builtins.property
