@@ -1,0 +1,241 @@
+"""Whether submitted workloads are accepted: idempotency, predecessors, cycles. Pure; the control plane stores it.
+
+A batch is decided as a whole but fails item by item. `after` may name workloads by id, or by client key in the
+same queue: of this batch, of the book, or of the store (`known`, which the caller looked up).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+
+from inventory.model.workload import Submission, Workload, WorkloadState
+from scheduler.core.book import Book
+from scheduler.core.changes import Change, WorkloadSubmitted
+
+
+class RefusalKind(StrEnum):
+    INVALID = "invalid"  # fix the item
+    CONFLICT = "conflict"  # the client key was used with another body
+    PRECONDITION = "precondition"  # a predecessor can no longer succeed
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The stored workload; `created` is False when the same submission was accepted before."""
+
+    workload: Workload
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why an item was not accepted: one line with value, rule and remedy; `field` is its path in the item."""
+
+    kind: RefusalKind
+    message: str
+    field: str = ""
+
+
+Outcome = Accepted | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Stored workloads that a batch refers to and the book no longer holds, by client key and by id."""
+
+    by_key: Mapping[tuple[str, str], Workload]
+    by_id: Mapping[str, Workload]
+
+
+def admit(
+    book: Book, known: Known, submissions: Sequence[Submission], new_id: Callable[[], str], now_ms: int
+) -> tuple[list[Outcome], list[Change]]:
+    """One outcome for each submission, in order, and the changes that make the accepted ones true."""
+    batch = _Batch(book, known, submissions)
+    batch.match_known()
+    batch.refuse_cycles()
+    return batch.accept(new_id, now_ms)
+
+
+class _Batch:
+    def __init__(self, book: Book, known: Known, submissions: Sequence[Submission]) -> None:
+        self._book = book
+        self._known = known
+        self._items = submissions
+        self._outcomes: dict[int, Outcome] = {}
+        self._index: dict[tuple[str, str], int] = {}
+        self._repeats: dict[int, int] = {}
+        for position, item in enumerate(submissions):
+            key = (item.queue, item.client_key)
+            if key in self._index:
+                self._repeats[position] = self._index[key]
+            else:
+                self._index[key] = position
+
+    def match_known(self) -> None:
+        """Items whose client key exists: the same body is the same workload, another body is refused."""
+        for position, item in enumerate(self._items):
+            stored = self._stored_by_key(item.queue, item.client_key)
+            if stored is not None:
+                self._outcomes[position] = self._compare(item, stored)
+        for position, first in self._repeats.items():
+            if position not in self._outcomes and (
+                difference := _difference(self._items[position], self._items[first])
+            ):
+                self._outcomes[position] = _conflict(self._items[position], difference)
+
+    def refuse_cycles(self) -> None:
+        """Items of this batch that wait for each other in a circle (three-colour depth-first search)."""
+        done: set[int] = set(self._outcomes)
+        for start in range(len(self._items)):
+            if start in done or start in self._repeats:
+                continue
+            path: list[int] = []
+            on_path: dict[int, int] = {}
+            stack: list[tuple[int, list[int]]] = [(start, self._predecessors(start))]
+            on_path[start] = 0
+            path.append(start)
+            while stack:
+                node, remaining = stack[-1]
+                if not remaining:
+                    stack.pop()
+                    path.pop()
+                    del on_path[node]
+                    done.add(node)
+                    continue
+                target = remaining.pop()
+                if target in on_path:
+                    self._refuse_circle(path[on_path[target] :])
+                elif target not in done:
+                    on_path[target] = len(path)
+                    path.append(target)
+                    stack.append((target, self._predecessors(target)))
+
+    def accept(self, new_id: Callable[[], str], now_ms: int) -> tuple[list[Outcome], list[Change]]:
+        changes: list[Change] = []
+        for position in self._in_dependency_order():
+            if position in self._outcomes:
+                continue
+            item = self._items[position]
+            resolved = self._resolve_after(item)
+            if isinstance(resolved, Refused):
+                self._outcomes[position] = resolved
+                continue
+            after, ready = resolved
+            state = WorkloadState.QUEUED if ready else WorkloadState.SUBMITTED
+            body = {f.name: getattr(item, f.name) for f in fields(Submission)} | {"after": after}
+            workload = Workload(**body, workload_id=new_id(), submitted_ms=now_ms, state=state)
+            self._outcomes[position] = Accepted(workload, created=True)
+            changes.append(WorkloadSubmitted(workload))
+        for position, first in self._repeats.items():
+            if position not in self._outcomes:
+                outcome = self._outcomes[first]
+                created = replace(outcome, created=False) if isinstance(outcome, Accepted) else outcome
+                self._outcomes[position] = created
+        return [self._outcomes[position] for position in range(len(self._items))], changes
+
+    def _stored_by_key(self, queue: str, client_key: str) -> Workload | None:
+        return self._book.workload_by_key(queue, client_key) or self._known.by_key.get((queue, client_key))
+
+    def _compare(self, item: Submission, stored: Workload) -> Outcome:
+        resolved = tuple(self._stored_id(item.queue, name) for name in item.after)
+        difference = _difference(replace(item, after=resolved), stored)
+        return _conflict(item, difference) if difference else Accepted(stored, created=False)
+
+    def _stored_id(self, queue: str, name: str) -> str:
+        stored = self._stored_by_key(queue, name)
+        return name if stored is None else stored.workload_id
+
+    def _predecessors(self, position: int) -> list[int]:
+        item = self._items[position]
+        indices = (self._index.get((item.queue, name)) for name in item.after)
+        return [index for index in indices if index is not None and index not in self._outcomes]
+
+    def _refuse_circle(self, circle: list[int]) -> None:
+        names = " → ".join(self._items[position].client_key for position in [*circle, circle[0]])
+        for position in circle:
+            self._outcomes.setdefault(
+                position,
+                Refused(
+                    RefusalKind.INVALID,
+                    f"after: {names} 互相等待；请去掉其中一个 / wait for each other in a circle; "
+                    "remove one of them",
+                    "after",
+                ),
+            )
+
+    def _in_dependency_order(self) -> list[int]:
+        order: list[int] = []
+        seen: set[int] = set()
+        for start in range(len(self._items)):
+            stack = [(start, False)]
+            while stack:
+                position, expanded = stack.pop()
+                if expanded:
+                    order.append(position)
+                elif position not in seen and position not in self._repeats:
+                    seen.add(position)
+                    stack.append((position, True))
+                    stack += [(before, False) for before in self._predecessors(position)]
+        return order
+
+    def _resolve_after(self, item: Submission) -> tuple[tuple[str, ...], bool] | Refused:
+        """Ids of the predecessors, and whether all of them have succeeded."""
+        ids: list[str] = []
+        ready = True
+        for name in item.after:
+            awaited = self._awaited(item.queue, name)
+            if isinstance(awaited, Refused):
+                return awaited
+            if awaited.state in (WorkloadState.FAILED, WorkloadState.CANCELLED):
+                return Refused(
+                    RefusalKind.PRECONDITION,
+                    f"after: {name} 已是 {awaited.state}，不会再成功；请重新提交它或去掉该依赖 / "
+                    f"{name} is {awaited.state} and will not succeed; submit it anew or remove it",
+                    "after",
+                )
+            ready = ready and awaited.state is WorkloadState.SUCCEEDED
+            if awaited.workload_id not in ids:
+                ids.append(awaited.workload_id)
+        return tuple(ids), ready
+
+    def _awaited(self, queue: str, name: str) -> Workload | Refused:
+        position = self._index.get((queue, name))
+        if position is not None:
+            outcome = self._outcomes[position]
+            if isinstance(outcome, Accepted):
+                return outcome.workload
+            return Refused(
+                RefusalKind.INVALID,
+                f"after: {name} 自身未被接受；请先修正它 / {name} was itself refused; fix it first",
+                "after",
+            )
+        stored = self._stored_by_key(queue, name) or self._book.workload(name) or self._known.by_id.get(name)
+        if stored is None:
+            return Refused(
+                RefusalKind.INVALID,
+                f"after: 没有名为 {name} 的作业；请填写作业编号，或同一队列中的 client_key / "
+                f"no workload {name}; give a workload id, or a client key of queue {queue}",
+                "after",
+            )
+        return stored
+
+
+def _difference(left: Submission, right: Submission) -> str:
+    """The first field in which two submissions differ, with both values; empty when they are equal."""
+    for field in fields(Submission):
+        mine, theirs = getattr(left, field.name), getattr(right, field.name)
+        if mine != theirs:
+            return f"{field.name}: {theirs!r} → {mine!r}"
+    return ""
+
+
+def _conflict(item: Submission, difference: str) -> Refused:
+    return Refused(
+        RefusalKind.CONFLICT,
+        f"client_key {item.client_key} 已用于另一份内容（{difference}）；请换一个 client_key / "
+        f"was used with another body ({difference}); choose another client_key",
+        "client_key",
+    )

@@ -1,0 +1,192 @@
+"""The book: every workload and run that is not finished, in memory, as the control plane knows it.
+
+The control plane loads it from the store when it starts, asks the decision functions what follows from a call or
+a report, stores the changes, and applies them here. The scheduling cycle reads its snapshot from here. Finished
+workloads leave the book; the store keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from inventory.model.units import Resources
+from inventory.model.workload import (
+    Run,
+    RunState,
+    Workload,
+    WorkloadState,
+    advance_run,
+    advance_workload,
+)
+from scheduler.core.changes import Change, RunChanged, RunPlaced, WorkloadChanged, WorkloadSubmitted
+
+
+@dataclass(slots=True)
+class Attempts:
+    """How often a workload was tried, and how many of these runs failed by themselves."""
+
+    runs: int = 0
+    failures: int = 0
+
+
+class Book:
+    """Live workloads and runs. Only `apply` changes it; it raises `IllegalTransition` on an impossible change."""
+
+    def __init__(self) -> None:
+        self._workloads: dict[str, Workload] = {}
+        self._runs: dict[str, Run] = {}
+        self._attempts: dict[str, Attempts] = {}
+        self._ids_by_key: dict[tuple[str, str], str] = {}
+        self._live_run_of: dict[str, str] = {}
+        self._waiters_on: dict[str, dict[str, None]] = {}
+        self._queued: dict[str, None] = {}
+        self._runs_on: dict[str, dict[str, None]] = {}
+        self._usage: dict[str, Resources] = {}
+
+    def workload(self, workload_id: str) -> Workload | None:
+        return self._workloads.get(workload_id)
+
+    def workload_by_key(self, queue: str, client_key: str) -> Workload | None:
+        workload_id = self._ids_by_key.get((queue, client_key))
+        return None if workload_id is None else self._workloads[workload_id]
+
+    def run(self, run_id: str) -> Run | None:
+        return self._runs.get(run_id)
+
+    def live_run_of(self, workload_id: str) -> Run | None:
+        """The run of this workload that has not ended, if there is one: there are never two."""
+        run_id = self._live_run_of.get(workload_id)
+        return None if run_id is None else self._runs[run_id]
+
+    def attempts(self, workload_id: str) -> Attempts:
+        return self._attempts[workload_id]
+
+    def waiters_on(self, workload_id: str) -> tuple[str, ...]:
+        """Ids of workloads that name this one in `after` and have not started."""
+        return tuple(self._waiters_on.get(workload_id, ()))
+
+    def queued(self) -> Iterator[Workload]:
+        """Workloads that may be placed, oldest first."""
+        return (self._workloads[workload_id] for workload_id in self._queued)
+
+    @property
+    def queued_count(self) -> int:
+        return len(self._queued)
+
+    @property
+    def live_count(self) -> int:
+        return len(self._workloads)
+
+    def runs_on(self, pool_id: str) -> tuple[Run, ...]:
+        """Runs that hold resources of this pool."""
+        return tuple(self._runs[run_id] for run_id in self._runs_on.get(pool_id, ()))
+
+    def usage(self) -> Mapping[str, Resources]:
+        """What each queue holds now: the total requirements of its runs that have not ended."""
+        return dict(self._usage)
+
+    def launches_owed(self, pool_id: str) -> tuple[Run, ...]:
+        """Runs of this pool that are placed, whose launch the adapter has not acknowledged, and that shall run."""
+        return tuple(
+            run
+            for run in self.runs_on(pool_id)
+            if run.state is RunState.PLACED and not self._workloads[run.workload_id].state.is_final
+        )
+
+    def stops_owed(self, pool_id: str, draining: bool) -> tuple[Run, ...]:
+        """Runs of this pool that go on although their workload is finished, or although the pool is drained."""
+        return tuple(
+            run for run in self.runs_on(pool_id) if draining or self._workloads[run.workload_id].state.is_final
+        )
+
+    def load(self, workload: Workload, runs: Iterable[Run]) -> None:
+        """Takes in a stored workload with all its runs, as it is. Only for the start of the control plane."""
+        self._enter(workload)
+        attempts = self._attempts[workload.workload_id]
+        for run in runs:
+            attempts.runs = max(attempts.runs, run.attempt)
+            attempts.failures += run.state is RunState.FAILED
+            if not run.state.is_final:
+                self._hold(run)
+        if workload.state is not WorkloadState.SUBMITTED:
+            self._stop_waiting(workload)
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            match change:
+                case WorkloadSubmitted(workload):
+                    self._enter(workload)
+                case WorkloadChanged():
+                    self._change_workload(change)
+                case RunPlaced(run):
+                    self._change_workload(WorkloadChanged(run.workload_id, WorkloadState.ACTIVE))
+                    self._attempts[run.workload_id].runs = run.attempt
+                    self._hold(run)
+                case RunChanged():
+                    self._change_run(change)
+
+    def _enter(self, workload: Workload) -> None:
+        self._workloads[workload.workload_id] = workload
+        self._attempts[workload.workload_id] = Attempts()
+        self._ids_by_key[workload.queue, workload.client_key] = workload.workload_id
+        if workload.state is WorkloadState.QUEUED:
+            self._queued[workload.workload_id] = None
+        elif workload.state is WorkloadState.SUBMITTED:
+            for awaited in workload.after:
+                self._waiters_on.setdefault(awaited, {})[workload.workload_id] = None
+
+    def _change_workload(self, change: WorkloadChanged) -> None:
+        before = self._workloads[change.workload_id]
+        after = replace(before, state=advance_workload(before.state, change.state), message=change.message)
+        self._workloads[change.workload_id] = after
+        self._queued.pop(change.workload_id, None)
+        if after.state is WorkloadState.QUEUED:
+            self._queued[change.workload_id] = None
+        if before.state is WorkloadState.SUBMITTED:
+            self._stop_waiting(before)
+        self._forget_if_finished(change.workload_id)
+
+    def _stop_waiting(self, workload: Workload) -> None:
+        for awaited in workload.after:
+            waiters = self._waiters_on.get(awaited)
+            if waiters is not None:
+                waiters.pop(workload.workload_id, None)
+                if not waiters:
+                    del self._waiters_on[awaited]
+
+    def _hold(self, run: Run) -> None:
+        workload = self._workloads[run.workload_id]
+        self._runs[run.run_id] = run
+        self._live_run_of[run.workload_id] = run.run_id
+        self._runs_on.setdefault(run.pool_id, {})[run.run_id] = None
+        held = self._usage.get(workload.queue, Resources())
+        self._usage[workload.queue] = held + workload.requirements.total
+
+    def _change_run(self, change: RunChanged) -> None:
+        before = self._runs[change.run_id]
+        after = replace(
+            before,
+            state=advance_run(before.state, change.state),
+            exit_code=change.exit_code,
+            message=change.message,
+            started_ms=change.started_ms if change.started_ms is not None else before.started_ms,
+            ended_ms=change.ended_ms,
+        )
+        if not after.state.is_final:
+            self._runs[change.run_id] = after
+            return
+        workload = self._workloads[after.workload_id]
+        self._attempts[after.workload_id].failures += after.state is RunState.FAILED
+        del self._runs[change.run_id], self._live_run_of[after.workload_id]
+        del self._runs_on[after.pool_id][change.run_id]
+        self._usage[workload.queue] = self._usage[workload.queue] - workload.requirements.total
+        if self._usage[workload.queue] == Resources():
+            del self._usage[workload.queue]
+        self._forget_if_finished(after.workload_id)
+
+    def _forget_if_finished(self, workload_id: str) -> None:
+        workload = self._workloads[workload_id]
+        if workload.state.is_final and workload_id not in self._live_run_of:
+            del self._workloads[workload_id], self._attempts[workload_id]
+            del self._ids_by_key[workload.queue, workload.client_key]

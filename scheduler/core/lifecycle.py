@@ -1,0 +1,137 @@
+"""What follows from a report, a plan, or a cancellation: the decisions of a workload's life, without side effects.
+
+The control plane calls these with the book, stores the changes that they return, and applies them. Each may be
+called again with the same report: what is known already gives no change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inventory.model.placement import Placement
+from inventory.model.workload import RUN_TRANSITIONS, Run, RunState, Workload, WorkloadState
+from scheduler.core.book import Book
+from scheduler.core.changes import Change, RunChanged, RunPlaced, WorkloadChanged
+
+
+def place(book: Book, placements: Sequence[Placement], now_ms: int) -> tuple[list[Change], frozenset[str]]:
+    """The changes that make placements true, and the run ids that are refused as stale.
+
+    Stale: the workload was cancelled or placed since the cycle took its snapshot.
+    """
+    changes: list[Change] = []
+    refused: set[str] = set()
+    for placement in placements:
+        workload = book.workload(placement.workload_id)
+        if (
+            workload is None
+            or workload.state is not WorkloadState.QUEUED
+            or placement.attempt != book.attempts(placement.workload_id).runs + 1
+        ):
+            refused.add(placement.run_id)
+            continue
+        run = Run(
+            run_id=placement.run_id,
+            workload_id=placement.workload_id,
+            attempt=placement.attempt,
+            pool_id=placement.pool_id,
+            nodes=placement.nodes,
+            state=RunState.PLACED,
+            placed_ms=now_ms,
+        )
+        changes.append(RunPlaced(run))
+    return changes, frozenset(refused)
+
+
+def report_run(book: Book, reported: RunChanged) -> list[Change]:
+    """The changes that follow from a pool's report on one run; none when it tells nothing new.
+
+    A report that goes backwards (running, then starting) is old news that came late and is ignored: pools send
+    changes in order on one stream, but the answer to a launch may be overtaken by it.
+    """
+    run = book.run(reported.run_id)
+    if run is None or reported.state not in RUN_TRANSITIONS[run.state]:
+        return []
+    changes: list[Change] = [reported]
+    if reported.state.is_final:
+        workload = book.workload(run.workload_id)
+        assert workload is not None  # a live run keeps its workload in the book
+        if not workload.state.is_final:
+            changes += _after_run_ended(book, workload, reported)
+    return changes
+
+
+def _after_run_ended(book: Book, workload: Workload, ended: RunChanged) -> list[Change]:
+    if ended.state is RunState.SUCCEEDED:
+        return [
+            WorkloadChanged(workload.workload_id, WorkloadState.SUCCEEDED),
+            *_release_waiters(book, workload.workload_id),
+        ]
+    if ended.state is RunState.FAILED:
+        failures = book.attempts(workload.workload_id).failures + 1
+        if failures >= workload.max_attempts:
+            message = ended.message or f"exit code {ended.exit_code}"
+            return fail_workload(book, workload.workload_id, message)
+    # Stopped by a drain, preempted, lost, or failed with attempts left: none of it is the end of the workload.
+    return [WorkloadChanged(workload.workload_id, WorkloadState.QUEUED, ended.message)]
+
+
+def _release_waiters(book: Book, succeeded_id: str) -> list[Change]:
+    """Waiters whose other predecessors are done too become queued.
+
+    A predecessor that is no longer in the book has succeeded: had it failed, its waiters had failed with it.
+    """
+    released: list[Change] = []
+    for waiter_id in book.waiters_on(succeeded_id):
+        waiter = book.workload(waiter_id)
+        assert waiter is not None
+        others = (book.workload(awaited) for awaited in waiter.after if awaited != succeeded_id)
+        if all(other is None or other.state is WorkloadState.SUCCEEDED for other in others):
+            released.append(WorkloadChanged(waiter_id, WorkloadState.QUEUED))
+    return released
+
+
+def fail_workload(book: Book, workload_id: str, message: str) -> list[Change]:
+    """A workload that fails takes with it whatever waits for it, directly or through others."""
+    return _end_with_waiters(book, workload_id, WorkloadState.FAILED, message)
+
+
+def cancel(book: Book, workload_id: str, reason: str) -> list[Change]:
+    """The workload is cancelled at once; its run, if any, is owed a stop (`Book.stops_owed`).
+
+    No change when it is finished already.
+    """
+    workload = book.workload(workload_id)
+    if workload is None or workload.state.is_final:
+        return []
+    return _end_with_waiters(book, workload_id, WorkloadState.CANCELLED, reason)
+
+
+def _end_with_waiters(book: Book, workload_id: str, state: WorkloadState, message: str) -> list[Change]:
+    changes: list[Change] = [WorkloadChanged(workload_id, state, message)]
+    ended = {workload_id}
+    frontier = [workload_id]
+    while frontier:
+        awaited = frontier.pop()
+        for waiter_id in book.waiters_on(awaited):
+            if waiter_id not in ended:
+                ended.add(waiter_id)
+                frontier.append(waiter_id)
+                text = f"{awaited} 未成功，它在等待其完成 / {awaited}, for which it waited, is {state}"
+                changes.append(WorkloadChanged(waiter_id, WorkloadState.FAILED, text))
+    return changes
+
+
+def reconcile(book: Book, pool_id: str, remembered: frozenset[str], now_ms: int) -> list[Change]:
+    """Runs that were acknowledged by a pool which no longer remembers them are lost.
+
+    `remembered` are the run ids that the pool's full listing names. Runs that are only placed are not lost:
+    their launch is still owed and is sent again.
+    """
+    changes: list[Change] = []
+    for run in book.runs_on(pool_id):
+        acknowledged = run.state in (RunState.STARTING, RunState.RUNNING)
+        if acknowledged and run.run_id not in remembered:
+            text = f"算力池 {pool_id} 不再记得该运行 / pool {pool_id} no longer remembers this run"
+            changes += report_run(book, RunChanged(run.run_id, RunState.LOST, message=text, ended_ms=now_ms))
+    return changes

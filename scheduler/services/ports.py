@@ -1,0 +1,162 @@
+"""What the gRPC servicers need from the control plane: the operations of scheduling, typed, without a wire.
+
+The control plane implements `Scheduling`; the gateway's proxy implements it by calling the control-plane actor;
+tests implement it in memory. Errors that the caller has to act on are `RequestError`s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Protocol
+
+from inventory.model.placement import PoolOpinion
+from inventory.model.pool import Pool, PoolHealth
+from inventory.model.units import Resources
+from inventory.model.workload import Run, Submission, Workload, WorkloadState
+from scheduler.core.admission import Outcome
+
+
+class ErrorCode(IntEnum):
+    """The google.rpc.Code values that Xisuan answers with."""
+
+    INVALID_ARGUMENT = 3
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    UNAVAILABLE = 14
+
+
+class RequestError(Exception):
+    """A request that was refused. `message` is one line: value, rule, remedy; `reason` is a stable word."""
+
+    def __init__(self, code: ErrorCode, message: str, reason: str = "", retry_after_ms: int = 0) -> None:
+        super().__init__(code, message, reason, retry_after_ms)
+        self.code = code
+        self.message = message
+        self.reason = reason
+        self.retry_after_ms = retry_after_ms
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadRecord:
+    """A workload with all its runs, first to last."""
+
+    workload: Workload
+    runs: tuple[Run, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadPage:
+    """`next_token` is empty on the last page."""
+
+    records: tuple[WorkloadRecord, ...]
+    next_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchFilter:
+    """Which changes a watcher wants; empty means all."""
+
+    workload_ids: frozenset[str] = frozenset()
+    queue: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeNotice:
+    """One change of state of a workload (`run` None) or of one of its runs, as watchers see it."""
+
+    workload_id: str
+    queue: str
+    state: WorkloadState
+    at_ms: int
+    run: Run | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """Changes after a cursor, and the cursor after them (the sequence number of the last event looked at)."""
+
+    cursor: int
+    notices: tuple[ChangeNotice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What every pool says to a workload now, with one line for people in each language."""
+
+    opinions: tuple[PoolOpinion, ...]
+    refusals_by_code: dict[str, int]
+    summary_zh: str
+    summary_en: str
+
+
+@dataclass(frozen=True, slots=True)
+class DryRunPlacement:
+    """Where a valid submission would go now; no pool: it would wait."""
+
+    pool_id: str
+    nodes: tuple[str, ...]
+    opinions: tuple[PoolOpinion, ...]
+    estimated_cost_cny: float
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatus:
+    """A registered pool, and what the control plane knows of it now."""
+
+    pool: Pool
+    endpoint: str
+    health: PoolHealth = PoolHealth.UNKNOWN
+    health_message: str = ""
+    cordoned: bool = False
+    draining: bool = False
+    nodes: int = 0
+    allocatable: Resources = field(default_factory=Resources)
+    free: Resources = field(default_factory=Resources)
+    active_runs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LogSource:
+    """Where the output of a run is to be had: the endpoint of its pool's adapter."""
+
+    run_id: str
+    endpoint: str
+
+
+class Scheduling(Protocol):
+    async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
+        """One outcome each, in order; accepted ones are durable when this returns."""
+
+    async def get(self, workload_id: str) -> WorkloadRecord:
+        """RequestError NOT_FOUND for an unknown id."""
+
+    async def list_workloads(
+        self, queue: str, states: frozenset[WorkloadState], page_size: int, page_token: str
+    ) -> WorkloadPage: ...
+
+    async def changes(self, cursor: int | None, wanted: WatchFilter, wait_ms: int) -> ChangePage:
+        """Changes after `cursor` (None: none, only the present cursor); waits up to `wait_ms` for the first."""
+
+    async def cancel(self, workload_id: str, reason: str) -> WorkloadRecord: ...
+
+    async def explain(self, workload_id: str) -> Explanation: ...
+
+    async def dry_run(self, submissions: Sequence[Submission]) -> list[DryRunPlacement]: ...
+
+    async def log_source(self, workload_id: str, attempt: int) -> LogSource: ...
+
+    async def pools(self) -> tuple[PoolStatus, ...]: ...
+
+    async def register_pool(self, pool: Pool, endpoint: str) -> PoolStatus: ...
+
+    async def cordon_pool(self, pool_id: str, cordoned: bool, reason: str) -> PoolStatus: ...
+
+    async def drain_pool(self, pool_id: str, reason: str) -> tuple[PoolStatus, tuple[str, ...]]: ...

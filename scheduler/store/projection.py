@@ -1,0 +1,222 @@
+"""The scheduler's events and what they make of its tables.
+
+`scheduler.store.scheduler_store` records the drafts that this module forms; the store applies them here, at once
+and again whenever the projections are rebuilt.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from inventory.model.pool import Pool
+from inventory.store.chain import Draft, Event
+from inventory.store.event_store import Projection
+from scheduler.core.changes import Change, RunChanged, RunPlaced, WorkloadChanged, WorkloadSubmitted
+from scheduler.store.documents import pool_document, run_document, submission_document
+from scheduler.store.schema import cutovers, pools, runs, wave_plans, workloads
+
+WORKLOAD_SUBMITTED = "workload.submitted"
+WORKLOAD_CHANGED = "workload.changed"
+RUN_PLACED = "run.placed"
+RUN_CHANGED = "run.changed"
+POOL_REGISTERED = "pool.registered"
+POOL_ADMISSION_CHANGED = "pool.admission_changed"
+POOL_HEALTH_CHANGED = "pool.health_changed"
+LEADERSHIP_STARTED = "leadership.started"
+WAVES_PLANNED = "migration.waves_planned"
+WAVE_STARTED = "migration.wave_started"
+
+
+def draft_of(change: Change) -> Draft:
+    match change:
+        case WorkloadSubmitted(workload):
+            submitted: dict[str, object] = {
+                "state": workload.state.value,
+                "submitted_ms": workload.submitted_ms,
+                "body": submission_document(workload),
+            }
+            return Draft(WORKLOAD_SUBMITTED, workload.workload_id, submitted)
+        case WorkloadChanged(workload_id, state, message):
+            return Draft(WORKLOAD_CHANGED, workload_id, {"state": state.value, "message": message})
+        case RunPlaced(run):
+            return Draft(RUN_PLACED, run.workload_id, run_document(run))
+        case RunChanged():
+            changed: dict[str, object] = {
+                "run_id": change.run_id,
+                "state": change.state.value,
+                "exit_code": change.exit_code,
+                "message": change.message,
+                "started_ms": change.started_ms,
+                "ended_ms": change.ended_ms,
+            }
+            return Draft(RUN_CHANGED, workload_id_of(change.run_id), changed)
+
+
+def workload_id_of(run_id: str) -> str:
+    """A run id is its workload's id, a dot, and the attempt."""
+    return run_id.rpartition(".")[0]
+
+
+def pool_registered(pool: Pool, endpoint: str) -> Draft:
+    return Draft(POOL_REGISTERED, pool.pool_id, {"declaration": pool_document(pool), "endpoint": endpoint})
+
+
+def pool_admission_changed(pool_id: str, admission: str, reason: str) -> Draft:
+    return Draft(POOL_ADMISSION_CHANGED, pool_id, {"admission": admission, "reason": reason})
+
+
+def pool_health_changed(pool_id: str, health: str, message: str) -> Draft:
+    return Draft(POOL_HEALTH_CHANGED, pool_id, {"health": health, "message": message})
+
+
+def waves_planned(plan_id: str, document: object) -> Draft:
+    return Draft(WAVES_PLANNED, plan_id, {"document": document})
+
+
+def wave_started(plan_id: str, wave: int, day: date, workload_ids: dict[str, str]) -> Draft:
+    """`workload_ids` is by system key."""
+    return Draft(WAVE_STARTED, plan_id, {"wave": wave, "workload_ids": workload_ids}, effective_on=day)
+
+
+def _submitted(connection: Connection, events: Sequence[Event]) -> None:
+    last = connection.execute(select(func.coalesce(func.max(workloads.c.number), 0))).scalar_one()
+    rows = []
+    for number, event in enumerate(events, start=last + 1):
+        body = event.payload["body"]
+        rows.append(
+            {
+                "workload_id": event.subject,
+                "number": number,
+                "queue": body["queue"],
+                "client_key": body["client_key"],
+                "state": event.payload["state"],
+                "message": "",
+                "submitted_ms": event.payload["submitted_ms"],
+                "body": json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
+            }
+        )
+    connection.execute(insert(workloads), rows)
+
+
+def _workload_changed(connection: Connection, events: Sequence[Event]) -> None:
+    statement = (
+        update(workloads)
+        .where(workloads.c.workload_id == bindparam("id"))
+        .values(state=bindparam("new_state"), message=bindparam("new_message"))
+    )
+    connection.execute(
+        statement,
+        [
+            {"id": event.subject, "new_state": event.payload["state"], "new_message": event.payload["message"]}
+            for event in events
+        ],
+    )
+
+
+def _placed(connection: Connection, events: Sequence[Event]) -> None:
+    rows = [event.payload | {"nodes": json.dumps(event.payload["nodes"])} for event in events]
+    connection.execute(insert(runs), rows)
+    active = update(workloads).where(workloads.c.workload_id == bindparam("id")).values(state="active", message="")
+    connection.execute(active, [{"id": event.subject} for event in events])
+
+
+def _run_changed(connection: Connection, events: Sequence[Event]) -> None:
+    statement = (
+        update(runs)
+        .where(runs.c.run_id == bindparam("id"))
+        .values(
+            state=bindparam("new_state"),
+            exit_code=bindparam("new_exit_code"),
+            message=bindparam("new_message"),
+            # A later report need not repeat when the run started.
+            started_ms=func.coalesce(bindparam("new_started_ms", type_=runs.c.started_ms.type), runs.c.started_ms),
+            ended_ms=bindparam("new_ended_ms"),
+        )
+    )
+    connection.execute(
+        statement,
+        [
+            {
+                "id": event.payload["run_id"],
+                "new_state": event.payload["state"],
+                "new_exit_code": event.payload["exit_code"],
+                "new_message": event.payload["message"],
+                "new_started_ms": event.payload["started_ms"],
+                "new_ended_ms": event.payload["ended_ms"],
+            }
+            for event in events
+        ],
+    )
+
+
+def _pool_registered(connection: Connection, events: Sequence[Event]) -> None:
+    for event in events:
+        known = connection.execute(
+            select(pools.c.admission).where(pools.c.pool_id == event.subject)
+        ).scalar_one_or_none()
+        connection.execute(delete(pools).where(pools.c.pool_id == event.subject))
+        row = {
+            "pool_id": event.subject,
+            "declaration": json.dumps(event.payload["declaration"], ensure_ascii=False, sort_keys=True),
+            "endpoint": event.payload["endpoint"],
+            "admission": known or "open",
+        }
+        connection.execute(insert(pools), row)
+
+
+def _pool_admission_changed(connection: Connection, events: Sequence[Event]) -> None:
+    for event in events:
+        connection.execute(
+            update(pools).where(pools.c.pool_id == event.subject).values(admission=event.payload["admission"])
+        )
+
+
+def _waves_planned(connection: Connection, events: Sequence[Event]) -> None:
+    last = connection.execute(select(func.coalesce(func.max(wave_plans.c.number), 0))).scalar_one()
+    rows = [
+        {
+            "plan_id": event.subject,
+            "number": number,
+            "document": json.dumps(event.payload["document"], ensure_ascii=False, sort_keys=True),
+            "actor": event.actor,
+            "made_ms": event.recorded_ms,
+        }
+        for number, event in enumerate(events, start=last + 1)
+    ]
+    connection.execute(insert(wave_plans), rows)
+
+
+def _wave_started(connection: Connection, events: Sequence[Event]) -> None:
+    rows = [
+        {"plan_id": event.subject, "system_key": key, "wave": event.payload["wave"], "workload_id": workload_id}
+        for event in events
+        for key, workload_id in event.payload["workload_ids"].items()
+    ]
+    if rows:
+        connection.execute(insert(cutovers), rows)
+
+
+def _only_recorded(connection: Connection, events: Sequence[Event]) -> None:
+    """Facts that matter as history and change no table."""
+
+
+SCHEDULER = Projection(
+    name="scheduler",
+    tables=(workloads, runs, pools, wave_plans, cutovers),
+    apply={
+        WORKLOAD_SUBMITTED: _submitted,
+        WORKLOAD_CHANGED: _workload_changed,
+        RUN_PLACED: _placed,
+        RUN_CHANGED: _run_changed,
+        POOL_REGISTERED: _pool_registered,
+        POOL_ADMISSION_CHANGED: _pool_admission_changed,
+        POOL_HEALTH_CHANGED: _only_recorded,
+        LEADERSHIP_STARTED: _only_recorded,
+        WAVES_PLANNED: _waves_planned,
+        WAVE_STARTED: _wave_started,
+    },
+)

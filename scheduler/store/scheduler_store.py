@@ -1,0 +1,214 @@
+"""Workloads, runs, pools and plans, as the control plane reads and records them.
+
+A thin layer over `inventory.store`: it forms events from changes, and answers questions from the projections. One
+`record` is one transaction, so a group of decisions is durable together and costs one disk flush.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, tuple_
+
+from inventory.model.pool import Pool
+from inventory.model.workload import Run, Workload, WorkloadState
+from inventory.store.chain import Draft, Event
+from inventory.store.event_store import Store
+from inventory.store.schema import events
+from scheduler.core.admission import Known
+from scheduler.store.documents import pool_of, run_of, workload_of
+from scheduler.store.projection import (
+    LEADERSHIP_STARTED,
+    RUN_CHANGED,
+    RUN_PLACED,
+    WORKLOAD_CHANGED,
+    WORKLOAD_SUBMITTED,
+)
+from scheduler.store.schema import adapter_cursors, cutovers, pools, runs, wave_plans, workloads
+
+WATCHED_KINDS = (WORKLOAD_SUBMITTED, WORKLOAD_CHANGED, RUN_PLACED, RUN_CHANGED)
+_LOOKUP_CHUNK = 500
+_FINAL = tuple(state.value for state in WorkloadState if state.is_final)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPool:
+    """A registered pool; `admission` is open, cordoned or draining."""
+
+    pool: Pool
+    endpoint: str
+    admission: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlan:
+    plan_id: str
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Leadership:
+    """One start of a control plane: its fencing epoch, higher than any before, and where numbering goes on.
+
+    `installation` tells this database's ids from those of every other: it is taken from the hash of the first
+    event, so that two installations may share a pool.
+    """
+
+    epoch: int
+    installation: str
+    last_number: int
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction records: events, in order, and the adapter cursors that they go with."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    cursors: dict[str, str] = field(default_factory=dict)
+
+
+class SchedulerStore:
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def start_leadership(self, actor: str, now_ms: int) -> Leadership:
+        """Raises the fencing epoch by one, durably, and says where to go on."""
+        with self.store.transaction() as tx:
+            before = _count_events(tx.connection, LEADERSHIP_STARTED)
+            tx.append([Draft(LEADERSHIP_STARTED, actor, {"epoch": before + 1})], actor=actor, recorded_ms=now_ms)
+            last = tx.connection.execute(select(func.coalesce(func.max(workloads.c.number), 0))).scalar_one()
+        first = self.store.read(limit=1)[0]
+        return Leadership(epoch=before + 1, installation=first.hash[:6], last_number=last)
+
+    def record(self, batch: Batch, *, actor: str, now_ms: int) -> tuple[Event, ...]:
+        with self.store.transaction() as tx:
+            recorded = tx.append(batch.drafts, actor=actor, recorded_ms=now_ms)
+            for pool_id, cursor in batch.cursors.items():
+                tx.connection.execute(delete(adapter_cursors).where(adapter_cursors.c.pool_id == pool_id))
+                tx.connection.execute(insert(adapter_cursors), {"pool_id": pool_id, "cursor": cursor})
+        return recorded
+
+    def live(self) -> Iterator[tuple[Workload, tuple[Run, ...]]]:
+        """Workloads that are not finished or whose run has not ended, with their runs, oldest first."""
+        ended = ("succeeded", "failed", "stopped", "preempted", "lost")
+        still_running = select(runs.c.workload_id).where(runs.c.state.not_in(ended))
+        query = (
+            select(workloads)
+            .where(workloads.c.state.not_in(_FINAL) | workloads.c.workload_id.in_(still_running))
+            .order_by(workloads.c.number)
+        )
+        with self.store.connect() as connection:
+            rows = [dict(row) for row in connection.execute(query).mappings()]
+            for start in range(0, len(rows), _LOOKUP_CHUNK):
+                chunk = rows[start : start + _LOOKUP_CHUNK]
+                runs_of = _runs_of(connection, [row["workload_id"] for row in chunk])
+                for row in chunk:
+                    yield workload_of(row), runs_of.get(row["workload_id"], ())
+
+    def lookup(self, keys: Sequence[tuple[str, str]], ids: Sequence[str]) -> Known:
+        """Stored workloads by (queue, client key) and by id; unknown ones are absent."""
+        by_key: dict[tuple[str, str], Workload] = {}
+        by_id: dict[str, Workload] = {}
+        with self.store.connect() as connection:
+            for start in range(0, len(keys), _LOOKUP_CHUNK):
+                pair = tuple_(workloads.c.queue, workloads.c.client_key)
+                query = select(workloads).where(pair.in_(keys[start : start + _LOOKUP_CHUNK]))
+                for row in connection.execute(query).mappings():
+                    by_key[row["queue"], row["client_key"]] = workload_of(row)
+            for start in range(0, len(ids), _LOOKUP_CHUNK):
+                query = select(workloads).where(workloads.c.workload_id.in_(ids[start : start + _LOOKUP_CHUNK]))
+                for row in connection.execute(query).mappings():
+                    by_id[row["workload_id"]] = workload_of(row)
+        return Known(by_key, by_id)
+
+    def workload(self, workload_id: str) -> tuple[Workload, tuple[Run, ...]] | None:
+        with self.store.connect() as connection:
+            query = select(workloads).where(workloads.c.workload_id == workload_id)
+            row = connection.execute(query).mappings().one_or_none()
+            if row is None:
+                return None
+            return workload_of(row), _runs_of(connection, [workload_id]).get(workload_id, ())
+
+    def page(
+        self, queue: str, states: frozenset[WorkloadState], after_number: int, size: int
+    ) -> tuple[tuple[tuple[Workload, tuple[Run, ...]], ...], int | None]:
+        """At most `size` workloads after a number, and the number to go on from (None: that was all)."""
+        query = (
+            select(workloads).where(workloads.c.number > after_number).order_by(workloads.c.number).limit(size + 1)
+        )
+        if queue:
+            query = query.where(workloads.c.queue == queue)
+        if states:
+            query = query.where(workloads.c.state.in_(sorted(states)))
+        with self.store.connect() as connection:
+            rows = [dict(row) for row in connection.execute(query).mappings()]
+            shown = rows[:size]
+            runs_of = _runs_of(connection, [row["workload_id"] for row in shown])
+        records = tuple((workload_of(row), runs_of.get(row["workload_id"], ())) for row in shown)
+        return records, shown[-1]["number"] if len(rows) > size else None
+
+    def watched_events(self, after_seq: int, limit: int) -> tuple[Event, ...]:
+        """Events of workloads and runs after a sequence number."""
+        return self.store.read(after_seq, limit, kinds=WATCHED_KINDS)
+
+    def queues_of(self, workload_ids: Iterable[str]) -> Mapping[str, str]:
+        wanted = list(workload_ids)
+        found: dict[str, str] = {}
+        with self.store.connect() as connection:
+            for start in range(0, len(wanted), _LOOKUP_CHUNK):
+                chunk = wanted[start : start + _LOOKUP_CHUNK]
+                query = select(workloads.c.workload_id, workloads.c.queue).where(
+                    workloads.c.workload_id.in_(chunk)
+                )
+                found |= {row.workload_id: row.queue for row in connection.execute(query)}
+        return found
+
+    def pools(self) -> tuple[StoredPool, ...]:
+        with self.store.connect() as connection:
+            rows = connection.execute(select(pools).order_by(pools.c.pool_id)).mappings().all()
+        return tuple(
+            StoredPool(pool_of(json.loads(row["declaration"])), row["endpoint"], row["admission"]) for row in rows
+        )
+
+    def cursor(self, pool_id: str) -> str:
+        """Where to resume the pool's stream; empty when it was never read."""
+        query = select(adapter_cursors.c.cursor).where(adapter_cursors.c.pool_id == pool_id)
+        with self.store.connect() as connection:
+            return connection.execute(query).scalar_one_or_none() or ""
+
+    def newest_plan(self) -> StoredPlan | None:
+        query = select(wave_plans).order_by(wave_plans.c.number.desc()).limit(1)
+        with self.store.connect() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        return None if row is None else StoredPlan(row["plan_id"], json.loads(row["document"]))
+
+    def plan_count(self) -> int:
+        with self.store.connect() as connection:
+            return int(connection.execute(select(func.count()).select_from(wave_plans)).scalar_one())
+
+    def cutovers(self, plan_id: str) -> Mapping[str, tuple[str, WorkloadState]]:
+        """Workload id and state of every system of this plan whose wave was started, by system key."""
+        query = (
+            select(cutovers.c.system_key, cutovers.c.workload_id, workloads.c.state)
+            .join(workloads, workloads.c.workload_id == cutovers.c.workload_id)
+            .where(cutovers.c.plan_id == plan_id)
+        )
+        with self.store.connect() as connection:
+            rows = connection.execute(query).all()
+        return {row.system_key: (row.workload_id, WorkloadState(row.state)) for row in rows}
+
+
+def _count_events(connection: Connection, kind: str) -> int:
+    query = select(func.count()).select_from(events).where(events.c.kind == kind)
+    return int(connection.execute(query).scalar_one())
+
+
+def _runs_of(connection: Connection, workload_ids: Sequence[str]) -> dict[str, tuple[Run, ...]]:
+    query = select(runs).where(runs.c.workload_id.in_(workload_ids)).order_by(runs.c.workload_id, runs.c.attempt)
+    found: dict[str, list[Run]] = {}
+    for row in connection.execute(query).mappings():
+        found.setdefault(row["workload_id"], []).append(run_of(row))
+    return {workload_id: tuple(group) for workload_id, group in found.items()}

@@ -1,0 +1,80 @@
+"""The scheduler's tables, beside the ledger's in one database.
+
+All but `adapter_cursors` are projections of the event chain (see `scheduler.store.projection`). A cursor is only
+a place to resume from: it is written in the transaction of the reports that it covers.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, Integer, Table, Text, UniqueConstraint
+
+from inventory.store.schema import Big, metadata
+
+workloads = Table(
+    "workloads",
+    metadata,
+    Column("workload_id", Text, primary_key=True),
+    # The order of acceptance, from 1: pages and ids count by it.
+    Column("number", Big, nullable=False, unique=True),
+    Column("queue", Text, nullable=False),
+    Column("client_key", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("submitted_ms", Big, nullable=False),
+    Column("body", Text, nullable=False),
+    UniqueConstraint("queue", "client_key", name="one_workload_a_client_key"),
+    Index("workloads_by_state", "state", "number"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("workload_id", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("pool_id", Text, nullable=False),
+    Column("nodes", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("exit_code", Integer),
+    Column("message", Text, nullable=False),
+    Column("placed_ms", Big, nullable=False),
+    Column("started_ms", Big),
+    Column("ended_ms", Big),
+    Index("runs_by_workload", "workload_id", "attempt"),
+)
+
+pools = Table(
+    "pools",
+    metadata,
+    Column("pool_id", Text, primary_key=True),
+    Column("declaration", Text, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("admission", Text, nullable=False),
+)
+
+wave_plans = Table(
+    "wave_plans",
+    metadata,
+    Column("plan_id", Text, primary_key=True),
+    Column("number", Big, nullable=False, unique=True),
+    Column("document", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("made_ms", Big, nullable=False),
+)
+
+cutovers = Table(
+    "cutovers",
+    metadata,
+    Column("plan_id", Text, primary_key=True),
+    Column("system_key", Text, primary_key=True),
+    Column("wave", Integer, nullable=False),
+    Column("workload_id", Text, nullable=False),
+    Index("cutovers_by_workload", "workload_id"),
+)
+
+adapter_cursors = Table(
+    "adapter_cursors",
+    metadata,
+    Column("pool_id", Text, primary_key=True),
+    Column("cursor", Text, nullable=False),
+)
