@@ -28,7 +28,7 @@ from xisuan.common.v1 import common_pb2 as xisuan_dot_common_dot_v1_dot_common__
 from xisuan.workload.v1 import workload_pb2 as xisuan_dot_workload_dot_v1_dot_workload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)xisuan/pool/v1/pool_adapter_service.proto\x12\x0exisuan.pool.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dxisuan/common/v1/common.proto\x1a!xisuan/workload/v1/workload.proto\"\x18\n\x16GetCapabilitiesRequest\"\xdd\x01\n\x17GetCapabilitiesResponse\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12\x12\n\ntechnology\x18\x02 \x01(\t\x12\x17\n\x0f\x61\x64\x61pter_version\x18\x03 \x01(\t\x12\x18\n\x10\x63ontract_version\x18\x04 \x01(\x05\x12\x10\n\x08runtimes\x18\x05 \x03(\t\x12\r\n\x05gangs\x18\x06 \x01(\x08\x12\x0c\n\x04logs\x18\x07 \x01(\x08\x12\x13\n\x0bmax_runtime\x18\x08 \x01(\x08\x12\x11\n\tmax_batch\x18\t \x01(\x05\x12\x13\n\x0binstance_id\x18\n \x01(\t\"9\n\x10ListNodesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"l\n\x11ListNodesResponse\x12#\n\x05nodes\x18\x01 \x03(\x0b\x32\x14.xisuan.pool.v1.Node\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11shared_disk_bytes\x18\x03 \x01(\x03\"\xa6\x01\n\x04Node\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x34\n\x0c\x61rchitecture\x18\x02 \x01(\x0e\x32\x1e.xisuan.common.v1.Architecture\x12\x30\n\x0b\x61llocatable\x18\x03 \x01(\x0b\x32\x1b.xisuan.common.v1.Resources\x12\x13\n\x0b\x61\x63\x63\x65lerator\x18\x04 \x01(\t\x12\x10\n\x08\x63ordoned\x18\x05 \x01(\x08\"\x1e\n\x0cWatchRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\"_\n\rWatchResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\'\n\x04runs\x18\x02 \x03(\x0b\x32\x19.xisuan.pool.v1.RunStatus\x12\x15\n\rnodes_changed\x18\x03 \x01(\x08\"\xec\x01\n\tRunStatus\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.xisuan.workload.v1.RunState\x12\x16\n\texit_code\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07message\x18\x04 \x01(\t\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05nodes\x18\x07 \x03(\tB\x0c\n\n_exit_code\"I\n\rLaunchRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12)\n\x05items\x18\x02 \x03(\x0b\x32\x1a.xisuan.pool.v1.LaunchItem\"\x9a\x02\n\nLaunchItem\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x13\n\x0bworkload_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x36\n\x0crequirements\x18\x04 \x01(\x0b\x32 .xisuan.workload.v1.Requirements\x12,\n\x07program\x18\x05 \x01(\x0b\x32\x1b.xisuan.workload.v1.Program\x12\r\n\x05nodes\x18\x06 \x03(\t\x12.\n\x0bmax_runtime\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11\x65stimated_runtime\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"?\n\x0eLaunchResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.xisuan.pool.v1.LaunchResult\"\x86\x01\n\x0cLaunchResult\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12-\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x0b\x32\x19.xisuan.pool.v1.RunStatusH\x00\x12,\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1b.xisuan.common.v1.ItemErrorH\x00\x42\t\n\x07outcome\"E\n\x0bStopRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\'\n\x05items\x18\x02 \x03(\x0b\x32\x18.xisuan.pool.v1.StopItem\"D\n\x08StopItem\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\";\n\x0cStopResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.xisuan.pool.v1.StopResult\"\x82\x01\n\nStopResult\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12+\n\x06status\x18\x02 \x01(\x0b\x32\x19.xisuan.pool.v1.RunStatusH\x00\x12,\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1b.xisuan.common.v1.ItemErrorH\x00\x42\t\n\x07outcome\" \n\x0eInspectRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"<\n\x0fInspectResponse\x12)\n\x06status\x18\x01 \x01(\x0b\x32\x19.xisuan.pool.v1.RunStatus\"4\n\x0bListRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"`\n\x0cListResponse\x12\'\n\x04runs\x18\x01 \x03(\x0b\x32\x19.xisuan.pool.v1.RunStatus\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"=\n\x0bLogsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"2\n\x0cLogsResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\x12\x13\n\x0bnext_offset\x18\x02 \x01(\x03\x32\xf2\x04\n\x12PoolAdapterService\x12\x62\n\x0fGetCapabilities\x12&.xisuan.pool.v1.GetCapabilitiesRequest\x1a\'.xisuan.pool.v1.GetCapabilitiesResponse\x12P\n\tListNodes\x12 .xisuan.pool.v1.ListNodesRequest\x1a!.xisuan.pool.v1.ListNodesResponse\x12\x46\n\x05Watch\x12\x1c.xisuan.pool.v1.WatchRequest\x1a\x1d.xisuan.pool.v1.WatchResponse0\x01\x12G\n\x06Launch\x12\x1d.xisuan.pool.v1.LaunchRequest\x1a\x1e.xisuan.pool.v1.LaunchResponse\x12\x41\n\x04Stop\x12\x1b.xisuan.pool.v1.StopRequest\x1a\x1c.xisuan.pool.v1.StopResponse\x12J\n\x07Inspect\x12\x1e.xisuan.pool.v1.InspectRequest\x1a\x1f.xisuan.pool.v1.InspectResponse\x12\x41\n\x04List\x12\x1b.xisuan.pool.v1.ListRequest\x1a\x1c.xisuan.pool.v1.ListResponse\x12\x43\n\x04Logs\x12\x1b.xisuan.pool.v1.LogsRequest\x1a\x1c.xisuan.pool.v1.LogsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)xisuan/pool/v1/pool_adapter_service.proto\x12\x0exisuan.pool.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dxisuan/common/v1/common.proto\x1a!xisuan/workload/v1/workload.proto\"\x18\n\x16GetCapabilitiesRequest\"\xef\x01\n\x17GetCapabilitiesResponse\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12\x12\n\ntechnology\x18\x02 \x01(\t\x12\x17\n\x0f\x61\x64\x61pter_version\x18\x03 \x01(\t\x12\x18\n\x10\x63ontract_version\x18\x04 \x01(\x05\x12\x10\n\x08runtimes\x18\x05 \x03(\t\x12\r\n\x05gangs\x18\x06 \x01(\x08\x12\x0c\n\x04logs\x18\x07 \x01(\x08\x12\x13\n\x0bmax_runtime\x18\x08 \x01(\x08\x12\x11\n\tmax_batch\x18\t \x01(\x05\x12\x13\n\x0binstance_id\x18\n \x01(\t\x12\x10\n\x08\x65nforces\x18\x0b \x03(\t\"9\n\x10ListNodesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"l\n\x11ListNodesResponse\x12#\n\x05nodes\x18\x01 \x03(\x0b\x32\x14.xisuan.pool.v1.Node\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x19\n\x11shared_disk_bytes\x18\x03 \x01(\x03\"\xa6\x01\n\x04Node\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x34\n\x0c\x61rchitecture\x18\x02 \x01(\x0e\x32\x1e.xisuan.common.v1.Architecture\x12\x30\n\x0b\x61llocatable\x18\x03 \x01(\x0b\x32\x1b.xisuan.common.v1.Resources\x12\x13\n\x0b\x61\x63\x63\x65lerator\x18\x04 \x01(\t\x12\x10\n\x08\x63ordoned\x18\x05 \x01(\x08\"\x1e\n\x0cWatchRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\"_\n\rWatchResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\'\n\x04runs\x18\x02 \x03(\x0b\x32\x19.xisuan.pool.v1.RunStatus\x12\x15\n\rnodes_changed\x18\x03 \x01(\x08\"\xec\x01\n\tRunStatus\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.xisuan.workload.v1.RunState\x12\x16\n\texit_code\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07message\x18\x04 \x01(\t\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05nodes\x18\x07 \x03(\tB\x0c\n\n_exit_code\"I\n\rLaunchRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12)\n\x05items\x18\x02 \x03(\x0b\x32\x1a.xisuan.pool.v1.LaunchItem\"\x9a\x02\n\nLaunchItem\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x13\n\x0bworkload_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x36\n\x0crequirements\x18\x04 \x01(\x0b\x32 .xisuan.workload.v1.Requirements\x12,\n\x07program\x18\x05 \x01(\x0b\x32\x1b.xisuan.workload.v1.Program\x12\r\n\x05nodes\x18\x06 \x03(\t\x12.\n\x0bmax_runtime\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11\x65stimated_runtime\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"?\n\x0eLaunchResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.xisuan.pool.v1.LaunchResult\"\x86\x01\n\x0cLaunchResult\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12-\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x0b\x32\x19.xisuan.pool.v1.RunStatusH\x00\x12,\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1b.xisuan.common.v1.ItemErrorH\x00\x42\t\n\x07outcome\"E\n\x0bStopRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\'\n\x05items\x18\x02 \x03(\x0b\x32\x18.xisuan.pool.v1.StopItem\"D\n\x08StopItem\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\";\n\x0cStopResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.xisuan.pool.v1.StopResult\"\x82\x01\n\nStopResult\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12+\n\x06status\x18\x02 \x01(\x0b\x32\x19.xisuan.pool.v1.RunStatusH\x00\x12,\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1b.xisuan.common.v1.ItemErrorH\x00\x42\t\n\x07outcome\" \n\x0eInspectRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"<\n\x0fInspectResponse\x12)\n\x06status\x18\x01 \x01(\x0b\x32\x19.xisuan.pool.v1.RunStatus\"4\n\x0bListRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"`\n\x0cListResponse\x12\'\n\x04runs\x18\x01 \x03(\x0b\x32\x19.xisuan.pool.v1.RunStatus\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"=\n\x0bLogsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"2\n\x0cLogsResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\x12\x13\n\x0bnext_offset\x18\x02 \x01(\x03\x32\xf2\x04\n\x12PoolAdapterService\x12\x62\n\x0fGetCapabilities\x12&.xisuan.pool.v1.GetCapabilitiesRequest\x1a\'.xisuan.pool.v1.GetCapabilitiesResponse\x12P\n\tListNodes\x12 .xisuan.pool.v1.ListNodesRequest\x1a!.xisuan.pool.v1.ListNodesResponse\x12\x46\n\x05Watch\x12\x1c.xisuan.pool.v1.WatchRequest\x1a\x1d.xisuan.pool.v1.WatchResponse0\x01\x12G\n\x06Launch\x12\x1d.xisuan.pool.v1.LaunchRequest\x1a\x1e.xisuan.pool.v1.LaunchResponse\x12\x41\n\x04Stop\x12\x1b.xisuan.pool.v1.StopRequest\x1a\x1c.xisuan.pool.v1.StopResponse\x12J\n\x07Inspect\x12\x1e.xisuan.pool.v1.InspectRequest\x1a\x1f.xisuan.pool.v1.InspectResponse\x12\x41\n\x04List\x12\x1b.xisuan.pool.v1.ListRequest\x1a\x1c.xisuan.pool.v1.ListResponse\x12\x43\n\x04Logs\x12\x1b.xisuan.pool.v1.LogsRequest\x1a\x1c.xisuan.pool.v1.LogsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,47 +38,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCAPABILITIESREQUEST']._serialized_start=192
   _globals['_GETCAPABILITIESREQUEST']._serialized_end=216
   _globals['_GETCAPABILITIESRESPONSE']._serialized_start=219
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=440
-  _globals['_LISTNODESREQUEST']._serialized_start=442
-  _globals['_LISTNODESREQUEST']._serialized_end=499
-  _globals['_LISTNODESRESPONSE']._serialized_start=501
-  _globals['_LISTNODESRESPONSE']._serialized_end=609
-  _globals['_NODE']._serialized_start=612
-  _globals['_NODE']._serialized_end=778
-  _globals['_WATCHREQUEST']._serialized_start=780
-  _globals['_WATCHREQUEST']._serialized_end=810
-  _globals['_WATCHRESPONSE']._serialized_start=812
-  _globals['_WATCHRESPONSE']._serialized_end=907
-  _globals['_RUNSTATUS']._serialized_start=910
-  _globals['_RUNSTATUS']._serialized_end=1146
-  _globals['_LAUNCHREQUEST']._serialized_start=1148
-  _globals['_LAUNCHREQUEST']._serialized_end=1221
-  _globals['_LAUNCHITEM']._serialized_start=1224
-  _globals['_LAUNCHITEM']._serialized_end=1506
-  _globals['_LAUNCHRESPONSE']._serialized_start=1508
-  _globals['_LAUNCHRESPONSE']._serialized_end=1571
-  _globals['_LAUNCHRESULT']._serialized_start=1574
-  _globals['_LAUNCHRESULT']._serialized_end=1708
-  _globals['_STOPREQUEST']._serialized_start=1710
-  _globals['_STOPREQUEST']._serialized_end=1779
-  _globals['_STOPITEM']._serialized_start=1781
-  _globals['_STOPITEM']._serialized_end=1849
-  _globals['_STOPRESPONSE']._serialized_start=1851
-  _globals['_STOPRESPONSE']._serialized_end=1910
-  _globals['_STOPRESULT']._serialized_start=1913
-  _globals['_STOPRESULT']._serialized_end=2043
-  _globals['_INSPECTREQUEST']._serialized_start=2045
-  _globals['_INSPECTREQUEST']._serialized_end=2077
-  _globals['_INSPECTRESPONSE']._serialized_start=2079
-  _globals['_INSPECTRESPONSE']._serialized_end=2139
-  _globals['_LISTREQUEST']._serialized_start=2141
-  _globals['_LISTREQUEST']._serialized_end=2193
-  _globals['_LISTRESPONSE']._serialized_start=2195
-  _globals['_LISTRESPONSE']._serialized_end=2291
-  _globals['_LOGSREQUEST']._serialized_start=2293
-  _globals['_LOGSREQUEST']._serialized_end=2354
-  _globals['_LOGSRESPONSE']._serialized_start=2356
-  _globals['_LOGSRESPONSE']._serialized_end=2406
-  _globals['_POOLADAPTERSERVICE']._serialized_start=2409
-  _globals['_POOLADAPTERSERVICE']._serialized_end=3035
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=458
+  _globals['_LISTNODESREQUEST']._serialized_start=460
+  _globals['_LISTNODESREQUEST']._serialized_end=517
+  _globals['_LISTNODESRESPONSE']._serialized_start=519
+  _globals['_LISTNODESRESPONSE']._serialized_end=627
+  _globals['_NODE']._serialized_start=630
+  _globals['_NODE']._serialized_end=796
+  _globals['_WATCHREQUEST']._serialized_start=798
+  _globals['_WATCHREQUEST']._serialized_end=828
+  _globals['_WATCHRESPONSE']._serialized_start=830
+  _globals['_WATCHRESPONSE']._serialized_end=925
+  _globals['_RUNSTATUS']._serialized_start=928
+  _globals['_RUNSTATUS']._serialized_end=1164
+  _globals['_LAUNCHREQUEST']._serialized_start=1166
+  _globals['_LAUNCHREQUEST']._serialized_end=1239
+  _globals['_LAUNCHITEM']._serialized_start=1242
+  _globals['_LAUNCHITEM']._serialized_end=1524
+  _globals['_LAUNCHRESPONSE']._serialized_start=1526
+  _globals['_LAUNCHRESPONSE']._serialized_end=1589
+  _globals['_LAUNCHRESULT']._serialized_start=1592
+  _globals['_LAUNCHRESULT']._serialized_end=1726
+  _globals['_STOPREQUEST']._serialized_start=1728
+  _globals['_STOPREQUEST']._serialized_end=1797
+  _globals['_STOPITEM']._serialized_start=1799
+  _globals['_STOPITEM']._serialized_end=1867
+  _globals['_STOPRESPONSE']._serialized_start=1869
+  _globals['_STOPRESPONSE']._serialized_end=1928
+  _globals['_STOPRESULT']._serialized_start=1931
+  _globals['_STOPRESULT']._serialized_end=2061
+  _globals['_INSPECTREQUEST']._serialized_start=2063
+  _globals['_INSPECTREQUEST']._serialized_end=2095
+  _globals['_INSPECTRESPONSE']._serialized_start=2097
+  _globals['_INSPECTRESPONSE']._serialized_end=2157
+  _globals['_LISTREQUEST']._serialized_start=2159
+  _globals['_LISTREQUEST']._serialized_end=2211
+  _globals['_LISTRESPONSE']._serialized_start=2213
+  _globals['_LISTRESPONSE']._serialized_end=2309
+  _globals['_LOGSREQUEST']._serialized_start=2311
+  _globals['_LOGSREQUEST']._serialized_end=2372
+  _globals['_LOGSRESPONSE']._serialized_start=2374
+  _globals['_LOGSRESPONSE']._serialized_end=2424
+  _globals['_POOLADAPTERSERVICE']._serialized_start=2427
+  _globals['_POOLADAPTERSERVICE']._serialized_end=3053
 # @@protoc_insertion_point(module_scope)

@@ -55,6 +55,7 @@ class GetCapabilitiesResponse(_message.Message):
     MAX_RUNTIME_FIELD_NUMBER: _builtins.int
     MAX_BATCH_FIELD_NUMBER: _builtins.int
     INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    ENFORCES_FIELD_NUMBER: _builtins.int
     pool_id: _builtins.str
     """The pool that this adapter serves; the scheduler quarantines an adapter that answers with another id."""
     technology: _builtins.str
@@ -75,6 +76,10 @@ class GetCapabilitiesResponse(_message.Message):
     def runtimes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """"process", "container"."""
 
+    @_builtins.property
+    def enforces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What of `per_task` binds a running task: "cpu", "memory", "disk". The rest is counted, and not enforced."""
+
     def __init__(
         self,
         *,
@@ -88,10 +93,11 @@ class GetCapabilitiesResponse(_message.Message):
         max_runtime: _builtins.bool = ...,
         max_batch: _builtins.int = ...,
         instance_id: _builtins.str = ...,
+        enforces: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter_version", b"adapter_version", "contract_version", b"contract_version", "gangs", b"gangs", "instance_id", b"instance_id", "logs", b"logs", "max_batch", b"max_batch", "max_runtime", b"max_runtime", "pool_id", b"pool_id", "runtimes", b"runtimes", "technology", b"technology"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter_version", b"adapter_version", "contract_version", b"contract_version", "enforces", b"enforces", "gangs", b"gangs", "instance_id", b"instance_id", "logs", b"logs", "max_batch", b"max_batch", "max_runtime", b"max_runtime", "pool_id", b"pool_id", "runtimes", b"runtimes", "technology", b"technology"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -312,6 +318,7 @@ class LaunchItem(_message.Message):
     MAX_RUNTIME_FIELD_NUMBER: _builtins.int
     ESTIMATED_RUNTIME_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
+    """Letters, digits, ".", "_", "-", beginning with a letter or digit; at most 128: some pools name files by it."""
     workload_id: _builtins.str
     name: _builtins.str
     @_builtins.property
@@ -382,8 +389,9 @@ class LaunchResult(_message.Message):
 
     @_builtins.property
     def error(self) -> _common_pb2.ItemError:
-        """FAILED_PRECONDITION: stopped before it came. RESOURCE_EXHAUSTED: a node has no room; the scheduler places
-        anew. NOT_FOUND: no such node; the scheduler lists the nodes and places anew.
+        """INVALID_ARGUMENT: it can never run here; give up. FAILED_PRECONDITION: stopped before it came; give up.
+        RESOURCE_EXHAUSTED: a node has no room; the scheduler places anew. NOT_FOUND: no such node; the scheduler
+        lists the nodes and places anew. UNAVAILABLE: the pool cannot take it now; repeat.
         """
 
     def __init__(

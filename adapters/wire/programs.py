@@ -1,0 +1,92 @@
+"""Programs between the model and protobuf: commands, images, and settings that must not be secrets."""
+
+from __future__ import annotations
+
+import re
+
+from adapters.wire.inspection import Inspection
+from adapters.wire.words import WordRule
+from inventory.model.workload import Program
+from xisuan.workload.v1 import workload_pb2
+
+MAX_ENVIRONMENT_BYTES = 64 * 1024
+MAX_COMMAND_BYTES = 64 * 1024
+_IMAGE = WordRule(
+    512, re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*"), "镜像地址字符", "the characters of an image reference"
+)
+
+# Names that announce a secret. "token" counts as the end of a word only: MAX_TOKENS and TOKENIZERS_PARALLELISM
+# are common settings. A name that ends in _FILE or _PATH points to where a secret lies, which is how it should be.
+_SECRET_NAME = re.compile(
+    r"passw|passwd|pwd$|secret|credential|api_?key|access_?key|private_?key|token($|[_.-])|密码|口令|密钥|令牌",
+    re.IGNORECASE,
+)
+_POINTS_ELSEWHERE = re.compile(r"_(file|path)$", re.IGNORECASE)
+
+
+def program_from_wire(message: workload_pb2.Program, check: Inspection, path: str) -> Program:
+    """The program; violations go to `check`. The value of a setting is never repeated in one."""
+    if not message.command and not message.image:
+        check.refuse(path, "", "须有命令 command 或镜像 image", "give a command, or an image")
+    _inspect_command(list(message.command), check, f"{path}.command")
+    if message.image:
+        _IMAGE.inspect(message.image, check, f"{path}.image")
+    environment = dict(message.environment)
+    if environment:
+        _inspect_environment(environment, check, f"{path}.environment")
+    return Program(command=tuple(message.command), image=message.image or None, environment=environment)
+
+
+def _inspect_command(command: list[str], check: Inspection, path: str) -> None:
+    if command and not command[0]:
+        check.refuse(f"{path}[0]", "", "程序名不能为空", "the program's name must not be empty")
+    if any("\0" in word for word in command):
+        check.refuse(path, "\\0", "不能含 NUL 字符", "must not contain NUL characters")
+    size = sum(len(word.encode()) for word in command)
+    if size > MAX_COMMAND_BYTES:
+        check.refuse(
+            path,
+            f"{size} bytes",
+            f"命令最多 {MAX_COMMAND_BYTES} 字节",
+            f"a command has at most {MAX_COMMAND_BYTES} bytes",
+        )
+
+
+def _inspect_environment(environment: dict[str, str], check: Inspection, path: str) -> None:
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in environment.items())
+    if size > MAX_ENVIRONMENT_BYTES:
+        check.refuse(
+            path,
+            f"{size} bytes",
+            f"环境变量合计最多 {MAX_ENVIRONMENT_BYTES} 字节",
+            f"at most {MAX_ENVIRONMENT_BYTES} bytes in all: put large settings into a file",
+        )
+    for key, value in environment.items():
+        if not key or "=" in key or "\0" in key or "\0" in value:
+            check.refuse(
+                path,
+                key,
+                "变量名不能为空，不能含“=”；名与值不能含 NUL",
+                'a name must not be empty or contain "="; no NUL',
+            )
+        elif value and looks_secret(key):
+            check.refuse(
+                f"{path}[{key!r}]",
+                key,
+                "疑似密码或密钥，不得明文提交；请放入算力池的密钥库，并用 *_FILE 变量指向它",
+                "looks like a secret, which is never submitted by value: keep it in the pool's secret store, "
+                "and point to it with a *_FILE setting",
+            )
+
+
+def looks_secret(name: str) -> bool:
+    """True when a setting of this name most likely holds a password, key or token."""
+    if name in ("PWD", "OLDPWD"):  # the shell's working directories
+        return False
+    return bool(_SECRET_NAME.search(name)) and not _POINTS_ELSEWHERE.search(name)
+
+
+def program_to_wire(program: Program) -> workload_pb2.Program:
+    return workload_pb2.Program(
+        command=program.command, image=program.image or "", environment=dict(program.environment)
+    )
