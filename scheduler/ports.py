@@ -2,7 +2,8 @@
 
 The cycle (`scheduler.cycle`) is the same code in production and in simulation; these four ports are where they
 differ. In production the Ray control plane implements them over the store and the pool hosts; in simulation the
-engine implements them over a virtual clock and pools in memory. Values that cross a port are immutable.
+engine implements them over a virtual clock and pools in memory. Values that cross a port are immutable; those
+that the placement core itself computes with are defined there and named here again.
 """
 
 from __future__ import annotations
@@ -11,29 +12,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from inventory.model.placement import Placement, PoolOpinion, Reason
-from inventory.model.pool import Pool, PoolHealth
+from inventory.model.placement import Placement, PoolOpinion
 from inventory.model.units import Resources
-from inventory.model.workload import Requirements, Workload
+from inventory.model.workload import Workload
+from scheduler.core.placement.protocol import NodeAnswer, NodeRequest, PoolView
 
-
-@dataclass(frozen=True, slots=True)
-class PoolView:
-    """A pool as the cycle sees it at one moment.
-
-    `allocatable` and `free` are sums over nodes that take new runs, with the pool's shared disk; what was placed
-    but not yet launched is already taken off `free`. `largest_task` is the element-wise maximum over nodes of
-    what an empty node offers: a task above it in any dimension fits nowhere, ever.
-    `runtimes` names what the adapter can run: "process", "container".
-    """
-
-    pool: Pool
-    health: PoolHealth
-    cordoned: bool
-    allocatable: Resources
-    free: Resources
-    largest_task: Resources
-    runtimes: frozenset[str] = frozenset()
+__all__ = [
+    "Clock",
+    "Commit",
+    "NodeAnswer",
+    "NodeRequest",
+    "Plan",
+    "PlanSink",
+    "PoolView",
+    "Pools",
+    "Snapshot",
+    "State",
+    "Verdicts",
+    "Waiting",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +49,6 @@ class Snapshot:
     pools: tuple[PoolView, ...]
     usage: Mapping[str, Resources] = field(default_factory=dict)
     weights: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class NodeRequest:
-    """Asks a pool for nodes for all tasks of one run, all or nothing."""
-
-    run_id: str
-    requirements: Requirements
-
-
-@dataclass(frozen=True, slots=True)
-class NodeAnswer:
-    """Nodes, one a task, reserved until the plan is committed or released; or the reason why not."""
-
-    run_id: str
-    nodes: tuple[str, ...] = ()
-    refusal: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
