@@ -49,7 +49,9 @@ def a_pool(pool_id: str, **changes: object) -> Pool:
     return Pool(**{**fields, **changes})  # type: ignore[arg-type]  # the builder's keys are Pool's fields
 
 
-def equal_nodes(count: int, offer: Resources, arch: Architecture = Architecture.X86_64, **more: object) -> list[Node]:
+def equal_nodes(
+    count: int, offer: Resources, arch: Architecture = Architecture.X86_64, **more: object
+) -> list[Node]:
     return [Node(f"n{i:05d}", arch, offer, **more) for i in range(count)]  # type: ignore[arg-type]
 
 
@@ -96,7 +98,7 @@ def a_site(pool_id: str, nodes: Sequence[Node], **changes: object) -> Site:
 
 @dataclass
 class SitePools:
-    """The Pools port over sites in memory. `refusals` overrides the host's answer by pool id; every call is kept."""
+    """The Pools port over sites in memory. `refusals` overrides a host's answers; every call is kept."""
 
     sites: Mapping[str, Site]
     refusals: Mapping[str, Reason] = field(default_factory=dict)

@@ -46,9 +46,7 @@ class Evaluation:
         self._stack = stack
         self._views = list(views)
         self._index = {view.pool.pool_id: i for i, view in enumerate(self._views)}
-        self._tie_order = sorted(
-            range(len(self._views)), key=lambda i: _tie_key(seed, self._views[i].pool.pool_id)
-        )
+        self._tie_order = sorted(range(len(self._views)), key=lambda i: tie_key(seed, self._views[i].pool.pool_id))
         self._versions = [0] * len(self._views)
         self._changes = 0
         self._closed: dict[int, Reason] = {}
@@ -153,5 +151,6 @@ class Evaluation:
         )
 
 
-def _tie_key(seed: int, pool_id: str) -> bytes:
+def tie_key(seed: int, pool_id: str) -> bytes:
+    """Sorts pools of equal score. Depends on one pool and the seed alone, so other pools do not disturb it."""
     return hashlib.blake2b(f"{seed}/{pool_id}".encode(), digest_size=8).digest()

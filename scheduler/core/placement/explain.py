@@ -8,34 +8,41 @@ change.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from inventory.model.placement import PoolOpinion, ReasonCode, Verdict
 from inventory.model.workload import Workload
-from scheduler.core.placement.evaluation import Evaluation
+from scheduler.core.placement.evaluation import Evaluation, tie_key
 from scheduler.core.placement.protocol import PoolView, Shape
 from scheduler.core.placement.stack import Stack
 
-_VERDICT_TEXT = {
-    Verdict.UNSCHEDULABLE: "可能自行消除/may change by itself",
-    Verdict.UNRESOLVABLE: "不会自行消除/will not change by itself",
-    Verdict.ERROR: "系统原因/on our side",
+_VERDICT_WORDS: Mapping[Verdict, tuple[str, str]] = {
+    Verdict.UNSCHEDULABLE: ("等待可能有用", "waiting may help"),
+    Verdict.UNRESOLVABLE: (
+        "等待无用，需要修改作业或算力池",
+        "waiting does not help: change the workload or a pool",
+    ),
+    Verdict.ERROR: ("系统方原因，待算力池恢复", "on our side: wait until a pool answers again"),
 }
-CODE_TEXT = {
-    ReasonCode.ZONE: "网络区域/zone",
-    ReasonCode.PROTECTION_LEVEL: "等保/protection level",
-    ReasonCode.ARCHITECTURE: "架构/architecture",
-    ReasonCode.ACCELERATOR: "加速卡/accelerator",
-    ReasonCode.POOL_NOT_ALLOWED: "不在允许的池中/pool not allowed",
-    ReasonCode.RUNTIME: "运行方式/runtime",
-    ReasonCode.TOO_LARGE: "过大/too large",
-    ReasonCode.CAPACITY: "余量不足/capacity",
-    ReasonCode.FRAGMENTED: "碎片/fragmented",
-    ReasonCode.CORDONED: "已封锁/cordoned",
-    ReasonCode.UNREACHABLE: "不可达/unreachable",
-    ReasonCode.QUARANTINED: "已隔离/quarantined",
+_CODE_WORDS: Mapping[ReasonCode, tuple[str, str]] = {
+    ReasonCode.ZONE: ("网络区域", "zone"),
+    ReasonCode.PROTECTION_LEVEL: ("等保级别", "protection level"),
+    ReasonCode.ARCHITECTURE: ("架构", "architecture"),
+    ReasonCode.ACCELERATOR: ("加速卡", "accelerator"),
+    ReasonCode.POOL_NOT_ALLOWED: ("不在允许的池中", "pool not allowed"),
+    ReasonCode.RUNTIME: ("运行方式", "runtime"),
+    ReasonCode.TOO_LARGE: ("需求过大", "too large"),
+    ReasonCode.CAPACITY: ("余量不足", "capacity"),
+    ReasonCode.FRAGMENTED: ("余量零碎", "fragmented"),
+    ReasonCode.CORDONED: ("已封锁", "cordoned"),
+    ReasonCode.UNREACHABLE: ("不可达", "unreachable"),
+    ReasonCode.QUARANTINED: ("已隔离", "quarantined"),
 }
+
+
+_COLON = ("：", ": ")
+_SEMICOLON = ("；", "; ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +71,43 @@ class Explanation:
                 return verdict
         return Verdict.UNRESOLVABLE  # there are no pools
 
+    @property
+    def summary_zh(self) -> str:
+        """One line: how many pools can take it, why others cannot, what comes nearest, whether waiting helps."""
+        return self._summary(0)
 
-def explain(workload: Workload, views: Sequence[PoolView], stack: Stack) -> Explanation:
-    """Asks filters and scores, not the pool hosts: a feasible pool may still be fragmented node by node."""
-    evaluation = Evaluation(stack, views, seed=0)
-    return explain_opinions(workload.workload_id, evaluation.opinions(Shape.of(workload)))
+    @property
+    def summary_en(self) -> str:
+        """The English twin of `summary_zh`."""
+        return self._summary(1)
+
+    def _summary(self, language: int) -> str:
+        pools, open_pools, verdict, nearest = len(self.opinions), len(self.feasible), self.verdict, self.nearest
+        if not pools:
+            return ("没有登记的算力池，请先登记一个", "no pool is registered: register one")[language]
+        head = (f"{pools} 个算力池中 {open_pools} 个可用", f"{open_pools} of {pools} pools can take it")[language]
+        if verdict is None:
+            return f"{head}{_COLON[language]}{', '.join(self.feasible)}"
+        counts = ", ".join(f"{count} × {_CODE_WORDS[code][language]}" for code, count in self.counts)
+        parts = [f"{head}{_COLON[language]}{counts}"]
+        if nearest is not None:
+            remedies = _SEMICOLON[language].join((r.remedy_zh, r.remedy_en)[language] for r in nearest.reasons)
+            parts.append(f"{('最接近的是', 'nearest is')[language]} {nearest.pool_id}{_COLON[language]}{remedies}")
+        return _SEMICOLON[language].join([*parts, _VERDICT_WORDS[verdict][language]])
 
 
-def explain_opinions(workload_id: str, opinions: Sequence[PoolOpinion]) -> Explanation:
+def explain(workload: Workload, views: Sequence[PoolView], stack: Stack, seed: int = 0) -> Explanation:
+    """Asks filters and scores, not the pool hosts: a feasible pool may still be fragmented node by node.
+
+    With the cycle's seed, the first feasible pool is the one that the cycle would ask first.
+    """
+    opinions = Evaluation(stack, views, seed).opinions(Shape.of(workload))
+    return explain_opinions(workload.workload_id, opinions, seed)
+
+
+def explain_opinions(workload_id: str, opinions: Sequence[PoolOpinion], seed: int = 0) -> Explanation:
     """Orders and counts what pools have said, in a cycle or afresh."""
-    feasible = sorted((o for o in opinions if o.feasible), key=lambda o: (-o.score, o.pool_id))
+    feasible = sorted((o for o in opinions if o.feasible), key=lambda o: (-o.score, tie_key(seed, o.pool_id)))
     counted = Counter(code for opinion in opinions for code in {reason.code for reason in opinion.reasons})
     refusing = [opinion for opinion in opinions if not opinion.feasible]
     return Explanation(
@@ -95,30 +129,21 @@ def pool_verdict(opinion: PoolOpinion) -> Verdict | None:
 
 
 def explanation_lines(explanation: Explanation) -> list[str]:
-    """The explanation as text for a terminal: a heading, the counts, one line a reason, the nearest pool."""
-    pools = len(explanation.opinions)
-    head = f"{explanation.workload_id}: {len(explanation.feasible)}/{pools} 个算力池可用 / pools feasible"
-    lines = [f"{head}: {', '.join(explanation.feasible)}" if explanation.feasible else head]
-    if not pools:
-        lines.append("  没有登记的算力池,请先登记 / no pool is registered: register one")
-    if explanation.verdict is not None and pools:
-        lines[0] += f"({_VERDICT_TEXT[explanation.verdict]})"
-    lines += [f"  {count} × {CODE_TEXT[code]}" for code, count in explanation.counts]
+    """The explanation as text for a terminal: both summaries, then a line for each pool and reason."""
+    lines = [
+        f"{explanation.workload_id}: {explanation.summary_zh}",
+        f"{explanation.workload_id}: {explanation.summary_en}",
+    ]
     for opinion in explanation.opinions:
         if opinion.feasible:
-            scores = " ".join(f"{name}={value}" for name, value in opinion.scores)
-            lines.append(f"  {opinion.pool_id}: 可用/feasible {opinion.score} ({scores})")
+            scores = ", ".join(f"{name} {value}" for name, value in opinion.scores)
+            lines.append(f"  {opinion.pool_id}: 可用 / feasible, {opinion.score} ({scores})")
         for reason in opinion.reasons:
+            zh, en = _CODE_WORDS[reason.code]
             lines.append(
-                f"  {opinion.pool_id}: {CODE_TEXT[reason.code]}: 需要/needs {reason.needed};"
-                f"现有/offers {reason.offered} -> {reason.remedy_zh} / {reason.remedy_en}"
+                f"  {opinion.pool_id}: {zh} / {en}: 需要/needs {reason.needed}; 现有/has {reason.offered}; "
+                f"{reason.remedy_zh} / {reason.remedy_en}"
             )
-    if explanation.nearest is not None and not explanation.feasible:
-        nearest = explanation.nearest
-        lines.append(
-            f"  最接近/nearest {nearest.pool_id}: {';'.join(r.remedy_zh for r in nearest.reasons)} / "
-            f"{'; '.join(r.remedy_en for r in nearest.reasons)}"
-        )
     return lines
 
 

@@ -55,8 +55,11 @@ class NodeArrays:
 
     def take(self, positions: Int64s, need: Sequence[int]) -> None:
         """Takes `need` once for every entry of `positions`; a position may come more than once."""
-        for row, amount in enumerate(need):
-            np.subtract.at(self.free[row], positions, amount)
+        if positions.size == 1:
+            self.free[:, positions[0]] -= np.array(need, dtype=np.int64)  # most runs have one task
+        else:
+            for row, amount in enumerate(need):
+                np.subtract.at(self.free[row], positions, amount)
         self.refresh(positions)
 
     def give_back(self, positions: Int64s, need: Sequence[int]) -> None:

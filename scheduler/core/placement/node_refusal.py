@@ -13,7 +13,7 @@ from inventory.model.placement import Reason, ReasonCode
 from inventory.model.units import Resources, format_resources
 from inventory.model.workload import Requirements
 from scheduler.core.placement.node_choice import Flags, NodeArrays, need_of, slots
-from scheduler.core.placement.wording import amount_en, amount_zh, fewer_en, fewer_zh
+from scheduler.core.placement.wording import amount_en, amount_zh, fewer_en, fewer_zh, where_short
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,14 @@ def refuse_disk(requirements: Requirements, disk_bytes: int, free_bytes: int) ->
 
 def refuse_nodes(nodes: NodeArrays, eligibility: Eligibility, requirements: Requirements) -> Reason:
     """The reason for a run that `choose_nodes` could not place on `eligibility.open`."""
+    if not eligibility.architecture.any() and not requirements.architectures:
+        return Reason(
+            ReasonCode.TOO_LARGE,
+            _asked(requirements),
+            "没有节点/no nodes",
+            "等待该池加入节点",
+            "wait until the pool has nodes",
+        )
     if not eligibility.architecture.any():
         builds = "|".join(sorted(requirements.architectures)) or "任意/any"
         return Reason(
@@ -79,9 +87,9 @@ def refuse_nodes(nodes: NodeArrays, eligibility: Eligibility, requirements: Requ
     if shortage != Resources():
         return Reason(
             ReasonCode.CAPACITY,
-            needed=format_resources(_without_disk(requirements.total)),
-            offered=f"空闲/free {format_resources(offered)}",
-            remedy_zh=f"{fewer_zh(shortage)},或等待释放",
+            needed=where_short(requirements.total, shortage),
+            offered=f"空闲/free {where_short(offered, shortage)}",
+            remedy_zh=f"{fewer_zh(shortage)}，或等待释放",
             remedy_en=f"{fewer_en(shortage)}, or wait until it is free",
         )
     return _fragmented(nodes, eligibility.open, requirements)
@@ -115,7 +123,7 @@ def _fragmented(nodes: NodeArrays, candidates: Flags, requirements: Requirements
         ReasonCode.FRAGMENTED,
         needed=_asked(requirements),
         offered=f"现可放 {placeable} 个任务/room for {placeable} tasks now",
-        remedy_zh=f"最接近:{count} 个节点各差 {amount_zh(shortage)}",
+        remedy_zh=f"最接近：{count} 个节点各差 {amount_zh(shortage)}",
         remedy_en=f"nearest: {count} {'node' if count == 1 else 'nodes'} short of {amount_en(shortage)}",
     )
 

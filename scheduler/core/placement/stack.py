@@ -72,12 +72,12 @@ def build_stack(filters: Iterable[str] = tuple(FILTERS), weights: Mapping[str, i
     Raises UnknownPolicy for a name that no map knows, ValueError for a negative weight.
     """
     chosen = frozenset(filters)
-    _require_known("过滤器/filter", chosen, FILTERS)
-    _require_known("评分/score", weights, SCORES)
+    _require_known("过滤器", "filter", chosen, FILTERS)
+    _require_known("评分", "score", weights, SCORES)
     for name, weight in weights.items():
         if weight < 0:
             raise ValueError(
-                f"评分 {name} 的权重 {weight} 为负,应不小于 0 / score {name} has weight {weight}; give 0 or more"
+                f"评分 {name} 的权重 {weight} 为负，应不小于 0 / score {name} has weight {weight}; give 0 or more"
             )
     weighted = [(name, score, weights[name]) for name, score in SCORES.items() if weights.get(name, 0) > 0]
     return Stack(
@@ -88,10 +88,9 @@ def build_stack(filters: Iterable[str] = tuple(FILTERS), weights: Mapping[str, i
     )
 
 
-def _require_known(kind: str, names: Iterable[str], known: Mapping[str, object]) -> None:
-    unknown = sorted(set(names) - set(known))
+def _require_known(kind_zh: str, kind_en: str, names: Iterable[str], known: Mapping[str, object]) -> None:
+    unknown, valid = ", ".join(sorted(set(names) - set(known))), ", ".join(sorted(known))
     if unknown:
         raise UnknownPolicy(
-            f"未知的{kind} {', '.join(unknown)};可用/valid: {', '.join(sorted(known))} / "
-            f"unknown {kind.split('/')[1]} {', '.join(unknown)}; valid ones: {', '.join(sorted(known))}"
+            f"未知的{kind_zh} {unknown}，可用的有：{valid} / unknown {kind_en} {unknown}; valid ones: {valid}"
         )

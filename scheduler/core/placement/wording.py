@@ -5,7 +5,7 @@ Shortages are rounded up: whoever takes off what the text says has taken off eno
 
 from __future__ import annotations
 
-from inventory.model.units import GIB, Resources
+from inventory.model.units import GIB, Resources, format_resources
 
 LEVELS = ("未定级", "一级", "二级", "三级", "四级")
 
@@ -34,6 +34,18 @@ def fewer_en(shortage: Resources) -> str:
 def amount_en(amount: Resources) -> str:
     """2 cards, 4 GiB memory: the English twin of `amount_zh`."""
     return ", ".join(_counted_en(amount) + [f"{size} {noun}" for size, noun in _sizes_en(amount)])
+
+
+def where_short(amount: Resources, shortage: Resources) -> str:
+    """`amount` for people, only in the dimensions that are short: the others are beside the point."""
+    return format_resources(
+        Resources(
+            amount.cpu_milli if shortage.cpu_milli else 0,
+            amount.memory_bytes if shortage.memory_bytes else 0,
+            amount.disk_bytes if shortage.disk_bytes else 0,
+            amount.accelerator_milli if shortage.accelerator_milli else 0,
+        )
+    )
 
 
 def _parts_zh(amount: Resources) -> list[str]:

@@ -44,7 +44,7 @@ class FairOrder:
         for queue, weight in weights.items():
             if weight < 1:
                 raise ValueError(
-                    f"队列 {queue} 的权重 {weight} 无效,应为不小于 1 的整数 / "
+                    f"队列 {queue} 的权重 {weight} 无效，应为不小于 1 的整数 / "
                     f"queue {queue} has weight {weight}; give 1 or more"
                 )
         self._workloads = workloads

@@ -15,7 +15,7 @@ def refuse(shape: Shape, pool: PoolView) -> Reason | None:
     if model in offered or (model is None and offered):
         return None
     if not offered:
-        remedy_zh, remedy_en = "该池没有加速卡:不要求加速卡,或换池", "ask for no cards: this pool has none"
+        remedy_zh, remedy_en = "该池没有加速卡：不要求加速卡，或换池", "ask for no cards: this pool has none"
     else:
         remedy_zh = f"移植到 {' 或 '.join(offered)}"
         remedy_en = f"port the program to {' or '.join(offered)}"

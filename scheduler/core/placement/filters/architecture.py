@@ -18,6 +18,6 @@ def refuse(shape: Shape, pool: PoolView) -> Reason | None:
         ReasonCode.ARCHITECTURE,
         needed="|".join(sorted(builds)),
         offered="|".join(offered) or "无/none",
-        remedy_zh=f"提供 {' 或 '.join(offered) or '(无)'} 的版本",
+        remedy_zh=f"提供 {' 或 '.join(offered) or '（无）'} 的版本",
         remedy_en=f"build the program for {' or '.join(offered) or '(none)'}",
     )

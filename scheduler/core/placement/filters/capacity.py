@@ -7,10 +7,9 @@ policies that read `PoolView.free`.
 from __future__ import annotations
 
 from inventory.model.placement import Reason, ReasonCode
-from inventory.model.units import format_resources
 from scheduler.core.placement.filters.too_large import exceeds_pool, judged
 from scheduler.core.placement.protocol import PoolView, Shape
-from scheduler.core.placement.wording import fewer_en, fewer_zh
+from scheduler.core.placement.wording import fewer_en, fewer_zh, where_short
 
 
 def refuse(shape: Shape, pool: PoolView) -> Reason | None:
@@ -24,8 +23,8 @@ def refuse(shape: Shape, pool: PoolView) -> Reason | None:
     shortage = total.shortage(pool.free)
     return Reason(
         ReasonCode.CAPACITY,
-        needed=format_resources(total),
-        offered=f"空闲/free {format_resources(pool.free)}",
-        remedy_zh=f"{fewer_zh(shortage)},或等待释放",
+        needed=where_short(total, shortage),
+        offered=f"空闲/free {where_short(pool.free, shortage)}",
+        remedy_zh=f"{fewer_zh(shortage)}，或等待释放",
         remedy_en=f"{fewer_en(shortage)}, or wait until it is free",
     )

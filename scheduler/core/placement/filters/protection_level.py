@@ -15,6 +15,6 @@ def refuse(shape: Shape, pool: PoolView) -> Reason | None:
         ReasonCode.PROTECTION_LEVEL,
         needed=level(needed),
         offered=level(offered),
-        remedy_zh=f"改用等保{level(needed)}的算力池,或请该池通过{level(needed)}测评",
+        remedy_zh=f"改用等保{level(needed)}的算力池，或请该池通过{level(needed)}测评",
         remedy_en=f"use a pool of protection level {needed}, or have this pool graded for it",
     )

@@ -10,7 +10,7 @@ def refuse(shape: Shape, pool: PoolView) -> Reason | None:
     if shape.runtime in pool.runtimes or not pool.is_described:
         return None
     if shape.runtime == CONTAINER:
-        remedy_zh, remedy_en = "不用镜像,直接提交命令", "submit a command without an image"
+        remedy_zh, remedy_en = "不用镜像，直接提交命令", "submit a command without an image"
     else:
         remedy_zh, remedy_en = "提供容器镜像", "give a container image"
     return Reason(

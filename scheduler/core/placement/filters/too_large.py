@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from inventory.model.placement import Reason, ReasonCode
-from inventory.model.units import Resources, format_resources
+from inventory.model.units import Resources
 from scheduler.core.placement.protocol import PoolView, Shape
-from scheduler.core.placement.wording import fewer_en, fewer_zh
+from scheduler.core.placement.wording import fewer_en, fewer_zh, where_short
 
 
 def refuse(shape: Shape, pool: PoolView) -> Reason | None:
@@ -22,8 +22,8 @@ def refuse(shape: Shape, pool: PoolView) -> Reason | None:
         shortage = task.shortage(pool.largest_task)
         return Reason(
             ReasonCode.TOO_LARGE,
-            needed=f"每任务/per task {format_resources(task)}",
-            offered=f"最大节点/largest node {format_resources(pool.largest_task)}",
+            needed=f"每任务/per task {where_short(task, shortage)}",
+            offered=f"最大节点/largest node {where_short(pool.largest_task, shortage)}",
             remedy_zh=f"每个任务{fewer_zh(shortage)}",
             remedy_en=f"{fewer_en(shortage)} per task",
         )
@@ -31,8 +31,8 @@ def refuse(shape: Shape, pool: PoolView) -> Reason | None:
         shortage = total.shortage(pool.allocatable)
         return Reason(
             ReasonCode.TOO_LARGE,
-            needed=format_resources(total),
-            offered=f"整池/whole pool {format_resources(pool.allocatable)}",
+            needed=where_short(total, shortage),
+            offered=f"整池/whole pool {where_short(pool.allocatable, shortage)}",
             remedy_zh=f"总量{fewer_zh(shortage)}",
             remedy_en=f"{fewer_en(shortage)} in all",
         )

@@ -15,6 +15,6 @@ def refuse(shape: Shape, pool: PoolView) -> Reason | None:
         ReasonCode.ZONE,
         needed=zone,
         offered="|".join(served) or "无/none",
-        remedy_zh=f"允许网络区域 {' 或 '.join(served) or '(无)'},或请该池接入 {zone}",
+        remedy_zh=f"允许网络区域 {' 或 '.join(served) or '（无）'}，或请该池接入 {zone}",
         remedy_en=f"allow zone {' or '.join(served) or '(none)'}, or have the pool serve {zone}",
     )
