@@ -1,0 +1,180 @@
+"""The greedy wave planner: clusters in order of urgency, each in the earliest window that takes it.
+
+Who calls this: the migration service, `xisuan migration plan`, and later planners as their first solution.
+Pure and deterministic: one problem and one seed give one plan. It finds good plans fast, not best ones; that each
+plan keeps every rule is judged by `check.py`, which shares no code with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inventory.model.migration import Assignment, Pair, SplitDependency, Unplaced, UnplacedRule, WavePlan
+from scheduler.core.waves import reasons
+from scheduler.core.waves.board import Binding, Board, Choices, Obstacle
+from scheduler.core.waves.clusters import Cluster, form_clusters, in_order
+from scheduler.core.waves.problem import Item, WaveProblem
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """Where and when some items go, and what ruled out each earlier window, in order."""
+
+    items: tuple[Item, ...]
+    window: int
+    choices: Choices
+    earlier: tuple[Obstacle, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why some items could not be placed: `culprit` is the item that has no pool, where one is to blame."""
+
+    items: tuple[Item, ...]
+    rule: UnplacedRule
+    reason: Pair
+    culprit: Item | None = None
+
+
+def plan_waves(problem: WaveProblem, seed: int) -> WavePlan:
+    """Assigns every item to a window and a pool, or says why not. `seed` decides between equals."""
+    clustering = form_clusters(problem)
+    board = Board(problem, seed)
+    planner = _Planner(problem, board, clustering.unbound)
+    for cluster in in_order(clustering, seed):
+        planner.settle(cluster)
+    return planner.plan(seed, clustering.large_cycles)
+
+
+class _Planner:
+    def __init__(self, problem: WaveProblem, board: Board, unbound: frozenset[tuple[str, str]]) -> None:
+        self._problem = problem
+        self._board = board
+        self._unbound = unbound
+        self._largest_cap = max((slot.cap for slot in problem.windows), default=0)
+        self._placings: list[Placing] = []
+        self._failures: list[Failure] = []
+        self._notes: list[Pair] = []
+
+    def settle(self, cluster: Cluster) -> None:
+        """Places a cluster as one; a cycle that has no common place is placed group by group."""
+        outcome = self._place(cluster.items)
+        if len(cluster.parts) == 1 or isinstance(outcome, Placing):
+            self._keep(outcome)
+            if len(cluster.parts) > 1:
+                self._notes.append(reasons.cycle_together([item.name for item in cluster.items]))
+            return
+        self._notes.append(reasons.cycle_split([item.name for item in cluster.items], outcome.reason))
+        for part in cluster.parts:
+            self._keep(self._place(part))
+
+    def plan(self, seed: int, large_cycles: Sequence[tuple[str, ...]]) -> WavePlan:
+        used_windows = sorted({placing.window for placing in self._placings})
+        wave_of = {window: number for number, window in enumerate(used_windows, start=1)}
+        cap = self._problem.settings.systems_per_window
+        notes = [
+            *self._problem.notes,
+            *(reasons.cycle_too_large(names, cap) for names in large_cycles),
+            *self._notes,
+        ]
+        return WavePlan(
+            settings=self._problem.settings,
+            seed=seed,
+            solver="greedy",
+            windows=tuple(self._problem.windows[window].window for window in used_windows),
+            assignments=self._assignments(wave_of),
+            unplaced=self._unplaced(),
+            left_out=self._problem.left_out,
+            splits=self._splits(),
+            notes=tuple(notes),
+            declarations=self._problem.declarations,
+        )
+
+    def _place(self, items: Sequence[Item]) -> Placing | Failure:
+        """The earliest window with pools for all items; commits nothing."""
+        items = tuple(items)
+        for item in items:
+            eligible = self._board.eligible(item)
+            if not eligible.pools:
+                return Failure(items, UnplacedRule.NO_POOL, reasons.no_pool(item, eligible.refused), item)
+        if len(items) > self._largest_cap:
+            return Failure(items, UnplacedRule.GROUP_TOO_LARGE, reasons.group_too_large(items, self._largest_cap))
+        anywhere = self._board.choose_pools(items, None)
+        if anywhere is None:
+            return Failure(items, UnplacedRule.NO_CAPACITY, reasons.no_capacity(items, self._board))
+        earliest, used_last = self._after_what_is_used(items)
+        obstacles: list[Obstacle] = []
+        for window in range(len(self._problem.windows)):
+            if window < earliest:
+                obstacles.append(Obstacle(Binding.ORDER, used_last))
+                continue
+            obstacle = self._board.obstacle(items, window)
+            if obstacle is None:
+                choices = self._board.choose_pools(items, window)
+                if choices is not None:
+                    return Placing(items, window, choices, tuple(obstacles))
+                obstacle = Obstacle(Binding.COPY_VOLUME)
+            obstacles.append(obstacle)
+        return Failure(items, UnplacedRule.NO_WINDOW, reasons.no_window(obstacles, self._problem))
+
+    def _keep(self, outcome: Placing | Failure) -> None:
+        if isinstance(outcome, Placing):
+            self._board.commit(outcome.items, outcome.window, outcome.choices)
+            self._placings.append(outcome)
+        else:
+            self._failures.append(outcome)
+
+    def _after_what_is_used(self, items: Sequence[Item]) -> tuple[int, str]:
+        """The first window that comes not before any used system, and the key of the one that says so.
+
+        Used systems that are not (or not yet) placed bind nobody: see rule 6 of the problem.
+        """
+        own = {item.key for item in items}
+        earliest, because = 0, ""
+        for item in items:
+            for used in item.uses:
+                window = self._board.window_of(used)
+                binds = used not in own and (item.key, used) not in self._unbound
+                if window is not None and binds and window > earliest:
+                    earliest, because = window, used
+        return earliest, because
+
+    def _assignments(self, wave_of: dict[int, int]) -> tuple[Assignment, ...]:
+        explain = reasons.Explainer(self._problem, self._board, wave_of)
+        made = [
+            Assignment(
+                system_key=item.key,
+                system_name=item.name,
+                wave=wave_of[placing.window],
+                window_id=self._problem.windows[placing.window].window.window_id,
+                pool_id=placing.choices[item.key].pool_id,
+                group=item.group,
+                why_here=explain.here(item, placing.choices[item.key]),
+                why_then=explain.then(item, placing.window),
+                why_not_earlier=explain.not_earlier(placing.earlier),
+            )
+            for placing in self._placings
+            for item in placing.items
+        ]
+        return tuple(sorted(made, key=lambda assignment: (assignment.wave, assignment.system_key)))
+
+    def _unplaced(self) -> tuple[Unplaced, ...]:
+        out = []
+        for failure in self._failures:
+            for item in failure.items:
+                rule, reason = failure.rule, failure.reason
+                if failure.culprit is not None and failure.culprit is not item:
+                    rule, reason = UnplacedRule.GROUP_HELD, reasons.held_by(failure.culprit, failure.reason)
+                out.append(Unplaced(item.key, item.name, rule, reason))
+        return tuple(sorted(out, key=lambda unplaced: unplaced.system_key))
+
+    def _splits(self) -> tuple[SplitDependency, ...]:
+        broken = []
+        for item in self._problem.items:
+            mine = self._board.window_of(item.key)
+            for used in item.uses:
+                theirs = self._board.window_of(used)
+                if mine is not None and theirs is not None and mine < theirs:
+                    broken.append(SplitDependency(item.key, used, reasons.SPLIT))
+        return tuple(broken)
