@@ -102,6 +102,8 @@ class System:
     os: str | None = None
     database: str | None = None
     remark: str | None = None
+    database_instance: str | None = None  # 数据库实例: systems that name the same one share a database
+    defer_reason: str | None = None  # 暂缓原因: why it is not migrated yet, in the sender's words
 
 
 def system_key(name: str, department: str | None) -> str:

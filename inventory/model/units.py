@@ -129,3 +129,14 @@ def format_resources(amount: Resources) -> str:
     if amount.accelerator_milli:
         parts.append(f"{amount.accelerator_milli / 1000:g} 卡/cards")
     return " · ".join(parts) or "0"
+
+
+def percent_half_up(numerator: int, denominator: int, places: int = 1) -> float | None:
+    """numerator/denominator in percent, rounded half up to `places` decimals; None for a denominator of 0.
+
+    Half up, as Chinese reports round (97.25 -> 97.3); Python's round() would go to the even neighbour.
+    """
+    if denominator == 0:
+        return None
+    scale = 10**places
+    return (2 * 100 * scale * numerator + denominator) // (2 * denominator) / scale

@@ -1,0 +1,280 @@
+"""Finds the tables of a sheet: where the heading block stands and which column means which field.
+
+`sheets` calls `find_table` on the first rows of a sheet and again wherever a later row looks like a heading. A block
+is one to three rows; headings of upper rows are groups and count as context of those below (服务器 over 数量).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from inventory.ledger.cells.quantities import bare_number
+from inventory.ledger.cells.text import packed, plain
+from inventory.ledger.grid import Merge, Row, Value, address
+from inventory.ledger.lexicon import CREDENTIAL, IGNORED, THRESHOLD, Fit, lexicon
+from inventory.ledger.mapping import HeaderMapping
+
+NAME = "name"
+_BLOCK_ROWS = 3
+_REPEATABLE = frozenset(("deps",))
+_MANY = frozenset((IGNORED, CREDENTIAL))
+# A sheet with a name column and nothing else that we know is a code list, not a ledger.
+_MIN_FIELDS = 2
+_MONEY_UNIT = re.compile(r"亿元|千万元|百万元|十万元|万元|千元|百元|元|[(（]万[)）]")
+_SIZE_UNIT = re.compile(r"(?:^|[^A-Z])([TGM])I?B?(?![A-Z])")
+_PEOPLE_UNIT = re.compile(r"(万|千)(?:人|户|个|名)?")
+_EACH = re.compile(r"单台|每台|单机|每节点|单节点|每服务器|单服务器|每个|单个|平均每台")
+_ALTOGETHER = re.compile(r"总|合计|共计|累计|共")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that was given a field. `groups` are the headings above `heading`, outermost first."""
+
+    index: int
+    target: str
+    heading: str
+    groups: tuple[str, ...]
+    confidence: float
+    cell: str
+
+    @property
+    def context(self) -> str:
+        """All that is written over the column, in NFKC and upper case: units and 单台/合计 are looked up in it."""
+        return packed("".join((*self.groups, self.heading))).upper()
+
+    @property
+    def money_unit(self) -> str | None:
+        """万元, 元 ... as the heading says, the innermost word first; None where it names none."""
+        for text in (self.heading, *reversed(self.groups)):
+            found = _MONEY_UNIT.findall(packed(text))
+            if found:
+                return str(found[-1]).strip("(（)）")
+        return None
+
+    @property
+    def size_unit(self) -> str | None:
+        """T, G or M; None where the heading names none."""
+        for text in (self.heading, *reversed(self.groups)):
+            found = _SIZE_UNIT.findall(packed(text).upper())
+            if found:
+                return str(found[-1])
+        return None
+
+    @property
+    def people_unit(self) -> int:
+        found = _PEOPLE_UNIT.search(packed(self.heading))
+        return {"万": 10_000, "千": 1000}[found[1]] if found else 1
+
+    @property
+    def counts_each(self) -> bool | None:
+        """True for 单台, False for 合计, None where the heading does not say."""
+        if _EACH.search(self.context):
+            return True
+        return False if _ALTOGETHER.search(packed(self.heading)) else None
+
+
+@dataclass(frozen=True, slots=True)
+class HeadingReport:
+    """How one heading was understood. `target` None: the heading is not used."""
+
+    sheet: str
+    cell: str
+    heading: str
+    target: str | None
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One heading block and its columns. `top` and `bottom` are row numbers."""
+
+    top: int
+    bottom: int
+    columns: dict[str, Column]
+    dependency_columns: tuple[Column, ...]
+    credential_columns: frozenset[int]
+    reports: tuple[HeadingReport, ...]
+    heading_rows: frozenset[tuple[str, ...]] = field(default=frozenset())
+
+    def address_of(self, target: str, row: int) -> str:
+        """A1 address of a field's cell; of the name's where the table has no such column."""
+        column = self.columns.get(target) or self.columns[NAME]
+        return address(row, column.index)
+
+
+class MergeIndex:
+    """Looks up the merge that covers a cell."""
+
+    def __init__(self, merges: Sequence[Merge]) -> None:
+        self._by_row: dict[int, list[Merge]] = {}
+        self._tall: list[Merge] = []
+        for merge in merges:
+            if merge.bottom - merge.top > 2_000:
+                self._tall.append(merge)
+                continue
+            for row in range(merge.top, merge.bottom + 1):
+                self._by_row.setdefault(row, []).append(merge)
+
+    def covering(self, row: int, column: int) -> Merge | None:
+        for merge in (*self._by_row.get(row, ()), *self._tall):
+            if merge.left <= column <= merge.right and merge.top <= row <= merge.bottom:
+                return merge
+        return None
+
+
+def row_key(row: Row) -> tuple[str, ...]:
+    """A row as comparable text, trailing blanks cut: a heading block that is repeated has the same keys."""
+    texts = [packed(value) for value in row.values]
+    while texts and not texts[-1]:
+        texts.pop()
+    return tuple(texts)
+
+
+def known_headings(row: Row) -> int:
+    """How many cells of the row are headings of the lexicon."""
+    words = lexicon()
+    return sum(1 for value in row.values if isinstance(value, str) and words.is_known(value))
+
+
+def looks_like_heading(row: Row) -> bool:
+    """True for a row that is mostly headings and names a system column among them."""
+    filled = [value for value in row.values if value is not None]
+    if len(filled) < 2 or not all(isinstance(value, str) for value in filled):
+        return False
+    words = lexicon()
+    fits = [words.exact(value) for value in filled if isinstance(value, str) and len(value) < 40]
+    known = [fit for fit in fits if fit is not None]
+    return 2 * len(known) > len(filled) and any(fit.target == NAME for fit in known) and len(known) >= 2
+
+
+def find_table(
+    rows: Sequence[Row], merges: MergeIndex, sheet: str, mapping: HeaderMapping | None = None
+) -> Table | None:
+    """The best heading block among `rows`, or None. The block with the most recognised columns wins."""
+    best: tuple[float, int, Table] | None = None
+    for first, last in _spans(rows, mapping):
+        block = rows[first : last + 1]
+        table = _table(block, merges, sheet, mapping)
+        if table is None:
+            continue
+        score = sum(column.confidence for column in table.columns.values())
+        score += 0.4 * sum(1 for report in table.reports if report.target in _MANY)
+        if best is None or (round(score, 2), -len(block)) > (best[0], best[1]):
+            best = (round(score, 2), -len(block), table)
+    return best[2] if best else None
+
+
+def _spans(rows: Sequence[Row], mapping: HeaderMapping | None) -> list[tuple[int, int]]:
+    """Index ranges to try: all blocks of one to three adjacent rows around a row with known headings."""
+    promising = [index for index, row in enumerate(rows) if known_headings(row) >= 2]
+    if not promising or mapping is not None:
+        texts = [sum(isinstance(value, str) for value in row.values) for row in rows[:15]]
+        promising = sorted({*promising, *(index for index, count in enumerate(texts) if count >= 2)})
+    wordy = [_only_words(row) for row in rows]
+    spans = set()
+    for index in promising[:25]:
+        for height in range(1, _BLOCK_ROWS + 1):
+            for first in range(index - height + 1, index + 1):
+                last = first + height - 1
+                if first < 0 or last >= len(rows) or not all(wordy[first : last + 1]):
+                    continue
+                if rows[last].number - rows[first].number < _BLOCK_ROWS + 1:
+                    spans.add((first, last))
+    return sorted(spans)
+
+
+def _only_words(row: Row) -> bool:
+    """Headings are words: a row with a number of its own (a serial, a date) is data."""
+    return all(isinstance(value, str) and bare_number(value) is None for value in row.values if value is not None)
+
+
+def _table(block: Sequence[Row], merges: MergeIndex, sheet: str, mapping: HeaderMapping | None) -> Table | None:
+    candidates: list[tuple[float, int, Fit, tuple[str, ...]]] = []
+    paths = _paths(block, merges)
+    for index, path in paths.items():
+        chosen = mapping.field_of(path[-1]) if mapping else None
+        fits = [Fit(chosen, 2.0)] if chosen else lexicon().fits(path[:-1], path[-1])
+        candidates.extend((fit.confidence, index, fit, path) for fit in fits)
+    candidates.sort(key=lambda entry: (-entry[0], entry[1]))
+    taken: dict[int, Fit] = {}
+    columns: dict[str, Column] = {}
+    dependencies: list[Column] = []
+    for _, index, fit, path in candidates:
+        if index in taken or (fit.target in columns and fit.target not in _REPEATABLE):
+            continue
+        taken[index] = fit
+        if fit.target in _MANY:
+            continue
+        column = Column(
+            index, fit.target, path[-1], path[:-1], min(1.0, fit.confidence), address(block[-1].number, index)
+        )
+        columns.setdefault(fit.target, column)
+        if fit.target == "deps":
+            dependencies.append(column)
+    if NAME not in columns or columns[NAME].confidence < THRESHOLD or len(columns) < _MIN_FIELDS:
+        return None
+    return Table(
+        block[0].number,
+        block[-1].number,
+        columns,
+        tuple(sorted(dependencies, key=lambda column: column.index)),
+        frozenset(index for index, fit in taken.items() if fit.target == CREDENTIAL),
+        _reports(paths, taken, sheet, block[-1].number),
+        frozenset(row_key(row) for row in block),
+    )
+
+
+def _reports(
+    paths: dict[int, tuple[str, ...]], taken: dict[int, Fit], sheet: str, row: int
+) -> tuple[HeadingReport, ...]:
+    return tuple(
+        HeadingReport(
+            sheet,
+            address(row, index),
+            " / ".join(path),
+            taken[index].target if index in taken else None,
+            round(min(1.0, taken[index].confidence), 3) if index in taken else 0.0,
+        )
+        for index, path in sorted(paths.items())
+    )
+
+
+def _paths(block: Sequence[Row], merges: MergeIndex) -> dict[int, tuple[str, ...]]:
+    """For each column, its headings from the outermost group down to its own."""
+    width = max((len(row.values) for row in block), default=0)
+    anchors = {row.number: row.values for row in block}
+    levels: list[list[str]] = []
+    for row in block:
+        labels = []
+        merged = False
+        for index in range(width):
+            cover = merges.covering(row.number, index)
+            source = anchors.get(cover.top) if cover else row.values
+            merged = merged or (cover is not None and cover.right > cover.left)
+            position = cover.left if cover else index
+            value: Value = source[position] if source is not None and position < len(source) else None
+            labels.append(plain(value).strip())
+        if row is not block[-1] and not merged:
+            labels = _spread(labels)
+        levels.append(labels)
+    paths = {}
+    for index in range(width):
+        path: list[str] = []
+        for labels in levels:
+            if labels[index] and (not path or path[-1] != labels[index]):
+                path.append(labels[index])
+        if path:
+            paths[index] = tuple(path)
+    return paths
+
+
+def _spread(labels: list[str]) -> list[str]:
+    """A group row without merges: each group reaches to the next one."""
+    spread, current = [], ""
+    for label in labels:
+        current = label or current
+        spread.append(current)
+    return spread
