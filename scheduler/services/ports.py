@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
-from inventory.model.placement import PoolOpinion
 from inventory.model.pool import Pool, PoolHealth
 from inventory.model.units import Resources
 from inventory.model.workload import Run, Submission, Workload, WorkloadState
 from scheduler.core.admission import Outcome
+from scheduler.core.placement.explain import Explanation
 
 
 class ErrorCode(IntEnum):
@@ -69,11 +69,14 @@ class WatchFilter:
 
 @dataclass(frozen=True, slots=True)
 class ChangeNotice:
-    """One change of state of a workload (`run` None) or of one of its runs, as watchers see it."""
+    """One change of state of a workload or of one of its runs, as watchers see it.
+
+    `state` is None when the run changed and its workload did not; `run` is None when no run was concerned.
+    """
 
     workload_id: str
     queue: str
-    state: WorkloadState
+    state: WorkloadState | None
     at_ms: int
     run: Run | None = None
     message: str = ""
@@ -88,22 +91,12 @@ class ChangePage:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
-    """What every pool says to a workload now, with one line for people in each language."""
-
-    opinions: tuple[PoolOpinion, ...]
-    refusals_by_code: dict[str, int]
-    summary_zh: str
-    summary_en: str
-
-
-@dataclass(frozen=True, slots=True)
 class DryRunPlacement:
     """Where a valid submission would go now; no pool: it would wait."""
 
     pool_id: str
     nodes: tuple[str, ...]
-    opinions: tuple[PoolOpinion, ...]
+    explanation: Explanation
     estimated_cost_cny: float
 
 

@@ -166,6 +166,14 @@ class SchedulerStore:
                 found |= {row.workload_id: row.queue for row in connection.execute(query)}
         return found
 
+    def runs(self, run_ids: Sequence[str]) -> Mapping[str, Run]:
+        found: dict[str, Run] = {}
+        with self.store.connect() as connection:
+            for start in range(0, len(run_ids), _LOOKUP_CHUNK):
+                query = select(runs).where(runs.c.run_id.in_(run_ids[start : start + _LOOKUP_CHUNK]))
+                found |= {row["run_id"]: run_of(row) for row in connection.execute(query).mappings()}
+        return found
+
     def pools(self) -> tuple[StoredPool, ...]:
         with self.store.connect() as connection:
             rows = connection.execute(select(pools).order_by(pools.c.pool_id)).mappings().all()

@@ -26,8 +26,7 @@ if _version_not_supported:
 
 
 class PoolServiceStub:
-    """Errors: INVALID_ARGUMENT (fix the fields named), NOT_FOUND (no such pool), ALREADY_EXISTS (the id is registered
-    with another declaration: change it there, or choose another id), UNAVAILABLE (retry with backoff).
+    """Errors: INVALID_ARGUMENT (fix the fields named), NOT_FOUND (no such pool), UNAVAILABLE (retry with backoff).
     """
 
     def __init__(self, channel):
@@ -59,8 +58,7 @@ class PoolServiceStub:
 
 
 class PoolServiceServicer:
-    """Errors: INVALID_ARGUMENT (fix the fields named), NOT_FOUND (no such pool), ALREADY_EXISTS (the id is registered
-    with another declaration: change it there, or choose another id), UNAVAILABLE (retry with backoff).
+    """Errors: INVALID_ARGUMENT (fix the fields named), NOT_FOUND (no such pool), UNAVAILABLE (retry with backoff).
     """
 
     def ListPools(self, request, context):
@@ -123,8 +121,7 @@ def add_PoolServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PoolService:
-    """Errors: INVALID_ARGUMENT (fix the fields named), NOT_FOUND (no such pool), ALREADY_EXISTS (the id is registered
-    with another declaration: change it there, or choose another id), UNAVAILABLE (retry with backoff).
+    """Errors: INVALID_ARGUMENT (fix the fields named), NOT_FOUND (no such pool), UNAVAILABLE (retry with backoff).
     """
 
     @staticmethod

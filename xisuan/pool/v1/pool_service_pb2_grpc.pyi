@@ -27,9 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PoolServiceStub:
-    """Errors: INVALID_ARGUMENT (fix the fields named), NOT_FOUND (no such pool), ALREADY_EXISTS (the id is registered
-    with another declaration: change it there, or choose another id), UNAVAILABLE (retry with backoff).
-    """
+    """Errors: INVALID_ARGUMENT (fix the fields named), NOT_FOUND (no such pool), UNAVAILABLE (retry with backoff)."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -47,9 +45,7 @@ class PoolServiceStub:
 
 @_typing.type_check_only
 class PoolServiceAsyncStub(PoolServiceStub):
-    """Errors: INVALID_ARGUMENT (fix the fields named), NOT_FOUND (no such pool), ALREADY_EXISTS (the id is registered
-    with another declaration: change it there, or choose another id), UNAVAILABLE (retry with backoff).
-    """
+    """Errors: INVALID_ARGUMENT (fix the fields named), NOT_FOUND (no such pool), UNAVAILABLE (retry with backoff)."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListPools: _aio.UnaryUnaryMultiCallable[_pool_service_pb2.ListPoolsRequest, _pool_service_pb2.ListPoolsResponse]  # type: ignore[assignment]
@@ -63,9 +59,7 @@ class PoolServiceAsyncStub(PoolServiceStub):
     """
 
 class PoolServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Errors: INVALID_ARGUMENT (fix the fields named), NOT_FOUND (no such pool), ALREADY_EXISTS (the id is registered
-    with another declaration: change it there, or choose another id), UNAVAILABLE (retry with backoff).
-    """
+    """Errors: INVALID_ARGUMENT (fix the fields named), NOT_FOUND (no such pool), UNAVAILABLE (retry with backoff)."""
 
     @_abc_1.abstractmethod
     def ListPools(

@@ -299,6 +299,7 @@ class WorkloadChange(_message.Message):
     workload_id: _builtins.str
     queue: _builtins.str
     state: _workload_pb2.WorkloadState.ValueType
+    """Unspecified when only the run changed."""
     message: _builtins.str
     @_builtins.property
     def run(self) -> _workload_pb2.Run:

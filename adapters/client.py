@@ -1,0 +1,138 @@
+"""The scheduler's side of the adapter contract over gRPC: an `AdapterPort` for any endpoint.
+
+Pool hosts hold one client for each pool; gateways open one to read logs. Transport failures become
+`AdapterUnavailable` (the outcome is unknown, the call may be repeated), contract errors become their own types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+
+import grpc
+
+from adapters.contract import Capabilities, Launch, Refusal, RunReport, Stop
+from adapters.port import (
+    AdapterMisbehaved,
+    AdapterUnavailable,
+    CursorExpired,
+    NodeList,
+    RunList,
+    StaleEpoch,
+    WatchBatch,
+)
+from adapters.wire.inspection import InvalidMessage
+from adapters.wire.launches import (
+    capabilities_from_wire,
+    launch_to_wire,
+    refusal_from_wire,
+    report_from_wire,
+    result_from_wire,
+    stop_to_wire,
+)
+from adapters.wire.pools import node_from_wire
+from adapters.wire.status import CURSOR_EXPIRED, STALE_EPOCH, details_of
+from xisuan.pool.v1 import pool_adapter_service_pb2 as pb
+from xisuan.pool.v1.pool_adapter_service_pb2_grpc import PoolAdapterServiceStub
+
+CALL_TIMEOUT_S = 10.0
+_OPTIONS = (
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    # A peer that is gone without a word (a cut line) is noticed by the channel, not only by our own timeouts.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    # Endpoints are addresses of pools, never to be reached through a proxy of the machine.
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+class AdapterClient:
+    """One channel to one adapter. All methods belong to one event loop."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._channel = grpc.aio.insecure_channel(endpoint, options=_OPTIONS)
+        self._stub = PoolAdapterServiceStub(self._channel)
+
+    async def capabilities(self) -> Capabilities:
+        with self._translated():
+            answer = await self._stub.GetCapabilities(pb.GetCapabilitiesRequest(), timeout=CALL_TIMEOUT_S)
+            return capabilities_from_wire(answer)
+
+    async def nodes(self) -> NodeList:
+        nodes = []
+        token = ""
+        with self._translated():
+            while True:
+                page = await self._stub.ListNodes(pb.ListNodesRequest(page_token=token), timeout=CALL_TIMEOUT_S)
+                nodes += [node_from_wire(node) for node in page.nodes]
+                token = page.next_page_token
+                if not token:
+                    return NodeList(tuple(nodes), page.shared_disk_bytes)
+
+    async def runs(self) -> RunList:
+        runs: list[RunReport] = []
+        token = cursor = ""
+        with self._translated():
+            while True:
+                page = await self._stub.List(pb.ListRequest(page_token=token), timeout=CALL_TIMEOUT_S)
+                runs += [report_from_wire(status) for status in page.runs]
+                cursor = cursor or page.cursor
+                token = page.next_page_token
+                if not token:
+                    return RunList(tuple(runs), cursor)
+
+    async def watch(self, cursor: str) -> AsyncIterator[WatchBatch]:
+        with self._translated():
+            async for message in self._stub.Watch(pb.WatchRequest(cursor=cursor)):
+                runs = tuple(report_from_wire(status) for status in message.runs)
+                yield WatchBatch(message.cursor, runs, message.nodes_changed)
+
+    async def launch(self, epoch: int, launches: Sequence[Launch]) -> list[RunReport | Refusal]:
+        request = pb.LaunchRequest(epoch=epoch, items=[launch_to_wire(launch) for launch in launches])
+        with self._translated():
+            answer = await self._stub.Launch(request, timeout=CALL_TIMEOUT_S)
+            _require_one_each([result.run_id for result in answer.results], [item.run_id for item in launches])
+            return [result_from_wire(result) for result in answer.results]
+
+    async def stop(self, epoch: int, stops: Sequence[Stop]) -> list[RunReport | Refusal]:
+        request = pb.StopRequest(epoch=epoch, items=[stop_to_wire(stop) for stop in stops])
+        with self._translated():
+            answer = await self._stub.Stop(request, timeout=CALL_TIMEOUT_S)
+            _require_one_each([result.run_id for result in answer.results], [item.run_id for item in stops])
+            return [
+                report_from_wire(result.status)
+                if result.HasField("status")
+                else refusal_from_wire(result.run_id, result.error)
+                for result in answer.results
+            ]
+
+    async def logs(self, run_id: str, offset: int, follow: bool) -> AsyncIterator[bytes]:
+        """The output of a run from byte `offset` on. NOT_FOUND and UNIMPLEMENTED pass as `grpc.RpcError`."""
+        async for message in self._stub.Logs(pb.LogsRequest(run_id=run_id, offset=offset, follow=follow)):
+            yield message.chunk
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except InvalidMessage as error:
+            raise AdapterMisbehaved(f"{self._endpoint}: {error}") from error
+        except grpc.RpcError as error:
+            failure = details_of(error)
+            if failure.reason == STALE_EPOCH:
+                raise StaleEpoch(failure.message) from error
+            if failure.reason == CURSOR_EXPIRED:
+                raise CursorExpired(failure.message) from error
+            raise AdapterUnavailable(f"{self._endpoint}: {failure.code.name} {failure.message}") from error
+
+
+def _require_one_each(answered: Sequence[str], asked: Sequence[str]) -> None:
+    if list(answered) != list(asked):
+        raise AdapterMisbehaved(
+            f"适配器须按序逐项作答 {len(asked)} 项，实际答了 {len(answered)} 项 / the adapter must answer the "
+            f"{len(asked)} items in order, each once; it answered {len(answered)}"
+        )

@@ -1,0 +1,90 @@
+"""What watchers see: the stored events of workloads and runs, from any cursor on, without gap or repetition.
+
+A cursor is the sequence number of an event, so a watcher may go on after a restart of anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from inventory.model.workload import Run, RunState, WorkloadState
+from inventory.store.chain import Event
+from scheduler.services.ports import ChangeNotice, ChangePage, WatchFilter
+from scheduler.store.documents import run_of
+from scheduler.store.projection import RUN_CHANGED, RUN_PLACED, WORKLOAD_SUBMITTED
+from scheduler.store.scheduler_store import SchedulerStore
+
+PAGE = 500
+
+
+class ChangeFeed:
+    def __init__(self, store: SchedulerStore) -> None:
+        self._store = store
+        self._committed = asyncio.Event()
+
+    def notify(self) -> None:
+        """Something was committed. Called on the event loop."""
+        self._committed.set()
+        self._committed = asyncio.Event()
+
+    async def changes(self, cursor: int | None, wanted: WatchFilter, wait_ms: int) -> ChangePage:
+        """Changes after `cursor`, at most a page; empty, with an advanced cursor, when none came in time."""
+        if cursor is None:
+            head = await asyncio.to_thread(self._store.store.head)
+            return ChangePage(head.seq)
+        deadline = asyncio.get_running_loop().time() + wait_ms / 1000
+        while True:
+            committed = self._committed
+            page = await asyncio.to_thread(self._read, cursor, wanted)
+            remaining = deadline - asyncio.get_running_loop().time()
+            if page.notices or remaining <= 0:
+                return page
+            if page.cursor == cursor:
+                try:
+                    await asyncio.wait_for(committed.wait(), remaining)
+                except TimeoutError:
+                    return page
+            cursor = page.cursor
+
+    def _read(self, cursor: int, wanted: WatchFilter) -> ChangePage:
+        events = self._store.watched_events(cursor, PAGE)
+        if not events:
+            return ChangePage(cursor)
+        last = events[-1].seq
+        if wanted.workload_ids:
+            events = tuple(event for event in events if event.subject in wanted.workload_ids)
+        queues = self._store.queues_of(sorted({event.subject for event in events}))
+        if wanted.queue:
+            events = tuple(event for event in events if queues[event.subject] == wanted.queue)
+        return ChangePage(last, self._notices(events, queues))
+
+    def _notices(self, events: Sequence[Event], queues: Mapping[str, str]) -> tuple[ChangeNotice, ...]:
+        changed = [event.payload["run_id"] for event in events if event.kind == RUN_CHANGED]
+        placed = self._store.runs(changed)
+        return tuple(_notice(event, queues[event.subject], placed) for event in events)
+
+
+def _notice(event: Event, queue: str, placed: Mapping[str, Run]) -> ChangeNotice:
+    payload = event.payload
+    if event.kind == RUN_PLACED:
+        return ChangeNotice(event.subject, queue, WorkloadState.ACTIVE, event.recorded_ms, run_of(payload))
+    if event.kind == RUN_CHANGED:
+        base = placed[payload["run_id"]]
+        run = Run(
+            run_id=base.run_id,
+            workload_id=base.workload_id,
+            attempt=base.attempt,
+            pool_id=base.pool_id,
+            nodes=base.nodes,
+            state=RunState(payload["state"]),
+            exit_code=payload["exit_code"],
+            message=payload["message"],
+            placed_ms=base.placed_ms,
+            started_ms=payload["started_ms"],
+            ended_ms=payload["ended_ms"],
+        )
+        # The workload's own change, if the run brought one, is the next event.
+        return ChangeNotice(event.subject, queue, None, event.recorded_ms, run, run.message)
+    message = "" if event.kind == WORKLOAD_SUBMITTED else payload["message"]
+    return ChangeNotice(event.subject, queue, WorkloadState(payload["state"]), event.recorded_ms, None, message)

@@ -1,0 +1,36 @@
+"""What the end of a workload means outside of scheduling, recorded in the same transaction.
+
+A workload that carries the two cutover labels moves a system of the ledger: when it succeeds, the system is
+migrated, on the day of its window, with the workload as the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from inventory.model.workload import WorkloadState
+from inventory.store.chain import Draft
+from inventory.store.ledger.kinds import migrated
+from scheduler.core.book import Book
+from scheduler.core.changes import Change, WorkloadChanged
+
+SYSTEM_LABEL = "xisuan.system"
+CUTOVER_DAY_LABEL = "xisuan.cutover-day"
+
+
+def cutover_labels(system_key: str, day: date) -> dict[str, str]:
+    return {SYSTEM_LABEL: system_key, CUTOVER_DAY_LABEL: day.isoformat()}
+
+
+def migrations(book: Book, changes: Sequence[Change]) -> list[Draft]:
+    """The systems that these changes, not yet applied to the book, have migrated."""
+    drafts = []
+    for change in changes:
+        if isinstance(change, WorkloadChanged) and change.state is WorkloadState.SUCCEEDED:
+            workload = book.workload(change.workload_id)
+            if workload is not None and {SYSTEM_LABEL, CUTOVER_DAY_LABEL} <= workload.labels.keys():
+                day = date.fromisoformat(workload.labels[CUTOVER_DAY_LABEL])
+                key = workload.labels[SYSTEM_LABEL]
+                drafts.append(migrated(key, effective_on=day, source=workload.workload_id))
+    return drafts

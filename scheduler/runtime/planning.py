@@ -1,0 +1,222 @@
+"""Runs the scheduling cycle when something has happened that may let a workload be placed.
+
+The control plane wakes the planner after a submission, the end of a run, or the return of a pool. The cycle itself
+(`scheduler.cycle`) runs on a thread; this module gives it its ports over the book, the hosts and the writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from inventory.model.placement import Placement, PoolOpinion, Reason, ReasonCode
+from inventory.model.pool import PoolHealth
+from inventory.model.workload import Submission, Workload, WorkloadState
+from scheduler.core.book import Book
+from scheduler.core.lifecycle import place
+from scheduler.cycle import CycleReport, CycleSettings, run_cycle
+from scheduler.ports import Clock, Commit, NodeAnswer, NodeRequest, Plan, Snapshot, Waiting
+from scheduler.runtime.pool_host import PoolHosts
+from scheduler.runtime.registry import OPEN, PoolRegistry
+from scheduler.runtime.writer import Decision, Writer
+
+# Arrivals within this time share a cycle.
+GATHER_S = 0.005
+# Holding a pool for a workload that waits too long depends on time alone, so look again now and then.
+LOOK_AGAIN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class FixedClock:
+    """A clock that stands still: the moment of a dry run."""
+
+    moment_ms: int
+
+    def now_ms(self) -> int:
+        return self.moment_ms
+
+
+class Planner:
+    """One cycle at a time. `on_placed` is told, on the event loop, which pools are owed launches."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        hosts: PoolHosts,
+        registry: PoolRegistry,
+        clock: Clock,
+        settings: CycleSettings,
+        on_placed: Callable[[Iterable[str]], None],
+    ) -> None:
+        self._writer = writer
+        self._hosts = hosts
+        self._registry = registry
+        self._clock = clock
+        self._settings = settings
+        self._on_placed = on_placed
+        self._loop = asyncio.get_running_loop()
+        self._wanted = asyncio.Event()
+        self._verdicts: dict[str, tuple[PoolOpinion, ...]] = {}
+
+    def wake(self) -> None:
+        """Thread-safe."""
+        self._loop.call_soon_threadsafe(self._wanted.set)
+
+    def verdicts(self, workload_id: str) -> tuple[PoolOpinion, ...]:
+        """What the pools said in the last cycle that left this workload waiting; empty when none did."""
+        return self._verdicts.get(workload_id, ())
+
+    async def serve(self) -> None:
+        while True:
+            await self._until_wanted()
+            await asyncio.sleep(GATHER_S)
+            self._wanted.clear()
+            report = await asyncio.to_thread(self._run)
+            self._verdicts = {entry.workload_id: entry.opinions for entry in report.plan.unplaced}
+            placed = [p for p in report.plan.placements if p.run_id in report.commit.accepted]
+            self._on_placed({placement.pool_id for placement in placed})
+            if placed and len(placed) + len(report.plan.unplaced) >= self._settings.waiting_limit:
+                self._wanted.set()  # there may be more than one cycle looks at
+
+    async def dry_run(self, submissions: Sequence[Submission]) -> Plan:
+        """The plan that a cycle would make for these alone, on the pools as they are. Changes nothing."""
+        now_ms = self._clock.now_ms()
+        workloads = tuple(
+            Waiting(as_workload(submission, number, now_ms), next_attempt=1)
+            for number, submission in enumerate(submissions)
+        )
+        state = _FixedState(Snapshot(waiting=workloads, pools=self._registry.views()))
+        pools = _ProbedPools(self._hosts, self._loop)
+        report = await asyncio.to_thread(
+            run_cycle, state, pools, _RefusingSink(), FixedClock(now_ms), self._settings
+        )
+        return report.plan
+
+    async def _until_wanted(self) -> None:
+        while not self._wanted.is_set():
+            with self._writer.reading() as book:
+                waiting = book.queued_count > 0
+            try:
+                await asyncio.wait_for(self._wanted.wait(), LOOK_AGAIN_S if waiting else None)
+            except TimeoutError:
+                return
+
+    def _run(self) -> CycleReport:
+        state = _BookState(self._writer, self._registry)
+        pools = _HostedPools(self._hosts, self._registry, self._loop)
+        return run_cycle(
+            state, pools, _StoreSink(self._writer, self._registry, self._clock), self._clock, self._settings
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _BookState:
+    writer: Writer
+    registry: PoolRegistry
+
+    def snapshot(self, limit: int) -> Snapshot:
+        with self.writer.reading() as book:
+            waiting = tuple(
+                Waiting(workload, book.attempts(workload.workload_id).runs + 1)
+                for workload, _ in zip(book.queued(), range(limit), strict=False)
+            )
+            usage = book.usage()
+        return Snapshot(waiting=waiting, pools=self.registry.views(), usage=usage)
+
+
+@dataclass(frozen=True, slots=True)
+class _FixedState:
+    fixed: Snapshot
+
+    def snapshot(self, limit: int) -> Snapshot:
+        return self.fixed
+
+
+@dataclass(frozen=True, slots=True)
+class _HostedPools:
+    """The hosts, asked from the cycle's thread."""
+
+    hosts: PoolHosts
+    registry: PoolRegistry
+    loop: asyncio.AbstractEventLoop
+
+    def place(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
+        answers = _wait(self.hosts.place(requests), self.loop)
+        views = {pool_id: view for pool_id, (_, view) in answers.items()}
+        self.loop.call_soon_threadsafe(self.registry.take_views, views)
+        return {
+            pool_id: answers[pool_id][0] if pool_id in answers else _unreachable(asked)
+            for pool_id, asked in requests.items()
+        }
+
+    def release(self, placements: Sequence[Placement]) -> None:
+        run_ids: dict[str, list[str]] = {}
+        for placement in placements:
+            run_ids.setdefault(placement.pool_id, []).append(placement.run_id)
+        _wait(self.hosts.release(run_ids), self.loop)
+
+
+@dataclass(frozen=True, slots=True)
+class _ProbedPools:
+    """The hosts, asked without reserving."""
+
+    hosts: PoolHosts
+    loop: asyncio.AbstractEventLoop
+
+    def place(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
+        answers = _wait(self.hosts.probe(requests), self.loop)
+        return {pool_id: answers.get(pool_id) or _unreachable(asked) for pool_id, asked in requests.items()}
+
+    def release(self, placements: Sequence[Placement]) -> None:
+        """Nothing was reserved."""
+
+
+@dataclass(frozen=True, slots=True)
+class _StoreSink:
+    writer: Writer
+    registry: PoolRegistry
+    clock: Clock
+
+    def commit(self, plan: Plan) -> Commit:
+        closed = {entry.pool.pool_id for entry in self.registry if entry.admission != OPEN}
+        current = [placement for placement in plan.placements if placement.pool_id not in closed]
+        if not current:
+            return Commit(frozenset(), frozenset(placement.run_id for placement in plan.placements))
+
+        def decide(book: Book) -> Decision[frozenset[str]]:
+            changes, stale = place(book, current, self.clock.now_ms())
+            return Decision(stale, changes)
+
+        stale = self.writer.submit(decide).result()
+        accepted = frozenset(placement.run_id for placement in current) - stale
+        return Commit(accepted, frozenset(placement.run_id for placement in plan.placements) - accepted)
+
+
+class _RefusingSink:
+    def commit(self, plan: Plan) -> Commit:
+        return Commit(frozenset())
+
+
+def _wait(call: Any, loop: asyncio.AbstractEventLoop) -> Any:
+    future: Future[Any] = asyncio.run_coroutine_threadsafe(call, loop)
+    return future.result()
+
+
+def _unreachable(asked: Sequence[NodeRequest]) -> list[NodeAnswer]:
+    reason = Reason(
+        ReasonCode.UNREACHABLE,
+        needed=PoolHealth.READY.value,
+        offered=PoolHealth.UNREACHABLE.value,
+        remedy_zh="等待池主机恢复",
+        remedy_en="wait until its pool host is back",
+    )
+    return [NodeAnswer(request.run_id, refusal=reason) for request in asked]
+
+
+def as_workload(submission: Submission, number: int, now_ms: int) -> Workload:
+    """The workload that a submission would become, under an id that no real one has."""
+    fields = {name: getattr(submission, name) for name in Submission.__dataclass_fields__}
+    return Workload(**fields, workload_id=f"dry-run-{number}", submitted_ms=now_ms, state=WorkloadState.QUEUED)

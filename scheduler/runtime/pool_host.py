@@ -1,0 +1,108 @@
+"""A pool host: the links of one or many pools, behind one set of methods.
+
+The control plane reaches hosts through `PoolHosts`. In production each host is a Ray actor
+(`scheduler.runtime.actors`); one process with a single host does for one machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+from adapters.contract import Launch, Refusal, RunReport, Stop
+from adapters.port import AdapterPort, AdapterUnavailable
+from inventory.model.pool import Pool
+from scheduler.ports import NodeAnswer, NodeRequest, PoolView
+from scheduler.runtime.pool_link import HeldRun, PoolLink, PoolReport
+
+Connect = Callable[[str], AdapterPort]
+
+
+class PoolHosts(Protocol):
+    """All pool hosts, by pool. Calls about a pool that no host holds raise AdapterUnavailable."""
+
+    async def attach(self, pool: Pool, endpoint: str, cursor: str, held: Sequence[HeldRun]) -> None:
+        """Gives a pool to its host, which follows it from now on; an earlier link to it is dropped."""
+
+    async def attached(self) -> frozenset[str]:
+        """Ids of the pools that hosts follow. A host that was restarted follows none."""
+
+    async def place(
+        self, requests: Mapping[str, Sequence[NodeRequest]]
+    ) -> Mapping[str, tuple[Sequence[NodeAnswer], PoolView]]:
+        """Answers and the view after them, for each pool that could be asked."""
+
+    async def probe(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
+        """What `place` would answer; nothing stays reserved."""
+
+    async def release(self, run_ids: Mapping[str, Sequence[str]]) -> None: ...
+
+    async def launch(self, pool_id: str, epoch: int, launches: Sequence[Launch]) -> list[RunReport | Refusal]: ...
+
+    async def stop(self, pool_id: str, epoch: int, stops: Sequence[Stop]) -> list[RunReport | Refusal]: ...
+
+    async def close(self) -> None: ...
+
+
+class PoolHost:
+    """Implements `PoolHosts` for the pools attached to it, within one event loop."""
+
+    def __init__(self, connect: Connect, report: Callable[[PoolReport], Awaitable[None]]) -> None:
+        self._connect = connect
+        self._report = report
+        self._links: dict[str, PoolLink] = {}
+        self._attaching = asyncio.Lock()
+
+    async def attach(self, pool: Pool, endpoint: str, cursor: str, held: Sequence[HeldRun]) -> None:
+        async with self._attaching:
+            old = self._links.pop(pool.pool_id, None)
+            if old is not None:
+                await old.close()
+            link = PoolLink(pool, self._connect(endpoint), cursor, held, self._report)
+            self._links[pool.pool_id] = link
+            link.start()
+
+    async def attached(self) -> frozenset[str]:
+        return frozenset(self._links)
+
+    async def place(
+        self, requests: Mapping[str, Sequence[NodeRequest]]
+    ) -> Mapping[str, tuple[Sequence[NodeAnswer], PoolView]]:
+        answers: dict[str, tuple[Sequence[NodeAnswer], PoolView]] = {}
+        for pool_id, asked in requests.items():
+            link = self._links.get(pool_id)
+            if link is not None:
+                granted = link.place(asked)
+                answers[pool_id] = (granted, link.view())
+        return answers
+
+    async def probe(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
+        answers: dict[str, Sequence[NodeAnswer]] = {}
+        for pool_id, asked in requests.items():
+            link = self._links.get(pool_id)
+            if link is not None:
+                answers[pool_id] = link.place(asked)
+                link.release([request.run_id for request in asked])
+        return answers
+
+    async def release(self, run_ids: Mapping[str, Sequence[str]]) -> None:
+        for pool_id, ids in run_ids.items():
+            if pool_id in self._links:
+                self._links[pool_id].release(ids)
+
+    async def launch(self, pool_id: str, epoch: int, launches: Sequence[Launch]) -> list[RunReport | Refusal]:
+        return await self._link(pool_id).launch(epoch, launches)
+
+    async def stop(self, pool_id: str, epoch: int, stops: Sequence[Stop]) -> list[RunReport | Refusal]:
+        return await self._link(pool_id).stop(epoch, stops)
+
+    async def close(self) -> None:
+        await asyncio.gather(*(link.close() for link in self._links.values()))
+        self._links.clear()
+
+    def _link(self, pool_id: str) -> PoolLink:
+        link = self._links.get(pool_id)
+        if link is None:
+            raise AdapterUnavailable(f"没有主机持有算力池 {pool_id} / no host holds pool {pool_id}")
+        return link

@@ -1,0 +1,68 @@
+"""How every servicer turns refusals into google.rpc.Status, and outcomes of items into ItemErrors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+
+from adapters.wire.inspection import InvalidMessage, violations_to_wire
+from adapters.wire.status import Failure, abort
+from inventory.store.errors import Locked, StoreError
+from scheduler.core.admission import RefusalKind, Refused
+from scheduler.services.ports import ErrorCode, RequestError
+from xisuan.common.v1 import common_pb2
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_CODE_OF_REFUSAL = {
+    RefusalKind.INVALID: ErrorCode.INVALID_ARGUMENT,
+    RefusalKind.CONFLICT: ErrorCode.ALREADY_EXISTS,
+    RefusalKind.PRECONDITION: ErrorCode.FAILED_PRECONDITION,
+}
+_RETRY_MS = 1_000
+
+
+class ControlPlaneUnavailable(Exception):
+    """The control plane does not answer now: it is starting, being restarted, or gone."""
+
+
+@asynccontextmanager
+async def answering(context: Context) -> AsyncIterator[None]:
+    """The body of an RPC: what users can cause ends the call with its details; our own faults pass through."""
+    try:
+        yield
+    except InvalidMessage as error:
+        await abort(context, Failure.invalid(error))
+    except RequestError as error:
+        retry = error.retry_after_ms or None
+        await abort(context, Failure(_STATUS_CODES[error.code], error.message, error.reason, retry_after_ms=retry))
+    except ControlPlaneUnavailable as error:
+        await abort(context, Failure(grpc.StatusCode.UNAVAILABLE, str(error), retry_after_ms=_RETRY_MS))
+    except Locked as error:
+        await abort(context, Failure(grpc.StatusCode.UNAVAILABLE, str(error), retry_after_ms=_RETRY_MS))
+    except StoreError as error:
+        await abort(context, Failure(grpc.StatusCode.FAILED_PRECONDITION, str(error)))
+
+
+def refused(outcome: Refused, path: str) -> RequestError:
+    code = _CODE_OF_REFUSAL[outcome.kind]
+    return RequestError(code, f"{path}: {outcome.message}" if path else outcome.message, outcome.kind.name)
+
+
+def refused_item(outcome: Refused, path: str) -> common_pb2.ItemError:
+    error = common_pb2.ItemError(code=int(_CODE_OF_REFUSAL[outcome.kind]), message=outcome.message)
+    if outcome.field:
+        error.field_violations.add(field=f"{path}.{outcome.field}", description=outcome.message)
+    return error
+
+
+def invalid_item(error: InvalidMessage) -> common_pb2.ItemError:
+    return common_pb2.ItemError(
+        code=int(ErrorCode.INVALID_ARGUMENT),
+        message=str(error),
+        field_violations=violations_to_wire(error.violations),
+    )

@@ -1,0 +1,225 @@
+"""`xisuan.workload.v1.WorkloadService`: what submitting systems call.
+
+Stateless: it validates, converts, and asks the control plane. Any number of gateways serve it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+
+import grpc
+
+from adapters.client import AdapterClient
+from adapters.port import AdapterUnavailable
+from adapters.wire.inspection import Inspection, InvalidMessage
+from adapters.wire.opinions import opinion_to_wire
+from adapters.wire.scalars import WORKLOAD_STATE_OF, WORKLOAD_STATES, timestamp_to_wire
+from adapters.wire.workloads import run_to_wire, submission_from_wire, workload_to_wire
+from inventory.model.workload import Submission
+from scheduler.core.admission import Accepted, Outcome
+from scheduler.services.answering import Context, answering, invalid_item, refused, refused_item
+from scheduler.services.ports import (
+    ChangeNotice,
+    DryRunPlacement,
+    ErrorCode,
+    RequestError,
+    Scheduling,
+    WatchFilter,
+    WorkloadRecord,
+)
+from xisuan.common.v1 import common_pb2
+from xisuan.workload.v1 import workload_pb2
+from xisuan.workload.v1 import workload_service_pb2 as pb
+from xisuan.workload.v1.workload_service_pb2_grpc import WorkloadServiceServicer
+
+MAX_BATCH = 10_000
+# A watcher's call comes back to the control plane this often, so that a dead watcher is noticed.
+WATCH_WAIT_MS = 5_000
+# Labels that begin so have a meaning of ours (a success migrates a system): only the planner sets them.
+RESERVED_LABEL = "xisuan."
+
+
+class WorkloadServicer(WorkloadServiceServicer):
+    def __init__(self, scheduling: Scheduling) -> None:
+        self._scheduling = scheduling
+
+    async def Submit(self, request: pb.SubmitRequest, context: Context) -> pb.SubmitResponse:
+        async with answering(context):
+            submission = _submission(request.workload, "workload")
+            (outcome,) = await self._scheduling.submit([submission])
+            if isinstance(outcome, Accepted):
+                return _accepted(outcome)
+            raise refused(outcome, "workload")
+
+    async def SubmitBatch(self, request: pb.SubmitBatchRequest, context: Context) -> pb.SubmitBatchResponse:
+        async with answering(context):
+            _require_batch(len(request.workloads))
+            valid, errors = _convert(request.workloads)
+            outcomes = await self._scheduling.submit(list(valid.values())) if valid else []
+            decided = dict(zip(valid, outcomes, strict=True))
+            results = [
+                pb.SubmitResult(error=errors[i]) if i in errors else _submit_result(decided[i], f"workloads[{i}]")
+                for i in range(len(request.workloads))
+            ]
+            return pb.SubmitBatchResponse(results=results)
+
+    async def Get(self, request: pb.GetRequest, context: Context) -> pb.GetResponse:
+        async with answering(context):
+            return pb.GetResponse(workload=_record(await self._scheduling.get(request.workload_id)))
+
+    async def List(self, request: pb.ListRequest, context: Context) -> pb.ListResponse:
+        async with answering(context):
+            check = Inspection()
+            size = check.whole_number("page_size", request.page_size, 0, 1000) or 100
+            for i, number in enumerate(request.states):
+                if number not in WORKLOAD_STATE_OF:
+                    check.refuse(f"states[{i}]", number, "没有这个作业状态", "unknown workload state")
+            check.close()
+            states = frozenset(WORKLOAD_STATE_OF[number] for number in request.states)
+            page = await self._scheduling.list_workloads(request.queue, states, size, request.page_token)
+            return pb.ListResponse(
+                workloads=[_record(record) for record in page.records], next_page_token=page.next_token
+            )
+
+    async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
+        async with answering(context):
+            wanted = WatchFilter(frozenset(request.workload_ids), request.queue)
+            cursor = _cursor(request.cursor)
+            if cursor is None:
+                page = await self._scheduling.changes(None, wanted, 0)
+                cursor = page.cursor
+                yield pb.WatchResponse(cursor=str(cursor))
+            while True:
+                page = await self._scheduling.changes(cursor, wanted, WATCH_WAIT_MS)
+                if page.notices:
+                    changes = [_change(notice) for notice in page.notices]
+                    yield pb.WatchResponse(cursor=str(page.cursor), changes=changes)
+                cursor = page.cursor
+
+    async def Cancel(self, request: pb.CancelRequest, context: Context) -> pb.CancelResponse:
+        async with answering(context):
+            record = await self._scheduling.cancel(request.workload_id, request.reason)
+            return pb.CancelResponse(workload=_record(record))
+
+    async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
+        async with answering(context):
+            said = await self._scheduling.explain(request.workload_id)
+            return pb.ExplainResponse(
+                opinions=[opinion_to_wire(opinion) for opinion in said.opinions],
+                refusals_by_code={code.value: count for code, count in said.counts},
+                summary_zh=said.summary_zh,
+                summary_en=said.summary_en,
+            )
+
+    async def DryRun(self, request: pb.DryRunRequest, context: Context) -> pb.DryRunResponse:
+        async with answering(context):
+            _require_batch(len(request.workloads))
+            valid, errors = _convert(request.workloads)
+            placements = await self._scheduling.dry_run(list(valid.values())) if valid else []
+            decided = dict(zip(valid, placements, strict=True))
+            results = [
+                pb.DryRunResult(error=errors[i]) if i in errors else _dry_run_result(decided[i])
+                for i in range(len(request.workloads))
+            ]
+            return pb.DryRunResponse(results=results)
+
+    async def Logs(self, request: pb.LogsRequest, context: Context) -> AsyncIterator[pb.LogsResponse]:
+        async with answering(context):
+            source = await self._scheduling.log_source(request.workload_id, request.attempt)
+            offset = request.offset
+            adapter = AdapterClient(source.endpoint)
+            try:
+                async for chunk in adapter.logs(source.run_id, offset, request.follow):
+                    offset += len(chunk)
+                    yield pb.LogsResponse(chunk=chunk, next_offset=offset)
+            except AdapterUnavailable as error:
+                raise RequestError(ErrorCode.UNAVAILABLE, str(error), retry_after_ms=1_000) from error
+            except grpc.RpcError as error:
+                raise RequestError(ErrorCode.NOT_FOUND, _log_error(source.run_id, error)) from error
+            finally:
+                await adapter.close()
+
+
+def _submission(spec: workload_pb2.WorkloadSpec, path: str) -> Submission:
+    submission = submission_from_wire(spec, path)
+    check = Inspection()
+    for label in submission.labels:
+        if label.startswith(RESERVED_LABEL):
+            check.refuse(
+                f"{path}.labels",
+                label,
+                f"以 {RESERVED_LABEL} 开头的标签由系统保留，请改名",
+                f"labels that begin with {RESERVED_LABEL} are reserved; rename it",
+            )
+    check.close()
+    return submission
+
+
+def _require_batch(count: int) -> None:
+    check = Inspection()
+    check.whole_number("workloads.length", count, 0, MAX_BATCH)
+    check.close()
+
+
+def _convert(
+    specs: Iterable[workload_pb2.WorkloadSpec],
+) -> tuple[dict[int, Submission], dict[int, common_pb2.ItemError]]:
+    """Valid items and errors, each by its position in the batch."""
+    valid: dict[int, Submission] = {}
+    errors: dict[int, common_pb2.ItemError] = {}
+    for position, spec in enumerate(specs):
+        try:
+            valid[position] = _submission(spec, f"workloads[{position}]")
+        except InvalidMessage as error:
+            errors[position] = invalid_item(error)
+    return valid, errors
+
+
+def _accepted(outcome: Accepted) -> pb.SubmitResponse:
+    return pb.SubmitResponse(workload=workload_to_wire(outcome.workload), created=outcome.created)
+
+
+def _submit_result(outcome: Outcome, path: str) -> pb.SubmitResult:
+    if isinstance(outcome, Accepted):
+        return pb.SubmitResult(accepted=_accepted(outcome))
+    return pb.SubmitResult(error=refused_item(outcome, path))
+
+
+def _dry_run_result(answer: DryRunPlacement) -> pb.DryRunResult:
+    return pb.DryRunResult(
+        placement=pb.DryRunPlacement(
+            pool_id=answer.pool_id,
+            nodes=answer.nodes,
+            opinions=[opinion_to_wire(opinion) for opinion in answer.explanation.opinions],
+            estimated_cost_cny=answer.estimated_cost_cny,
+        )
+    )
+
+
+def _record(record: WorkloadRecord) -> workload_pb2.Workload:
+    return workload_to_wire(record.workload, record.runs)
+
+
+def _change(notice: ChangeNotice) -> pb.WorkloadChange:
+    return pb.WorkloadChange(
+        workload_id=notice.workload_id,
+        queue=notice.queue,
+        state=WORKLOAD_STATES[notice.state] if notice.state else workload_pb2.WORKLOAD_STATE_UNSPECIFIED,
+        run=run_to_wire(notice.run) if notice.run else None,
+        message=notice.message,
+        at=timestamp_to_wire(notice.at_ms),
+    )
+
+
+def _cursor(text: str) -> int | None:
+    if text and not text.isdecimal():
+        raise RequestError(
+            ErrorCode.INVALID_ARGUMENT,
+            f"cursor {text!r} 不是 Watch 给出的值 / is not one that Watch gave; leave it empty to begin now",
+        )
+    return int(text) if text else None
+
+
+def _log_error(run_id: str, error: grpc.RpcError) -> str:
+    detail = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
+    return f"运行 {run_id} 的日志取不到 / the output of run {run_id} is not to be had: {detail}"
