@@ -8,10 +8,10 @@ process. `adapters.sdk` serves any `PoolBackend` over gRPC, `adapters.simulated.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from inventory.model.pool import Node
 from inventory.model.units import Resources
@@ -19,6 +19,9 @@ from inventory.model.workload import Program, Requirements, RunState
 
 CONTRACT_VERSION = 1
 DEFAULT_GRACE_MS = 10_000
+
+MESSAGE_LIMIT = 64 * 1024 * 1024
+"""Bytes in one gRPC message, for both sides: a batch of launches with large environments exceeds gRPC's 4 MiB."""
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Run ids are names of directories, jobs and pods somewhere: no slash, no space, at most 128 characters."""
@@ -99,6 +102,7 @@ class Capabilities:
 
 
 Item = TypeVar("Item")
+_PAGE_WEIGHT = 100_000  # reports and the nodes that they name
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,19 @@ class Page(Generic[Item]):
 
     items: Sequence[Item]
     next_key: str = ""
+
+
+def take_page(keyed: Iterable[tuple[str, RunReport]], limit: int) -> Page[RunReport]:
+    """The first `limit` of these (key, report) pairs, fewer where gangs make them heavy."""
+    taken: list[RunReport] = []
+    weight, last = 0, ""
+    for key, report in keyed:
+        if len(taken) == limit or weight > _PAGE_WEIGHT:
+            return Page(taken, last)
+        taken.append(report)
+        weight += 1 + len(report.nodes)
+        last = key
+    return Page(taken)
 
 
 class BackendFailed(Exception):
@@ -120,6 +137,9 @@ class EventSink(Protocol):
     """Where a backend reports what changed, in order, each change once."""
 
     def publish(self, reports: Sequence[RunReport], *, nodes_changed: bool = False) -> None: ...
+
+    def fail(self, message: str) -> None:
+        """Says that no more changes will come: the adapter ends, and a restart recovers."""
 
 
 class PoolBackend(Protocol):
@@ -155,6 +175,11 @@ class PoolBackend(Protocol):
 
     @property
     def shared_disk_bytes(self) -> int: ...
+
+
+@runtime_checkable
+class LogSource(Protocol):
+    """A backend that declares the capability `logs` implements this as well."""
 
     def logs(self, run_id: str, offset: int, follow: bool) -> AsyncIterator[bytes]:
         """The output of a known run from byte `offset`, in pieces; with `follow`, until the run has ended."""

@@ -109,3 +109,21 @@ def _read_details(plain: Failure, status: status_pb2.Status) -> Failure:
         violations=tuple(Violation(v.field, v.description) for v in bad_request.field_violations),
         retry_after_ms=retry.retry_delay.ToMilliseconds() if has_retry else None,
     )
+
+
+class Answering:
+    """Wraps the body of an RPC: CallFailed and InvalidMessage end the call with their details."""
+
+    def __init__(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        self._context = context
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        if isinstance(error, CallFailed):
+            await abort(self._context, error.failure)
+        if isinstance(error, InvalidMessage):
+            await abort(self._context, Failure.invalid(error))

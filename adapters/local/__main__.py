@@ -1,0 +1,30 @@
+"""`python -m adapters.local`: this machine as a pool, as an adapter process. `--help` lists the arguments."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from adapters.local.backend import LocalBackend
+from adapters.sdk.command import parser, run
+from adapters.sdk.server import StartRefused
+from inventory.model.pool import Pool
+
+
+def _arguments() -> argparse.ArgumentParser:
+    result = parser("local")
+    result.add_argument(
+        "--stop-runs-at-exit", action="store_true", help="end what runs with the adapter (else it goes on)"
+    )
+    return result
+
+
+def _backend(pool: Pool, arguments: argparse.Namespace) -> LocalBackend:
+    try:
+        return LocalBackend(pool, arguments.state_dir, stop_runs_at_exit=arguments.stop_runs_at_exit)
+    except ValueError as error:
+        raise StartRefused(str(error)) from error
+
+
+if __name__ == "__main__":
+    sys.exit(run(_arguments().parse_args(), _backend))

@@ -1,0 +1,70 @@
+"""The command line that every adapter process has; `xisuan up` and the demo start adapters with it.
+
+    python -m adapters.<technology> --pool-spec POOL.json --state-dir DIR [--port-file FILE] [--exit-with-parent]
+
+Exit codes: 0 ended as asked, 1 the adapter failed, 2 it was started wrongly (one line on standard error).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from adapters.contract import PoolBackend
+from adapters.sdk.server import Listening, StartRefused, serve
+from adapters.wire.pools import read_pool_file
+from inventory.model.pool import Pool
+
+MakeBackend = Callable[[Pool, argparse.Namespace], PoolBackend]
+
+
+def parser(technology: str) -> argparse.ArgumentParser:
+    """The arguments that all adapters share; a technology adds its own."""
+    result = argparse.ArgumentParser(
+        prog=f"python -m adapters.{technology}", description=f"serves a {technology} pool over gRPC"
+    )
+    result.add_argument("--pool-spec", type=Path, required=True, help="the pool as JSON (xisuan.pool.v1.PoolSpec)")
+    result.add_argument("--state-dir", type=Path, required=True, help="where this adapter remembers its runs")
+    result.add_argument("--host", default="127.0.0.1", help="address to listen on; there is no authentication")
+    result.add_argument("--port", type=int, default=0, help="0: a free port")
+    result.add_argument("--port-file", type=Path, help="where to write the port once it serves")
+    result.add_argument("--exit-with-parent", action="store_true", help="end when standard input ends")
+    return result
+
+
+def run(arguments: argparse.Namespace, make_backend: MakeBackend) -> int:
+    """Reads the pool, makes the backend and serves; returns the exit code."""
+    listening = Listening(
+        state_dir=arguments.state_dir,
+        host=arguments.host,
+        port=arguments.port,
+        port_file=arguments.port_file,
+        exit_with_parent=arguments.exit_with_parent,
+    )
+    try:
+        backend = make_backend(_read_pool(arguments.pool_spec), arguments)
+        return asyncio.run(serve(backend, listening))
+    except StartRefused as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+def _read_pool(path: Path) -> Pool:
+    try:
+        return read_pool_file(path)
+    except OSError as error:
+        raise StartRefused(
+            f"--pool-spec {path}: 无法读取（{error.strerror}） / cannot be read: name an existing file"
+        ) from error
+    except ValueError as error:
+        raise StartRefused(f"--pool-spec: {error}") from error
+
+
+def numbers_in_range(values: Sequence[tuple[str, float, float, float]]) -> None:
+    """Checks (option, value, low, high) for each; raises StartRefused for the first outside."""
+    for option, value, low, high in values:
+        if not low <= value <= high:
+            raise StartRefused(f"{option} {value:g}: 须在 {low:g} 与 {high:g} 之间 / must be {low:g} to {high:g}")
