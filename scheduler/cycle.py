@@ -42,8 +42,6 @@ from scheduler.ports import (
     Verdicts,
 )
 
-_WAITS_FOR_ROOM = frozenset({ReasonCode.CAPACITY, ReasonCode.FRAGMENTED})
-
 
 @dataclass(frozen=True, slots=True)
 class CycleSettings:
@@ -173,51 +171,70 @@ class _Cycle:
     def _place_batch(self, batch: list[_Candidate]) -> None:
         """Rounds of asking: who is refused by a host tries its next best pool in the next round.
 
-        Ends, because each refusal closes a pool to a shape: at most as many rounds as there are pools.
+        Who finds no pool tries again as long as refusals give room back. A round also ends before a workload that
+        would hold a pool, so that nothing behind it is asked there. Ends, because every further round needs a
+        refusal, which closes a pool to a shape, or a hold, which closes a pool.
         """
         trying = batch
         while trying:
             choices: list[tuple[_Candidate, str]] = []
+            without_pool: list[_Candidate] = []
+            chosen = 0
             for candidate in trying:
+                chosen += 1
                 pool_id = self._evaluation.best(candidate.shape)
-                if pool_id is None:
-                    self._leave(candidate)
-                else:
+                if pool_id is not None:
                     self._evaluation.take(pool_id, candidate.shape)
                     choices.append((candidate, pool_id))
-            trying = self._ask_hosts(choices)
+                    continue
+                without_pool.append(candidate)
+                if self._pool_to_hold(candidate) is not None:
+                    break
+            again = self._ask_hosts(choices)
+            if again:
+                again.extend(without_pool)
+            else:
+                for candidate in without_pool:
+                    self._leave(candidate)
+            retry = {candidate.run_id for candidate in again}
+            trying = [candidate for candidate in trying[:chosen] if candidate.run_id in retry] + trying[chosen:]
 
     def _leave(self, candidate: _Candidate) -> None:
         """No pool is left for this workload in this cycle."""
-        opinions = self._evaluation.opinions(candidate.shape)
-        self._unplaced.append(Verdicts(candidate.workload_id, opinions))
+        self._unplaced.append(Verdicts(candidate.workload_id, self._evaluation.opinions(candidate.shape)))
         self._order.give_back(candidate.position)
-        if self._now_ms - candidate.submitted_ms < self._settings.hold_after_ms:
+        pool_id = self._pool_to_hold(candidate)
+        if pool_id is None:
             return
-        requirements = candidate.shape.requirements
-        roomy = [
-            (requirements.total.dominant_share(view.allocatable), view.pool.pool_id)
-            for view, opinion in zip(self._snapshot.pools, opinions, strict=True)
-            if {reason.code for reason in opinion.reasons} <= _WAITS_FOR_ROOM
-            and requirements.total.fits_in(view.allocatable)
-        ]
-        if roomy:
-            self._hold(min(roomy)[1], candidate.workload_id)
-
-    def _hold(self, pool_id: str, workload_id: str) -> None:
-        if self._evaluation.is_closed(pool_id):
-            return  # an earlier workload holds it
-        self.holds.append(PoolHold(pool_id, workload_id))
+        self.holds.append(PoolHold(pool_id, candidate.workload_id))
         self._evaluation.close(
             pool_id,
             Reason(
                 ReasonCode.CAPACITY,
                 needed="未预留的空闲/unreserved room",
-                offered=f"为 {workload_id} 预留/held for {workload_id}",
-                remedy_zh=f"等待 {workload_id} 放置",
-                remedy_en=f"wait until {workload_id} is placed",
+                offered=f"为 {candidate.workload_id} 预留/held for {candidate.workload_id}",
+                remedy_zh=f"等待 {candidate.workload_id} 放置",
+                remedy_en=f"wait until {candidate.workload_id} is placed",
             ),
         )
+
+    def _pool_to_hold(self, candidate: _Candidate) -> str | None:
+        """The pool that this workload, which found none, may hold: the one in which it is smallest when empty.
+
+        None while it has not waited long enough, where waiting for room would not help, and where an earlier
+        workload holds that pool already.
+        """
+        if self._now_ms - candidate.submitted_ms < self._settings.hold_after_ms:
+            return None
+        total_asked = candidate.shape.requirements.total
+        roomy = [
+            (total_asked.dominant_share(view.allocatable), view.pool.pool_id)
+            for view in self._evaluation.short_of_room(candidate.shape)
+            if total_asked.fits_in(view.allocatable)
+        ]
+        if not roomy or self._evaluation.is_closed(min(roomy)[1]):
+            return None
+        return min(roomy)[1]
 
     def _ask_hosts(self, choices: Sequence[tuple[_Candidate, str]]) -> list[_Candidate]:
         """Sends each chosen pool its requests in one call; returns, in order, who was refused."""

@@ -11,11 +11,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from inventory.model.placement import PoolOpinion, Reason
+from inventory.model.placement import PoolOpinion, Reason, ReasonCode
 from inventory.model.units import Resources
 from scheduler.core.placement.protocol import PoolView, Shape
 from scheduler.core.placement.stack import Stack
 
+_ROOM = frozenset({ReasonCode.CAPACITY, ReasonCode.FRAGMENTED})
 _REFUSED = -1  # a score that no pool can have: scores and weights are not negative
 
 
@@ -76,6 +77,12 @@ class Evaluation:
         if row.written is None or row.written[0] != self._changes:
             row.written = (self._changes, tuple(self._write(shape, row, i) for i in range(len(self._views))))
         return row.written[1]
+
+    def short_of_room(self, shape: Shape) -> list[PoolView]:
+        """Of a shape for which `best` is None: the pools that lack free room and nothing else."""
+        row = self._row(shape)
+        said = ((i, row.refusals.get(i) or self._closed.get(i)) for i in row.open)
+        return [self._views[i] for i, reason in said if reason is None or reason.code in _ROOM]
 
     def take(self, pool_id: str, shape: Shape) -> None:
         """Counts a placement that is under way against the pool at once."""
