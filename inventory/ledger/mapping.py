@@ -37,7 +37,7 @@ class HeaderMapping(BaseModel):
     @field_validator("headings")
     @classmethod
     def _fields_exist(cls, headings: dict[str, str]) -> dict[str, str]:
-        known = sorted(lexicon().fields) + [IGNORED]
+        known = [*sorted(lexicon().fields), IGNORED]
         for heading, target in headings.items():
             if target not in known:
                 raise ValueError(

@@ -57,7 +57,7 @@ def _refused_texts(sheets: tuple[Sheet, ...], reading: LedgerReading) -> set[str
     for finding in reading.findings:
         if finding.kind is FindingKind.CREDENTIAL_REFUSED:
             wanted[finding.sheet].add((finding.row, finding.cell))
-    texts = set()
+    texts: set[str] = set()
     for sheet in sheets:
         places = wanted.get(sheet.name, set())
         rows = {row for row, _ in places}
@@ -125,7 +125,8 @@ def _write(sheet: Worksheet, row: int, column: int, value: Value) -> None:
 
 def _drop_copies(sheet: Worksheet, refused: set[str]) -> None:
     """Blanks credentials wherever else a sheet keeps text, and drops the parts that copy cells."""
-    sheet._pivots = []  # openpyxl has no public way to leave pivot caches out
+    # openpyxl has no public way to leave pivot tables, and with them their caches, out of what it saves.
+    vars(sheet)["_pivots"] = []
     for row in sheet.iter_rows():
         for cell in row:
             if isinstance(cell, MergedCell):

@@ -81,7 +81,7 @@ def _in_order(readings: list[SheetReading], found: list[Finding]) -> tuple[Findi
 
 
 def _hidden_rows(readings: list[SheetReading]) -> tuple[HiddenRow, ...]:
-    rows = []
+    rows: list[HiddenRow] = []
     for reading in readings:
         hidden = set(reading.hidden_rows)
         if hidden:

@@ -74,7 +74,7 @@ class LedgerTotals:
 
 def totals(systems: tuple[System, ...]) -> LedgerTotals:
     """Source of the two rates: 渝北大数据函〔2021〕51号 (34/35 = 97.1 %, (28+12)/67 = 59.7 %)."""
-    owned = {owner: 0 for owner in Ownership}
+    owned = dict.fromkeys(Ownership, 0)
     for system in systems:
         if system.ownership is not None:
             owned[system.ownership] += 1

@@ -63,7 +63,9 @@ class RowReader:
         table = self.table
         if looks_like_heading(row) or row_key(row) in table.heading_rows:
             return RowKind.HEADING
-        filled = [(index, value) for index, value in enumerate(row.values) if value is not None and packed(value)]
+        filled: list[tuple[int, Value]] = [
+            (index, value) for index, value in enumerate(row.values) if value is not None and packed(value)
+        ]
         if not filled:
             return RowKind.NOT_DATA
         name = self.value(row, NAME)

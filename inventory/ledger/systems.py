@@ -24,6 +24,7 @@ _CACHE_LIMIT = 20_000
 _VALUE_LENGTH = 200
 _YUAN_FROM_MEDIAN = 10_000
 _TEXT_FIELDS = ("function", "environment", "os", "database", "database_instance", "remark", "defer_reason")
+_CHOSEN_FIELDS = ("zone", "classified", "mlps", "arch", "users", "zombie", "cpu_avg_pct", "opex_wan")
 _MERGED_VALUES_HOLD = frozenset(
     ("zone", "classified", "mlps", "arch", "environment", "os", "database", "database_instance", "disposition")
 )
@@ -72,6 +73,8 @@ class SystemReader:
             read[target] = self._cell(row, target, place.sheet, found)
         golive, precision = read.pop("golive", None) or (None, None)
         of_district = place.ownership in (Ownership.DISTRICT, None)
+        chosen: dict[str, Any] = {target: read.get(target) for target in _CHOSEN_FIELDS}
+        texts: dict[str, Any] = {target: self._text(row, target) for target in _TEXT_FIELDS}
         system = System(
             sheet=place.sheet,
             row=row.number,
@@ -82,16 +85,13 @@ class SystemReader:
             golive_precision=precision,
             **self._capacity(read),
             gpu=self._accelerators(row, read, place.sheet, found),
-            **{
-                target: read.get(target)
-                for target in ("zone", "classified", "mlps", "arch", "users", "zombie", "cpu_avg_pct", "opex_wan")
-            },
+            **chosen,
             crypto_plan=read.get("crypto_plan"),
             data_catalog=read.get("data_catalog"),
             disposition=read.get("disposition"),
             should_migrate=read.get("should_migrate") if of_district else None,
             migrated=read.get("migrated") if of_district else None,
-            **{target: self._text(row, target) for target in _TEXT_FIELDS},
+            **texts,
         )
         merged = self._reader.value(row, "merged_into")
         alias = self._reader.value(row, "alias")
@@ -111,7 +111,7 @@ class SystemReader:
             row, RowPlace(draft.system.sheet, draft.system.department, draft.system.ownership), 0
         )
         draft.deps += more.deps
-        amounts = {
+        amounts: dict[str, Any] = {
             target: capacity.tidy(_plus(getattr(draft.system, target), getattr(more.system, target)))
             for target in ("servers", "vcpu", "mem_gb", "disk_gb")
         }

@@ -119,7 +119,7 @@ class MergeIndex:
                 self._by_row.setdefault(row, []).append(merge)
 
     def covering(self, row: int, column: int) -> Merge | None:
-        for merge in (*self._by_row.get(row, ()), *self._tall):
+        for merge in [*self._by_row.get(row, []), *self._tall]:
             if merge.left <= column <= merge.right and merge.top <= row <= merge.bottom:
                 return merge
         return None

@@ -30,7 +30,7 @@ def read_xls(content: bytes, filename: str) -> Workbook:
             raise errors.encrypted(filename) from error
         raise errors.damaged(filename, "BIFF") from error
     # xlrd trusts the records it reads: on damaged bytes it fails with whatever its arithmetic runs into.
-    except Exception as error:  # noqa: BLE001 - see above; the cause is chained
+    except Exception as error:
         raise errors.damaged(filename, "BIFF") from error
 
 

@@ -54,7 +54,7 @@ def read_xlsx(content: bytes, filename: str) -> Workbook:
         raise errors.not_a_workbook(filename, "压缩包而非工作簿")
     book = _parse(archive, main)
     relations = _relations(archive, posixpath.join("xl/_rels", posixpath.basename(main) + ".rels"), "xl")
-    by_kind = {kind: target for kind, target in relations.values()}
+    by_kind = dict(relations.values())
     context = _Context(
         archive,
         _shared_strings(archive, by_kind["sharedStrings"]) if "sharedStrings" in by_kind else [],

@@ -138,5 +138,6 @@ def percent_half_up(numerator: int, denominator: int, places: int = 1) -> float 
     """
     if denominator == 0:
         return None
-    scale = 10**places
-    return (2 * 100 * scale * numerator + denominator) // (2 * denominator) / scale
+    scale = int(10**places)
+    rounded = (2 * 100 * scale * numerator + denominator) // (2 * denominator)
+    return rounded / scale
