@@ -49,6 +49,7 @@ class Fit:
 class FieldSpellings:
     headings: tuple[str, ...]
     never: tuple[str, ...]
+    never_under: tuple[str, ...]
 
     def allows(self, key: str) -> bool:
         return not any(word in key for word in self.never)
@@ -75,6 +76,7 @@ class Lexicon:
             name: FieldSpellings(
                 tuple(heading_key(text).full for text in entry["headings"]),
                 tuple(packed(word).lower() for word in entry.get("never", ())),
+                tuple(packed(word).lower() for word in entry.get("never_under", ())),
             )
             for name, entry in fields.items()
         }
@@ -146,9 +148,7 @@ class Lexicon:
 
     def _allowed(self, target: str, path: tuple[str, ...]) -> bool:
         groups = "".join(heading_key(part).full for part in path[:-1])
-        # "名称" under "对接" is not the system's own name; only the generic headings depend on their group so.
-        generic = len(heading_key(path[-1]).core) <= 4
-        return not generic or self.fields[target].allows(groups)
+        return not any(word in groups for word in self.fields[target].never_under)
 
     def _resembling(self, path: tuple[str, ...]) -> dict[str, float]:
         best: dict[str, float] = {}

@@ -26,6 +26,7 @@ from inventory.model.system import Ownership
 
 _HEAD_ROWS = 60
 _SAMPLE_ROWS = 400
+_OF_A_SYSTEM = frozenset((RowKind.SYSTEM, RowKind.NAMELESS, RowKind.CONTINUED))
 _SENDER = re.compile(
     r"(?:填报|报送|填表|上报|编制)(?:单位|部门|机构)(?:[(（].{0,8}?[)）])?[:：]\s*(?P<text>[^\s,，;；:：]+)?"
 )
@@ -151,15 +152,16 @@ class _SheetReader:
         last: Draft | None = None
         while (ahead := stream.peek(3)) and not self._another_table(ahead, rows):
             stream.take()
-            row = self._refuse_credentials(ahead[0], table)
-            kind = rows.kind(row)
+            kind = rows.kind(ahead[0])
+            # Only a system's own cell under a credential heading is refused unread: hints and headings stand there too.
+            row = self._refuse_credentials(ahead[0], table if kind in _OF_A_SYSTEM else None)
             if kind is RowKind.BAND:
                 self._enter_band(row)
             elif kind is RowKind.NOT_DATA:
                 self._around_row(row)
             elif kind is RowKind.CONTINUED and last is not None:
                 self._reading.findings.extend(systems.continue_with(last, row))
-            elif kind in (RowKind.SYSTEM, RowKind.NAMELESS, RowKind.CONTINUED):
+            elif kind in _OF_A_SYSTEM:
                 place = self._place(row, rows, departments, owners)
                 if kind is RowKind.SYSTEM:
                     last = self._take_system(row, place, systems)

@@ -19,6 +19,7 @@ from inventory.ledger.mapping import HeaderMapping
 NAME = "name"
 _BLOCK_ROWS = 3
 _REPEATABLE = frozenset(("deps",))
+_GOOD_ENOUGH = 0.7
 _MANY = frozenset((IGNORED, CREDENTIAL))
 # A sheet with a name column and nothing else that we know is a code list, not a ledger.
 _MIN_FIELDS = 2
@@ -154,7 +155,7 @@ def find_table(
     rows: Sequence[Row], merges: MergeIndex, sheet: str, mapping: HeaderMapping | None = None
 ) -> Table | None:
     """The best heading block among `rows`, or None. The block with the most recognised columns wins."""
-    best: tuple[float, int, Table] | None = None
+    found: list[tuple[float, int, Table]] = []
     for first, last in _spans(rows, mapping):
         block = rows[first : last + 1]
         table = _table(block, merges, sheet, mapping)
@@ -162,9 +163,15 @@ def find_table(
             continue
         score = sum(column.confidence for column in table.columns.values())
         score += 0.4 * sum(1 for report in table.reports if report.target in _MANY)
-        if best is None or (round(score, 2), -len(block)) > (best[0], best[1]):
-            best = (round(score, 2), -len(block), table)
-    return best[2] if best else None
+        found.append((round(score, 2), -len(block), table))
+    if not found:
+        return None
+    # Headings may be repeated further down with more cells filled: the first block that is good enough starts the
+    # table, and of the blocks that overlap it the one that explains most is its true extent.
+    enough = _GOOD_ENOUGH * max(score for score, _, _ in found)
+    first_bottom = min(table.bottom for score, _, table in found if score >= enough)
+    rivals = [entry for entry in found if entry[2].top <= first_bottom]
+    return max(rivals, key=lambda entry: entry[:2])[2]
 
 
 def _spans(rows: Sequence[Row], mapping: HeaderMapping | None) -> list[tuple[int, int]]:
