@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from adapters.contract import PoolBackend
-from adapters.sdk.server import Listening, StartRefused, serve
+from adapters.sdk.listening import StartRefused
+from adapters.sdk.server import Listening, serve
 from adapters.wire.pools import read_pool_file
 from inventory.model.pool import Pool
 

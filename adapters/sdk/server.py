@@ -11,7 +11,6 @@ import fcntl
 import os
 import secrets
 import signal
-import socket
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from adapters.contract import MESSAGE_LIMIT, Capabilities, PoolBackend
 from adapters.sdk.fence import Fence
 from adapters.sdk.files import write_durably
 from adapters.sdk.journal import EventJournal
+from adapters.sdk.listening import StartRefused, bind
 from adapters.sdk.servicer import HEARTBEAT_S, AdapterServicer
 from xisuan.pool.v1 import pool_adapter_service_pb2 as pb
 from xisuan.pool.v1 import pool_adapter_service_pb2_grpc as pb_grpc
@@ -41,10 +41,6 @@ _OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5000),
 )
-
-
-class StartRefused(Exception):
-    """The adapter cannot start as it was asked to: one line with the value, the rule, the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +99,7 @@ async def _serve_until(
     vitals = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(vitals, server)
     reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    port = _bind(server, listening.host, listening.port)
+    port = bind(server, listening.host, listening.port)
     await server.start()
     for name in (SERVICE, health.OVERALL_HEALTH):
         await vitals.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -119,22 +115,6 @@ async def _serve_until(
     await server.stop(_STOP_GRACE_S)
     if listening.port_file is not None:
         listening.port_file.unlink(missing_ok=True)
-
-
-def _bind(server: grpc.aio.Server, host: str, port: int) -> int:
-    """Binds the server; refuses a port in use by name, where gRPC alone would write a page of internals."""
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    try:
-        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(where)
-        return server.add_insecure_port(address)
-    except (OSError, OverflowError, RuntimeError) as error:
-        raise StartRefused(
-            f"{address}: 无法监听（{error}）；请换一个端口，或用 --port 0 自动选择 / "
-            f"cannot listen: choose another port, or --port 0 for a free one"
-        ) from error
 
 
 @contextmanager

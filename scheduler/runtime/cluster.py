@@ -1,0 +1,95 @@
+"""Starts the actors on Ray, on this machine or on a cluster, and ends them.
+
+The command line's `up` calls this; whoever has a Ray already gives its address (`RAY_ADDRESS`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from scheduler.runtime.actors import (
+    CONTROL_PLANE,
+    NAMESPACE,
+    ControlPlaneShell,
+    GatewayShell,
+    PoolHostShell,
+    RuntimeSettings,
+    pool_host_name,
+)
+
+# The smallest object store that Ray accepts is 75 MiB; batches of ours are far smaller.
+_OBJECT_STORE_BYTES = 80 * 1024 * 1024
+# Ray puts Unix sockets below its folder, and a socket's path has at most 107 bytes.
+_LONGEST_RAY_FOLDER = 40
+_CLOSE_S = 10.0
+# Restarted for ever; a call that was under way is not repeated by Ray but by its caller, who knows that he may.
+_ACTOR: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0, "max_concurrency": 1000}
+
+
+@contextmanager
+def local_ray(folder: Path) -> Iterator[None]:
+    """A Ray of our own on this machine, on loopback only; it ends with the block, and with this process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Without this the first start leaves a token file in the user's home and other Rays begin to refuse.
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    with tempfile.TemporaryDirectory(prefix="xisuan-ray-") as short:
+        where = folder.resolve() if len(str(folder.resolve())) <= _LONGEST_RAY_FOLDER else Path(short)
+        ray.init(
+            num_cpus=1,
+            include_dashboard=False,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            namespace=NAMESPACE,
+            _temp_dir=str(where),
+            _node_ip_address="127.0.0.1",
+        )
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+class Runtime:
+    """The actors of one installation. Made in a block of `local_ray`, or after `ray.init` on a cluster."""
+
+    def __init__(self, settings: RuntimeSettings) -> None:
+        self._hosts = [
+            ray.remote(PoolHostShell).options(name=pool_host_name(number), **_ACTOR).remote()
+            for number in range(settings.pool_hosts)
+        ]
+        self._plane = ray.remote(ControlPlaneShell).options(name=CONTROL_PLANE, **_ACTOR).remote(settings)
+        self._gateways = [
+            ray.remote(GatewayShell).options(**(_ACTOR | {"max_restarts": 0})).remote()
+            for _ in range(settings.gateways)
+        ]
+
+    def call(self, part: str, method: str, *arguments: Any) -> Any:
+        """One operation of a port, from this process; blocks."""
+        return ray.get(self._plane.call.remote(part, method, arguments))
+
+    def serve(self, host: str, port: int) -> list[int]:
+        """Starts the gateways and returns their ports; the first gets `port`, the others free ones."""
+        ports = [port] + [0] * (len(self._gateways) - 1)
+        started: list[int] = ray.get(
+            [gateway.start.remote(host, wanted) for gateway, wanted in zip(self._gateways, ports, strict=True)]
+        )
+        return started
+
+    def close(self) -> None:
+        """Gateways first, so that nothing new comes in; then the control plane stores what it has taken."""
+        for handles in (self._gateways, [self._plane]):
+            try:
+                ray.get([handle.close.remote() for handle in handles], timeout=_CLOSE_S)
+            except RayError as error:
+                logging.getLogger("xisuan.runtime").warning("an actor did not end by itself: %s", error)

@@ -1,0 +1,67 @@
+"""One gateway: a gRPC server with every service, health checking and reflection, on a loopback port by default."""
+
+from __future__ import annotations
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from adapters.sdk.listening import bind
+from scheduler.services.desk_ports import Ledger, Migration
+from scheduler.services.ledger_servicer import LedgerServicer
+from scheduler.services.migration_servicer import MigrationServicer
+from scheduler.services.pool_servicer import PoolServicer
+from scheduler.services.ports import Scheduling
+from scheduler.services.workload_servicer import WorkloadServicer
+from xisuan.inventory.v1 import ledger_service_pb2
+from xisuan.inventory.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
+from xisuan.migration.v1 import migration_service_pb2
+from xisuan.migration.v1.migration_service_pb2_grpc import add_MigrationServiceServicer_to_server
+from xisuan.pool.v1 import pool_service_pb2
+from xisuan.pool.v1.pool_service_pb2_grpc import add_PoolServiceServicer_to_server
+from xisuan.workload.v1 import workload_service_pb2
+from xisuan.workload.v1.workload_service_pb2_grpc import add_WorkloadServiceServicer_to_server
+
+MESSAGE_LIMIT = 80 * 1024 * 1024  # a workbook of 64 MiB, with its envelope
+STOP_GRACE_S = 2.0
+_OPTIONS = (
+    # Two gateways on one port would share its callers at random: the second must be refused instead.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+    ("grpc.max_send_message_length", MESSAGE_LIMIT),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+_SERVICES = (
+    workload_service_pb2.DESCRIPTOR.services_by_name["WorkloadService"].full_name,
+    pool_service_pb2.DESCRIPTOR.services_by_name["PoolService"].full_name,
+    ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"].full_name,
+    migration_service_pb2.DESCRIPTOR.services_by_name["MigrationService"].full_name,
+)
+
+
+class Gateway:
+    """Stateless: every call goes on to the ports. Any number of gateways may serve one control plane."""
+
+    def __init__(self, scheduling: Scheduling, ledger: Ledger, migration: Migration) -> None:
+        self._server = grpc.aio.server(options=_OPTIONS)
+        add_WorkloadServiceServicer_to_server(WorkloadServicer(scheduling), self._server)
+        add_PoolServiceServicer_to_server(PoolServicer(scheduling), self._server)
+        add_LedgerServiceServicer_to_server(LedgerServicer(ledger), self._server)
+        add_MigrationServiceServicer_to_server(MigrationServicer(migration), self._server)
+        self._vitals = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._vitals, self._server)
+        names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+
+    async def start(self, host: str, port: int) -> int:
+        """Serves from now on; returns the port (0 asks for a free one). Raises StartRefused for a port in use."""
+        bound = bind(self._server, host, port)
+        await self._server.start()
+        for name in (*_SERVICES, health.OVERALL_HEALTH):
+            await self._vitals.set(name, health_pb2.HealthCheckResponse.SERVING)
+        return bound
+
+    async def close(self) -> None:
+        """Takes no new calls, lets running ones end for a moment, then ends."""
+        await self._vitals.enter_graceful_shutdown()
+        await self._server.stop(STOP_GRACE_S)
