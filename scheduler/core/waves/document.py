@@ -49,20 +49,20 @@ class TextForm(_Form):
 
 
 class SettingsForm(_Form):
-    """`WaveSettings`; what is left out takes its default."""
+    """`WaveSettings`, in full: a plan does not change when a default does."""
 
     starts_on: date
-    horizon_weeks: int = 52
-    systems_per_window: int = 8
-    pilot_windows: int = 2
-    pilot_systems: int = 3
-    pilot_max_risk: int = 30
-    nights: tuple[int, ...] = (4, 5)
-    night_starts_hour: int = 22
-    night_hours: int = 8
-    cutover_copy_pct: int = 10
-    link_share_pct: int = 50
-    not_targets: tuple[str, ...] = ("local",)
+    horizon_weeks: int
+    systems_per_window: int
+    pilot_windows: int
+    pilot_systems: int
+    pilot_max_risk: int
+    nights: tuple[int, ...]
+    night_starts_hour: int
+    night_hours: int
+    cutover_copy_pct: int
+    link_share_pct: int
+    not_targets: tuple[str, ...]
 
 
 class OverrideForm(_Form):

@@ -66,8 +66,13 @@ class _Planner:
                 self._notes.append(reasons.cycle_together([item.name for item in cluster.items]))
             return
         self._notes.append(reasons.cycle_split([item.name for item in cluster.items], outcome.reason))
+        cycle = frozenset(item.key for item in cluster.items)
         for part in cluster.parts:
-            self._keep(self._place(part))
+            outcome = self._place(part)
+            if isinstance(outcome, Failure) and outcome.rule is UnplacedRule.NO_WINDOW:
+                # Waiting for the parts before it leaves it no night: then it goes before them, and that is a split.
+                outcome = self._place(part, unbound_from=cycle)
+            self._keep(outcome)
 
     def plan(self, seed: int, large_cycles: Sequence[tuple[str, ...]]) -> WavePlan:
         used_windows = sorted({placing.window for placing in self._placings})
@@ -91,8 +96,8 @@ class _Planner:
             declarations=self._problem.declarations,
         )
 
-    def _place(self, items: Sequence[Item]) -> Placing | Failure:
-        """The earliest window with pools for all items; commits nothing."""
+    def _place(self, items: Sequence[Item], unbound_from: frozenset[str] = frozenset()) -> Placing | Failure:
+        """The earliest window with pools for all items; commits nothing. `unbound_from` need not be waited for."""
         items = tuple(items)
         for item in items:
             eligible = self._board.eligible(item)
@@ -103,7 +108,7 @@ class _Planner:
         anywhere = self._board.choose_pools(items, None)
         if anywhere is None:
             return Failure(items, UnplacedRule.NO_CAPACITY, reasons.no_capacity(items, self._board))
-        earliest, used_last = self._after_what_is_used(items)
+        earliest, used_last = self._after_what_is_used(items, unbound_from)
         obstacles: list[Obstacle] = []
         for window in range(len(self._problem.windows)):
             if window < earliest:
@@ -125,12 +130,12 @@ class _Planner:
         else:
             self._failures.append(outcome)
 
-    def _after_what_is_used(self, items: Sequence[Item]) -> tuple[int, str]:
+    def _after_what_is_used(self, items: Sequence[Item], unbound_from: frozenset[str]) -> tuple[int, str]:
         """The first window that comes not before any used system, and the key of the one that says so.
 
         Used systems that are not (or not yet) placed bind nobody: see rule 6 of the problem.
         """
-        own = {item.key for item in items}
+        own = unbound_from.union(item.key for item in items)
         earliest, because = 0, ""
         for item in items:
             for used in item.uses:
