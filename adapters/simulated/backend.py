@@ -44,6 +44,7 @@ class SimulatedBackend:
             self._model.restore(fate, _now_ms())
         await asyncio.to_thread(self._file.rewrite, list(self._model.fates()))
         self._clockwork = asyncio.create_task(self._keep_time())
+        self._clockwork.add_done_callback(self._clockwork_over)
 
     async def close(self) -> None:
         if self._clockwork is not None:
@@ -103,6 +104,10 @@ class SimulatedBackend:
                 async with self._changing:
                     self._model.advance(_now_ms())
                     self._report()
+
+    def _clockwork_over(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None and self._events is not None:
+            self._events.fail(f"{type(task.exception()).__name__}: {task.exception()}")
 
 
 def _now_ms() -> int:
