@@ -1,0 +1,66 @@
+"""Which row is which: the key of a row in its sender's file, and which names can be shared by different systems.
+
+A system is known by its department and its name (`inventory.model.system.system_key`). A file that holds two rows
+of one key gives the second one "#2": it is a row of its own until a person says what it is.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from inventory.intake.generic_names import GENERIC_NAMES
+from inventory.ledger import LedgerReading
+from inventory.model.system import System, system_key
+from inventory.store.chain import canonical_json
+from inventory.store.ledger.rows import Fields, fields_of
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedRow:
+    """A row of a reading with its key. `suspected_of` names the system that the parser takes it to repeat."""
+
+    row_key: str
+    system: System
+    suspected_of: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedRow:
+    """A row as a sender submits it. `text` is the canonical JSON of `fields`: equal text is an unchanged row."""
+
+    row_key: str
+    sheet: str
+    row: int
+    fields: Fields
+    text: str
+
+
+def keyed_rows(reading: LedgerReading) -> Iterator[KeyedRow]:
+    """The rows of a reading, systems first and then those that it holds as possible duplicates."""
+    seen: Counter[str] = Counter()
+    held = ((one.system, one.of) for one in reading.held)
+    for system, suspected_of in chain(((system, None) for system in reading.systems), held):
+        key = system_key(system.name, system.department)
+        seen[key] += 1
+        yield KeyedRow(key if seen[key] == 1 else f"{key}#{seen[key]}", system, suspected_of)
+
+
+def submitted_rows(reading: LedgerReading) -> Iterator[SubmittedRow]:
+    """The rows in their stored form, made one by one as they are asked for."""
+    for row in keyed_rows(reading):
+        fields = fields_of(row.system, row.suspected_of)
+        yield SubmittedRow(row.row_key, row.system.sheet, row.system.row, fields, canonical_json(fields))
+
+
+def name_key(name: str) -> str:
+    """The name for comparison across departments: NFKC, without white space."""
+    return "".join(unicodedata.normalize("NFKC", name).split())
+
+
+def is_generic(name: str) -> bool:
+    """True for names that any department may give to a system of its own (门户网站): they identify nothing."""
+    return name_key(name).casefold() in GENERIC_NAMES
