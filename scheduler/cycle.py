@@ -226,15 +226,8 @@ class _Cycle:
         """
         if self._now_ms - candidate.submitted_ms < self._settings.hold_after_ms:
             return None
-        total_asked = candidate.shape.requirements.total
-        roomy = [
-            (total_asked.dominant_share(view.allocatable), view.pool.pool_id)
-            for view in self._evaluation.short_of_room(candidate.shape)
-            if total_asked.fits_in(view.allocatable)
-        ]
-        if not roomy or self._evaluation.is_closed(min(roomy)[1]):
-            return None
-        return min(roomy)[1]
+        pool_id = self._evaluation.pool_to_wait_for(candidate.shape)
+        return None if pool_id is None or self._evaluation.is_closed(pool_id) else pool_id
 
     def _ask_hosts(self, choices: Sequence[tuple[_Candidate, str]]) -> list[_Candidate]:
         """Sends each chosen pool its requests in one call; returns, in order, who was refused."""

@@ -23,13 +23,22 @@ _REFUSED = -1  # a score that no pool can have: scores and weights are not negat
 class _Row:
     """One shape: what holds for the whole cycle, and what is remembered until a pool changes."""
 
-    __slots__ = ("declared_reasons", "declared_score", "known", "open", "refusals", "seen", "total", "written")
+    __slots__ = (
+        "by_share",
+        "declared_reasons",
+        "declared_score",
+        "known",
+        "open",
+        "refusals",
+        "seen",
+        "written",
+    )
 
-    def __init__(self, pools: int, total: Resources) -> None:
-        self.total = total
+    def __init__(self, pools: int) -> None:
         self.declared_reasons: list[tuple[Reason, ...]] = [()] * pools
         self.declared_score = [0] * pools
         self.open: list[int] = []  # pools that no declared filter refuses, in tie order
+        self.by_share: list[int] | None = None  # of these, in the order of `pool_to_wait_for`
         self.refusals: dict[int, Reason] = {}  # said by pool hosts in this cycle
         self.seen = [-1] * pools  # the pool's version that `known` is about
         self.known = [_REFUSED] * pools
@@ -78,19 +87,26 @@ class Evaluation:
             row.written = (self._changes, tuple(self._write(shape, row, i) for i in range(len(self._views))))
         return row.written[1]
 
-    def short_of_room(self, shape: Shape) -> list[PoolView]:
-        """Of a shape for which `best` is None: the pools that lack free room and nothing else."""
+    def pool_to_wait_for(self, shape: Shape) -> str | None:
+        """Of a shape for which `best` is None: the pool that lacks free room and nothing else, and in which the
+        shape is smallest once it is empty. None when there is no such pool."""
         row = self._row(shape)
-        said = ((i, row.refusals.get(i) or self._closed.get(i)) for i in row.open)
-        return [self._views[i] for i, reason in said if reason is None or reason.code in _ROOM]
+        if row.by_share is None:
+            roomy = [i for i in row.open if shape.total.fits_in(self._views[i].allocatable)]
+            row.by_share = sorted(roomy, key=lambda i: self._emptied(shape.total, i))
+        for i in row.by_share:
+            reason = row.refusals.get(i) or self._closed.get(i)
+            if reason is None or reason.code in _ROOM:
+                return self._views[i].pool.pool_id
+        return None
 
     def take(self, pool_id: str, shape: Shape) -> None:
         """Counts a placement that is under way against the pool at once."""
-        self._change_free(pool_id, self._row(shape).total * -1)
+        self._change_free(pool_id, shape.total * -1)
 
     def give_back(self, pool_id: str, shape: Shape) -> None:
         """Undoes `take` for a placement that the pool host refused."""
-        self._change_free(pool_id, self._row(shape).total)
+        self._change_free(pool_id, shape.total)
 
     def add_refusal(self, pool_id: str, shape: Shape, refusal: Reason) -> None:
         """The pool host cannot hold this shape: no workload of it asks there again in this cycle.
@@ -114,10 +130,13 @@ class Evaluation:
         self._versions[i] += 1
         self._changes += 1
 
+    def _emptied(self, amount: Resources, i: int) -> tuple[float, str]:
+        return amount.dominant_share(self._views[i].allocatable), self._views[i].pool.pool_id
+
     def _row(self, shape: Shape) -> _Row:
         row = self._rows.get(shape)
         if row is None:
-            row = self._rows[shape] = _Row(len(self._views), shape.requirements.total)
+            row = self._rows[shape] = _Row(len(self._views))
             for i, view in enumerate(self._views):
                 refusals = (refuse(shape, view) for refuse in self._stack.declared_filters)
                 row.declared_reasons[i] = tuple(reason for reason in refusals if reason is not None)

@@ -6,7 +6,7 @@ boundary; they are defined here because the core may not import what lies above 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from inventory.model.placement import Reason
@@ -47,10 +47,16 @@ class Shape:
     """All of a workload that placement looks at. Workloads of one shape get one opinion from each pool.
 
     `runtime` is what its program needs: a command without an image is a "process", an image is a "container".
+    `total` is what all its tasks need together.
     """
 
     requirements: Requirements
     runtime: str = PROCESS
+    total: Resources = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Kept, not computed at each look: filters and scores read it for every pool.
+        object.__setattr__(self, "total", self.requirements.total)
 
     @classmethod
     def of(cls, workload: Workload) -> Shape:

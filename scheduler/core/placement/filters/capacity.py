@@ -13,7 +13,7 @@ from scheduler.core.placement.wording import fewer_en, fewer_zh, where_short
 
 
 def refuse(shape: Shape, pool: PoolView) -> Reason | None:
-    total = shape.requirements.total
+    total = shape.total
     if total.fits_in(pool.free) or not pool.is_described:
         return None
     total = judged(total, pool)

@@ -6,7 +6,7 @@ from inventory.model.placement import Reason, ReasonCode
 from scheduler.core.placement.protocol import PoolView, Shape
 
 
-def refuse(shape: Shape, pool: PoolView) -> Reason | None:  # noqa: ARG001  every filter has one signature
+def refuse(shape: Shape, pool: PoolView) -> Reason | None:
     if not pool.cordoned:
         return None
     return Reason(

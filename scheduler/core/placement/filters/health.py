@@ -7,7 +7,7 @@ from inventory.model.pool import PoolHealth
 from scheduler.core.placement.protocol import PoolView, Shape
 
 
-def refuse(shape: Shape, pool: PoolView) -> Reason | None:  # noqa: ARG001  every filter has one signature
+def refuse(shape: Shape, pool: PoolView) -> Reason | None:
     if pool.health is PoolHealth.READY:
         return None
     if pool.health is PoolHealth.QUARANTINED:

@@ -17,7 +17,7 @@ from scheduler.core.placement.wording import fewer_en, fewer_zh, where_short
 def refuse(shape: Shape, pool: PoolView) -> Reason | None:
     if not pool.is_described:
         return None
-    task, total = judged(shape.requirements.per_task, pool), judged(shape.requirements.total, pool)
+    task, total = judged(shape.requirements.per_task, pool), judged(shape.total, pool)
     if not task.fits_in(pool.largest_task):
         shortage = task.shortage(pool.largest_task)
         return Reason(

@@ -11,7 +11,7 @@ from scheduler.core.placement.protocol import PoolView, Shape
 
 
 def score(shape: Shape, pool: PoolView) -> int:
-    total, free, whole = shape.requirements.total, pool.free, pool.allocatable
+    total, free, whole = shape.total, pool.free, pool.allocatable
     lowest = 100
     for asked, available, capacity in (
         (total.cpu_milli, free.cpu_milli, whole.cpu_milli),

@@ -10,6 +10,6 @@ from scheduler.core.placement.protocol import PoolView, Shape
 WORST_MS = 20
 
 
-def score(shape: Shape, pool: PoolView) -> int:  # noqa: ARG001  every score has one signature
+def score(shape: Shape, pool: PoolView) -> int:
     microseconds = round(pool.pool.one_way_ms * 1000)
     return max(0, 100 - 100 * microseconds // (WORST_MS * 1000))

@@ -15,7 +15,7 @@ REFERENCE_CARD_CNY = 5.0
 
 
 def score(shape: Shape, pool: PoolView) -> int:
-    total = shape.requirements.total
+    total = shape.total
     card_price = pool.pool.card_hour_cny
     if total.accelerator_milli and card_price is None:
         return 0

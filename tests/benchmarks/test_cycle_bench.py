@@ -1,0 +1,82 @@
+"""How long one cycle takes: 10,000 waiting workloads of 200 shapes in 8 queues over 9 pools and 5,000 nodes.
+
+Run with `make bench`. Three moments of a service: a burst on empty pools, a burst on full pools (where every
+workload needs its reasons), and a trickle of one workload.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from inventory.model.pool import NodeGroup
+from inventory.model.system import Architecture, Zone
+from inventory.model.units import Resources
+from inventory.model.workload import Requirements, Workload
+from scheduler.cycle import CycleReport, CycleSettings, run_cycle
+from scheduler.ports import NodeRequest
+from tests.cycle.fakes import (
+    AcceptingSink,
+    FixedClock,
+    SitePools,
+    WaitingState,
+    a_site,
+    a_workload,
+    amount,
+    equal_nodes,
+)
+
+POOLS = 9
+NODES = 5_000
+WAITING = 10_000
+OFFER = amount(96, 384)
+
+
+def nine_pools(filled: bool = False) -> SitePools:
+    sites = []
+    for i in range(POOLS):
+        count = NODES // POOLS + (i < NODES % POOLS)
+        group = NodeGroup("general", count, Architecture.X86_64, OFFER)
+        site = a_site(f"p{i}", equal_nodes(count, OFFER), node_groups=(group,), one_way_ms=float(i))
+        if filled:
+            site.state.place([NodeRequest("filler", Requirements(OFFER, tasks=count))])
+        sites.append(site)
+    return SitePools.of(*sites)
+
+
+@pytest.fixture(scope="module")
+def waiting() -> list[Workload]:
+    dice = random.Random(1)
+    shapes: list[Resources] = [amount(dice.randint(1, 16), dice.randint(1, 64)) for _ in range(200)]
+    return [
+        a_workload(f"w{i}", dice.choice(shapes), queue=f"q{dice.randrange(8)}", zone=Zone.EXTRANET, submitted_ms=i)
+        for i in range(WAITING)
+    ]
+
+
+def once(state: WaitingState) -> CycleReport:
+    return run_cycle(state, state.pools, AcceptingSink(), FixedClock(), CycleSettings())
+
+
+@pytest.mark.benchmark(group="cycle")
+def test_a_burst_on_empty_pools(benchmark: Any, waiting: list[Workload]) -> None:
+    report = benchmark.pedantic(once, setup=lambda: ((WaitingState(waiting, nine_pools()),), {}), rounds=5)
+    assert len(report.plan.placements) == WAITING
+    benchmark.extra_info["placements_per_second"] = round(WAITING / benchmark.stats.stats.median)
+
+
+@pytest.mark.benchmark(group="cycle")
+def test_a_burst_on_full_pools(benchmark: Any, waiting: list[Workload]) -> None:
+    full = nine_pools(filled=True)
+    report = benchmark.pedantic(once, setup=lambda: ((WaitingState(waiting, full),), {}), rounds=5)
+    assert len(report.plan.unplaced) == WAITING
+    benchmark.extra_info["verdicts_per_second"] = round(WAITING / benchmark.stats.stats.median)
+
+
+@pytest.mark.benchmark(group="cycle")
+def test_a_trickle_of_one_workload(benchmark: Any, waiting: list[Workload]) -> None:
+    pools = nine_pools()
+    report = benchmark.pedantic(once, setup=lambda: ((WaitingState(waiting[:1], pools),), {}), rounds=50)
+    assert len(report.plan.placements) == 1
