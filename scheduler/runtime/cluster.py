@@ -6,7 +6,6 @@ The command line's `up` calls this; whoever has a Ray already gives its address 
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,9 +38,6 @@ _ACTOR: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries":
 def local_ray(folder: Path) -> Iterator[None]:
     """A Ray of our own on this machine, on loopback only; it ends with the block, and with this process."""
     folder.mkdir(parents=True, exist_ok=True)
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    # Without this the first start leaves a token file in the user's home and other Rays begin to refuse.
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     with tempfile.TemporaryDirectory(prefix="xisuan-ray-") as short:
         where = folder.resolve() if len(str(folder.resolve())) <= _LONGEST_RAY_FOLDER else Path(short)
         ray.init(
@@ -52,7 +48,6 @@ def local_ray(folder: Path) -> Iterator[None]:
             logging_level=logging.ERROR,
             namespace=NAMESPACE,
             _temp_dir=str(where),
-            _node_ip_address="127.0.0.1",
         )
         try:
             yield

@@ -14,13 +14,7 @@ from inventory.store.chain import Draft
 from inventory.store.ledger.kinds import migrated
 from scheduler.core.book import Book
 from scheduler.core.changes import Change, WorkloadChanged
-
-SYSTEM_LABEL = "xisuan.system"
-CUTOVER_DAY_LABEL = "xisuan.cutover-day"
-
-
-def cutover_labels(system_key: str, day: date) -> dict[str, str]:
-    return {SYSTEM_LABEL: system_key, CUTOVER_DAY_LABEL: day.isoformat()}
+from scheduler.core.cutover import CUTOVER_DAY_LABEL, SYSTEM_LABEL
 
 
 def migrations(book: Book, changes: Sequence[Change]) -> list[Draft]:
