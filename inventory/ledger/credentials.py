@@ -7,6 +7,7 @@ returns or prints the text: the answer is yes or no (architecture, decision 13).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from inventory.ledger.cells.text import narrow, packed, says_nothing
 from inventory.ledger.grid import Value
@@ -45,7 +46,12 @@ _STRONG = re.compile(r"(?=.*[A-Za-z])(?=.*[\d!@#$%^&*_+=~])")
 
 def is_credential(value: Value) -> bool:
     """True when the cell holds what looks like an account or a password, wherever it stands."""
-    if not isinstance(value, str) or len(value) < 5 or not _HINT.search(value):
+    return isinstance(value, str) and len(value) >= 5 and _tells_credential(value)
+
+
+@lru_cache(maxsize=16_384)
+def _tells_credential(value: str) -> bool:
+    if not _HINT.search(value):
         return False
     text = narrow(value)
     if _TOKENS.search(text) or _IN_ADDRESS.search(text):

@@ -46,6 +46,7 @@ _TEXTS = ("function", "environment", "os", "database", "database_instance", "rem
 _COLUMN_OF = {"mem_gb": "mem", "disk_gb": "disk"}
 _SAME_ENOUGH = 0.9
 _GROUP_LIMIT = 40
+_NUMBER = re.compile(r"[\d一二三四五六七八九十]+")
 _DISTRICT_PREFIX = re.compile(r"^[\u4e00-\u9fff]{2,4}(?:区|县|市)(?=[\u4e00-\u9fff]{2})")
 
 
@@ -240,7 +241,7 @@ def _core_name(system: System) -> str:
     department = iter(identity(system.department or ""))
     length = 0
     for sign in base:
-        if sign not in department:
+        if not "\u4e00" <= sign <= "\u9fff" or sign not in department:
             break
         length += 1
     return base[length:] if length >= 2 else base
@@ -254,7 +255,7 @@ def same_department(one: str | None, other: str | None) -> bool:
     if first == second:
         return True
     shorter, longer = sorted((first, second), key=len)
-    if len(shorter) < 3:
+    if len(shorter) < 3 or _NUMBER.findall(first) != _NUMBER.findall(second):
         return False
     signs = iter(longer)
     return all(sign in signs for sign in shorter) or _abbreviates(shorter.lstrip("区"), longer)

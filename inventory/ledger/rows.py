@@ -61,10 +61,12 @@ class RowReader:
 
     def kind(self, row: Row) -> RowKind:
         table = self.table
-        if looks_like_heading(row) or row_key(row) in table.heading_rows:
+        if looks_like_heading(row) or (packed(row.values[0]) in table.first_words and row_key(row) in table.heading_rows):
             return RowKind.HEADING
         filled: list[tuple[int, Value]] = [
-            (index, value) for index, value in enumerate(row.values) if value is not None and packed(value)
+            (index, value)
+            for index, value in enumerate(row.values)
+            if value is not None and (value.__class__ is not str or packed(value))
         ]
         if not filled:
             return RowKind.NOT_DATA
@@ -73,7 +75,7 @@ class RowReader:
         first = packed(filled[0][1])
         if self._is_total(filled, name_column) or _FOOTER.match(first) or _is_instruction(row, table, filled):
             return RowKind.NOT_DATA
-        if len({packed(value) for _, value in filled}) == 1 and self._is_band(row, filled[0][0], first):
+        if _says_one_thing(filled) and self._is_band(row, filled[0][0], first):
             return RowKind.BAND
         if says_none(name):
             return self._kind_without_name(row, filled)
@@ -121,14 +123,20 @@ class RowReader:
 
 def _is_instruction(row: Row, table: Table, filled: list[tuple[int, Value]]) -> bool:
     """Column numbers, hints how to fill in, and the filled-in example that forms carry below their headings."""
-    texts = [packed(value) for _, value in filled]
-    if len(texts) >= 3 and all(_COLUMN_NUMBER.fullmatch(text) for text in texts):
+    if len(filled) >= 3 and all(_COLUMN_NUMBER.fullmatch(packed(value)) for _, value in filled):
         return True
-    serial = texts[0] if filled[0][0] < table.columns[NAME].index else ""
+    serial = packed(filled[0][1]) if filled[0][0] < table.columns[NAME].index else ""
     if _EXAMPLE.fullmatch(serial):
         return True
-    close = row.number - table.bottom <= 2
-    return close and sum(bool(_HINT.search(text)) for text in texts) >= 2 and not serial.isdigit()
+    if row.number - table.bottom > 2 or serial.isdigit():
+        return False
+    return sum(bool(_HINT.search(packed(value))) for _, value in filled) >= 2
+
+
+def _says_one_thing(filled: list[tuple[int, Value]]) -> bool:
+    """True when all filled cells hold the same text, as a band does that is written in each cell."""
+    first = filled[0][1]
+    return all(value is first or value == first for _, value in filled)
 
 
 def _is_prose(name: str) -> bool:

@@ -25,6 +25,7 @@ from inventory.ledger.tables import HeadingReport, MergeIndex, Table, find_table
 from inventory.model.system import Ownership
 
 _HEAD_ROWS = 60
+_BLOCK_ROWS = 3
 _SAMPLE_ROWS = 400
 _OF_A_SYSTEM = frozenset((RowKind.SYSTEM, RowKind.NAMELESS, RowKind.CONTINUED))
 _SENDER = re.compile(
@@ -108,7 +109,7 @@ class _SheetReader:
         self._look_around(self._sheet.margin_text)
         self._look_around(self._sheet.name)
         tables = 0
-        while head := stream.peek(_HEAD_ROWS if not tables else 4):
+        while head := stream.peek(_HEAD_ROWS if not tables else _BLOCK_ROWS + 1):
             table = None if self._skip else find_table(head, self._merges, self._sheet.name, self._mapping)
             if table is None:
                 if not tables or not self._pass(stream):
@@ -150,9 +151,11 @@ class _SheetReader:
         if not self._ownership_given:
             self._ownership = self._ownership_of_titles()
         last: Draft | None = None
-        while (ahead := stream.peek(3)) and not self._another_table(ahead, rows):
-            stream.take()
+        while ahead := stream.peek(1):
             kind = rows.kind(ahead[0])
+            if self._another_table(kind, stream, rows):
+                break
+            stream.take()
             # Only a system's own cell under a credential heading is refused unread: hints and headings stand there too.
             row = self._refuse_credentials(ahead[0], table if kind in _OF_A_SYSTEM else None)
             if kind is RowKind.BAND:
@@ -177,17 +180,18 @@ class _SheetReader:
                 sample.append(row)
         return sample
 
-    def _another_table(self, ahead: list[Row], rows: RowReader) -> bool:
+    def _another_table(self, kind: RowKind, stream: _RowStream, rows: RowReader) -> bool:
         """True where the next rows are the headings of another table (the same headings again are passed over)."""
+        if kind is RowKind.SYSTEM:
+            return False
         table = rows.table
-        for depth, row in enumerate(ahead):
-            if depth and rows.kind(ahead[depth - 1]) is RowKind.SYSTEM:
-                return False
+        ahead = stream.peek(_BLOCK_ROWS)
+        for row in ahead[: 1 if kind is RowKind.CONTINUED else _BLOCK_ROWS]:
             if looks_like_heading(row) and row_key(row) not in table.heading_rows:
                 again = find_table(ahead, self._merges, self._sheet.name, self._mapping)
-                return again is not None and {
-                    target: column.index for target, column in again.columns.items()
-                } != {target: column.index for target, column in table.columns.items()}
+                return again is not None and _places(again) != _places(table)
+            if rows.kind(row) is RowKind.SYSTEM:
+                return False
         return False
 
     def _take_system(self, row: Row, place: RowPlace, systems: SystemReader) -> Draft:
@@ -306,6 +310,10 @@ class _SheetReader:
             around.money_unit = around.money_unit or match[1]
         if len(spoken) <= 60 and len(around.titles) < 50:
             around.titles.append(spoken)
+
+
+def _places(table: Table) -> dict[str, int]:
+    return {target: column.index for target, column in table.columns.items()}
 
 
 def _day(value: Value) -> date | None:

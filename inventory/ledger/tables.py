@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from inventory.ledger.cells.quantities import bare_number
 from inventory.ledger.cells.text import packed, plain
 from inventory.ledger.grid import Merge, Row, Value, address
-from inventory.ledger.lexicon import CREDENTIAL, IGNORED, THRESHOLD, Fit, lexicon
+from inventory.ledger.lexicon import CREDENTIAL, IGNORED, MAX_HEADING_LENGTH, THRESHOLD, Fit, lexicon
 from inventory.ledger.mapping import HeaderMapping
 
 NAME = "name"
@@ -98,7 +98,9 @@ class Table:
     dependency_columns: tuple[Column, ...]
     credential_columns: frozenset[int]
     reports: tuple[HeadingReport, ...]
-    heading_rows: frozenset[tuple[str, ...]] = field(default=frozenset())
+    heading_rows: frozenset[tuple[str, ...]]
+    # The first cells of the heading rows: what a row must begin with to be one of them.
+    first_words: frozenset[str]
 
     def address_of(self, target: str, row: int) -> str:
         """A1 address of a field's cell; of the name's where the table has no such column."""
@@ -142,11 +144,14 @@ def known_headings(row: Row) -> int:
 
 def looks_like_heading(row: Row) -> bool:
     """True for a row that is mostly headings and names a system column among them."""
-    filled = [value for value in row.values if value is not None]
-    if len(filled) < 2 or not all(isinstance(value, str) for value in filled):
-        return False
+    filled: list[str] = []
+    for value in row.values:
+        if isinstance(value, str):
+            filled.append(value)
+        elif value is not None:
+            return False
     words = lexicon()
-    fits = [words.exact(value) for value in filled if isinstance(value, str) and len(value) < 40]
+    fits = [words.exact(value) for value in filled if len(value) <= MAX_HEADING_LENGTH]
     known = [fit for fit in fits if fit is not None]
     return 2 * len(known) > len(filled) and any(fit.target == NAME for fit in known) and len(known) >= 2
 
@@ -231,6 +236,7 @@ def _table(block: Sequence[Row], merges: MergeIndex, sheet: str, mapping: Header
         frozenset(index for index, fit in taken.items() if fit.target == CREDENTIAL),
         _reports(paths, taken, sheet, block[-1].number),
         frozenset(row_key(row) for row in block),
+        frozenset(packed(row.values[0]) for row in block),
     )
 
 

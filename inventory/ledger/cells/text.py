@@ -61,7 +61,7 @@ def _packed(text: str) -> str:
 
 def packed(value: Value) -> str:
     """`narrow` without any space: Chinese does not need them."""
-    return _packed(plain(value))
+    return _packed(value if value.__class__ is str else plain(value))
 
 
 @lru_cache(maxsize=262_144)
@@ -88,7 +88,10 @@ def identity(name: str) -> str:
 
 def says_nothing(value: Value) -> bool:
     """True for an empty cell and for what people put where they know nothing: unknown, never "no"."""
-    return packed(value).lower() in _PLACEHOLDERS or not packed(value)
+    if value is None:
+        return True
+    text = packed(value)
+    return not text or text.lower() in _PLACEHOLDERS
 
 
 def says_none(value: Value) -> bool:
