@@ -144,6 +144,18 @@ class TestNodesThatChange:
         state.set_disk(100 * GIB)
         assert state.totals().free.disk_bytes == 40 * GIB
 
+    def test_a_disk_that_grew_is_seen_at_once(self) -> None:
+        state = two_nodes(disk_bytes=GIB)
+        assert refusal(state, amount(1, 1, disk_gib=2)).code is ReasonCode.TOO_LARGE
+        state.set_disk(2 * GIB)
+        assert ask(state, "r", amount(1, 1, disk_gib=2)).nodes
+
+    def test_a_cordon_that_is_lifted_is_seen_at_once(self) -> None:
+        state = PoolState(TIB, [Node("a", X86, amount(16, 64), cordoned=True)])
+        assert refusal(state, amount(1, 1)).code is ReasonCode.CORDONED
+        state.change_nodes([Node("a", X86, amount(16, 64))])
+        assert ask(state, "r", amount(1, 1)).nodes == ("a",)
+
 
 class TestView:
     def test_the_view_sums_nodes_that_take_runs_and_keeps_the_largest_of_all(self) -> None:

@@ -125,5 +125,5 @@ class PoolMachine(RuleBasedStateMachine):
             assert self.state.free_on(node_id) == self.free_on(node_id)
 
 
-PoolMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+PoolMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 TestPoolUnderAnyEvents = PoolMachine.TestCase

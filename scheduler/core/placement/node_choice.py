@@ -62,6 +62,12 @@ class NodeArrays:
                 np.subtract.at(self.free[row], positions, amount)
         self.refresh(positions)
 
+    def take_each(self, positions: Int64s, needs: Int64s) -> None:
+        """Takes row k of `needs` (k, 3) at entry k of `positions`."""
+        for row in range(DIMENSIONS):
+            np.subtract.at(self.free[row], positions, needs[:, row])
+        self.refresh(np.unique(positions))
+
     def give_back(self, positions: Int64s, need: Sequence[int]) -> None:
         self.take(positions, [-amount for amount in need])
 

@@ -17,14 +17,12 @@ import numpy as np
 
 from inventory.model.placement import Reason
 from inventory.model.pool import Node, Pool, PoolHealth
-from inventory.model.system import Architecture
 from inventory.model.units import Resources, total
 from inventory.model.workload import Requirements
-from scheduler.core.placement.node_choice import DIMENSIONS, Flags, Int64s, NodeArrays, choose_nodes, need_of
-from scheduler.core.placement.node_refusal import Eligibility, refuse_disk, refuse_nodes
+from scheduler.core.placement.node_choice import Int64s, choose_nodes, need_of
+from scheduler.core.placement.node_refusal import refuse_disk, refuse_nodes
+from scheduler.core.placement.node_table import NodeTable
 from scheduler.core.placement.protocol import NodeAnswer, NodeRequest, PoolView
-
-_ARCHITECTURES = tuple(Architecture)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +55,11 @@ class PoolState:
         self._disk = self._disk_free = disk_bytes
         self._nodes: dict[str, Node] = {}
         self._holds: dict[str, Hold] = {}
+        self._refusals: dict[Requirements, Reason] = {}  # the last answer to a shape, while nothing changes
+        self._table: NodeTable | None = None  # None: to be built anew, once for any number of changes
         self.set_nodes(nodes)
 
-    # Nodes
+    # What the adapter says of its nodes
 
     def set_nodes(self, nodes: Iterable[Node]) -> None:
         """Replaces the nodes by the adapter's complete list. Raises ValueError for a node id that comes twice."""
@@ -68,20 +68,21 @@ class PoolState:
         if twice:
             raise ValueError(f"the node list names {', '.join(twice[:3])} twice; every node id must be unique")
         self._nodes = {node.node_id: node for node in listed}
-        self._build()
+        self._nodes_changed()
 
     def change_nodes(self, changed: Iterable[Node], removed: Iterable[str] = ()) -> None:
         """New or changed nodes, and ids of nodes that are gone; unknown ids are ignored."""
         self._nodes.update((node.node_id, node) for node in changed)
         for node_id in removed:
             self._nodes.pop(node_id, None)
-        self._build()
+        self._nodes_changed()
 
     def set_disk(self, disk_bytes: int) -> None:
         self._disk_free += disk_bytes - self._disk
         self._disk = disk_bytes
+        self._refusals.clear()
 
-    # Runs
+    # What runs hold
 
     def place(self, requests: Sequence[NodeRequest]) -> list[NodeAnswer]:
         """Reserves nodes for each run in turn, all its tasks or none; answers in the order asked.
@@ -105,56 +106,60 @@ class PoolState:
         hold = self._holds.pop(run_id, None)
         if hold is None:
             return
-        self._arrays.give_back(self._positions(hold.nodes), need_of(hold.requirements.per_task))
         self._disk_free += hold.requirements.total.disk_bytes
         self._refusals.clear()
+        if self._table is not None:
+            self._table.give_back(hold.nodes, hold.requirements)
 
     def holds(self) -> Mapping[str, Hold]:
         """What every run holds, by run id. After a crash the unconfirmed ones are released by their owner."""
         return dict(self._holds)
 
-    # Sums
+    # What is left
 
     def view(self, pool: Pool, health: PoolHealth, cordoned: bool, runtimes: frozenset[str]) -> PoolView:
         """The pool for the cycle. What over-committed nodes lack is not taken off the free sums: it is theirs."""
+        table = self._built()
+        nodes = table.arrays
         return PoolView(
             pool=pool,
             health=health,
             cordoned=cordoned,
-            allocatable=_amount(self._arrays.allocatable[:, self._open].sum(axis=1), self._disk),
-            free=_amount(np.maximum(self._arrays.free[:, self._open], 0).sum(axis=1), max(0, self._disk_free)),
-            largest_task=_amount(self._arrays.allocatable.max(axis=1, initial=0), self._disk),
+            allocatable=_amount(nodes.allocatable[:, table.is_open].sum(axis=1), self._disk),
+            free=_amount(np.maximum(nodes.free[:, table.is_open], 0).sum(axis=1), max(0, self._disk_free)),
+            largest_task=_amount(nodes.allocatable.max(axis=1, initial=0), self._disk),
             runtimes=runtimes,
         )
 
     def totals(self) -> Totals:
+        nodes = self._built().arrays
         return Totals(
-            allocatable=_amount(self._arrays.allocatable.sum(axis=1), self._disk),
-            free=_amount(self._arrays.free.sum(axis=1), self._disk_free),
+            allocatable=_amount(nodes.allocatable.sum(axis=1), self._disk),
+            free=_amount(nodes.free.sum(axis=1), self._disk_free),
             held=total(hold.requirements.total for hold in self._holds.values()),
         )
 
     def free_on(self, node_id: str) -> Resources:
         """What is free on one node, negative where it is over-committed. Raises KeyError for an unknown node."""
-        return _amount(self._arrays.free[:, self._position[node_id]], 0)
+        table = self._built()
+        return _amount(table.arrays.free[:, table.position[node_id]], 0)
 
     def _place(self, request: NodeRequest) -> NodeAnswer:
         held = self._holds.get(request.run_id)
         if held is not None:
             return NodeAnswer(request.run_id, nodes=held.nodes)
         requirements = request.requirements
-        refusal = self._refusals.get(requirements)
+        refusal = self._refusals.get(requirements) or refuse_disk(requirements, self._disk, self._disk_free)
         if refusal is None:
-            refusal = refuse_disk(requirements, self._disk, self._disk_free)
-        if refusal is None:
-            eligibility = self._eligibility(requirements)
+            table = self._built()
+            eligibility = table.eligibility(requirements)
             need = need_of(requirements.per_task)
-            positions = choose_nodes(self._arrays, eligibility.open, need, requirements.tasks)
+            positions = choose_nodes(table.arrays, eligibility.open, need, requirements.tasks)
             if positions is not None:
-                nodes = tuple(self._ids[i] for i in positions.tolist())
+                nodes = tuple(table.ids[i] for i in positions.tolist())
                 self._hold(request.run_id, Hold(requirements, nodes, is_confirmed=False))
                 return NodeAnswer(request.run_id, nodes=nodes)
-            refusal = refuse_nodes(self._arrays, eligibility, requirements)
+            refusal = refuse_nodes(table.arrays, eligibility, requirements)
         self._refusals[requirements] = refusal
         return NodeAnswer(request.run_id, refusal=refusal)
 
@@ -162,56 +167,21 @@ class PoolState:
         self._holds[run_id] = hold
         self._disk_free -= hold.requirements.total.disk_bytes
         self._refusals.clear()
-        if all(node_id in self._position for node_id in hold.nodes):
-            self._arrays.take(self._positions(hold.nodes), need_of(hold.requirements.per_task))
+        if self._table is not None and all(node_id in self._table.position for node_id in hold.nodes):
+            self._table.take(hold.nodes, hold.requirements)
         else:
-            self._build()  # an adopted run on a node that is gone: the node stands until the run is released
+            self._table = None  # an adopted run names a node that is not listed: the next table has it
 
-    def _positions(self, nodes: Iterable[str]) -> Int64s:
-        return np.array([self._position[node_id] for node_id in nodes], dtype=np.int64)
+    def _nodes_changed(self) -> None:
+        self._table = None
+        self._refusals.clear()
 
-    def _eligibility(self, requirements: Requirements) -> Eligibility:
-        """Nodes of the right architecture and card model; kept until the nodes change."""
-        key = (requirements.architectures, requirements.accelerator)
-        found = self._eligible.get(key)
-        if found is None:
-            hosts = [
-                not requirements.architectures or any(build.runs_on(host) for build in requirements.architectures)
-                for host in _ARCHITECTURES
-            ]
-            by_architecture: Flags = np.array(hosts, dtype=np.bool_)[self._architecture]
-            suits = by_architecture & self._present
-            model = requirements.accelerator
-            if model is not None:
-                suits = suits & (self._model == self._models.get(model, -1)) & (self._model >= 0)
-            found = self._eligible[key] = Eligibility(by_architecture & self._present, suits, suits & self._open)
-        return found
-
-    def _build(self) -> None:
-        """Makes the arrays anew from the nodes and the holds; nodes stand in the order of their ids."""
-        gone = {node_id for hold in self._holds.values() for node_id in hold.nodes} - self._nodes.keys()
-        self._ids = sorted(self._nodes.keys() | gone)
-        self._position = {node_id: i for i, node_id in enumerate(self._ids)}
-        size = len(self._ids)
-        allocatable = np.zeros((DIMENSIONS, size), dtype=np.int64)
-        self._architecture = np.zeros(size, dtype=np.int8)
-        self._model = np.full(size, -1, dtype=np.int32)
-        self._present: Flags = np.zeros(size, dtype=np.bool_)
-        self._open: Flags = np.zeros(size, dtype=np.bool_)
-        self._models: dict[str, int] = {}
-        for node_id, node in self._nodes.items():
-            i = self._position[node_id]
-            allocatable[:, i] = need_of(node.allocatable)
-            self._architecture[i] = _ARCHITECTURES.index(node.arch)
-            if node.accelerator is not None:
-                self._model[i] = self._models.setdefault(node.accelerator, len(self._models))
-            self._present[i] = True
-            self._open[i] = not node.cordoned
-        self._arrays = NodeArrays.of(allocatable)
-        for hold in self._holds.values():
-            self._arrays.take(self._positions(hold.nodes), need_of(hold.requirements.per_task))
-        self._eligible: dict[tuple[frozenset[Architecture], str | None], Eligibility] = {}
-        self._refusals: dict[Requirements, Reason] = {}
+    def _built(self) -> NodeTable:
+        if self._table is None:
+            gone = {node_id for hold in self._holds.values() for node_id in hold.nodes} - self._nodes.keys()
+            self._table = NodeTable(self._nodes, gone)
+            self._table.take_all((hold.nodes, hold.requirements) for hold in self._holds.values())
+        return self._table
 
 
 def _amount(row: Int64s, disk_bytes: int) -> Resources:
