@@ -47,7 +47,7 @@ class Gateway:
         add_WorkloadServiceServicer_to_server(WorkloadServicer(scheduling), self._server)
         add_PoolServiceServicer_to_server(PoolServicer(scheduling), self._server)
         add_LedgerServiceServicer_to_server(LedgerServicer(ledger), self._server)
-        add_MigrationServiceServicer_to_server(MigrationServicer(migration), self._server)
+        add_MigrationServiceServicer_to_server(MigrationServicer(migration, scheduling), self._server)
         self._vitals = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._vitals, self._server)
         names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -208,6 +208,17 @@ class SchedulerStore:
             rows = connection.execute(query).all()
         return {row.system_key: (row.workload_id, WorkloadState(row.state)) for row in rows}
 
+    def cutover_workloads(self) -> tuple[Workload, ...]:
+        """Workloads that cut systems over, of any plan, and have neither failed nor been cancelled."""
+        query = (
+            select(workloads)
+            .join(cutovers, workloads.c.workload_id == cutovers.c.workload_id)
+            .where(workloads.c.state.not_in(("failed", "cancelled")))
+            .order_by(workloads.c.number)
+        )
+        with self.store.connect() as connection:
+            return tuple(workload_of(row) for row in connection.execute(query).mappings())
+
 
 def _count_events(connection: Connection, kind: str) -> int:
     query = select(func.count()).select_from(events).where(events.c.kind == kind)

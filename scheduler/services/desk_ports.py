@@ -1,0 +1,189 @@
+"""What the gRPC servicers need from the ledger desk and the migration desk, and the values that pass between.
+
+`scheduler.services.ledger_desk` and `migration_desk` do the work, synchronously; the control plane makes their
+methods awaitable (writing ones take turns with its writer, reading ones take a thread); tests implement these
+ports in memory. A document is a JSON object in the form that docs/ledger.md or docs/waves.md defines. Errors that
+the caller has to act on are `RequestError`s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+
+from inventory.ledger import LedgerReading
+from inventory.model.migration import Wave, WavePlan
+from inventory.model.workload import Submission
+from scheduler.core.waves.check import Violation
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A workbook as it comes in. No `sender`: as the workbook says. No `mapping_yaml`: the remembered one."""
+
+    file_name: str
+    content: bytes
+    sender: str = ""
+    actor: str = ""
+    mapping_yaml: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadWorkbook:
+    """A workbook that was read and not stored yet. `mapping_yaml` is the mapping that was used; `remember` says
+    that it came with the file and is to be kept for the sender."""
+
+    file_name: str
+    sender: str
+    actor: str
+    reading: LedgerReading
+    mapping_yaml: str = ""
+    remember: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImportAnswer:
+    """What became of a file. `status` is applied, unchanged or pending; `questions` are ids that wait for a
+    person; `notes` are lines for people ("中文 / English")."""
+
+    import_id: str
+    status: str
+    sender: str
+    effective_on: date
+    diff: Document
+    questions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DiffAnswer:
+    import_id: str
+    status: str
+    diff: Document
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPage:
+    """`next_token` is empty on the last page."""
+
+    systems: tuple[Document, ...]
+    next_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLine:
+    """numerator / denominator within a scope as of a day; `percent` is None when the denominator is 0. The rows
+    are system keys, and empty when they were not asked for."""
+
+    name_zh: str
+    name_en: str
+    numerator: int
+    denominator: int
+    percent: float | None
+    scope: str
+    as_of: str
+    numerator_rows: tuple[str, ...] = ()
+    denominator_rows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RatesAnswer:
+    rates: tuple[RateLine, ...]
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """0 means the default of `inventory.model.migration.WaveSettings`."""
+
+    starts_on: date
+    seed: int = 0
+    window_cap: int = 0
+    horizon_weeks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlanDraft:
+    """A plan that was made and checked, and not stored yet. Only one without violations can be adopted."""
+
+    plan: WavePlan
+    violations: tuple[Violation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWaves:
+    plan_id: str
+    waves: tuple[Wave, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaveProgress:
+    """Systems of one wave: how many it has, and of how many the cutover was started, succeeded, failed."""
+
+    number: int
+    systems: int
+    started: int
+    migrated: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationProgress:
+    """`unplaced` counts systems that are to be moved and have no place in the plan."""
+
+    plan_id: str
+    waves: tuple[WaveProgress, ...]
+    unplaced: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaveStart:
+    """What starting a wave submits: one workload a system, by system key."""
+
+    plan_id: str
+    number: int
+    submissions: Mapping[str, Submission]
+
+
+class Ledger(Protocol):
+    async def read_workbook(self, upload: Upload) -> ReadWorkbook:
+        """Reads the file and stores nothing. INVALID_ARGUMENT for what is no ledger."""
+
+    async def take_in(self, read: ReadWorkbook) -> ImportAnswer:
+        """Stores it in one transaction: a sender's first file applies at once, a later one that differs waits."""
+
+    async def apply(self, import_id: str, actor: str) -> DiffAnswer: ...
+
+    async def diff(self, import_id: str) -> DiffAnswer:
+        """What a pending or applied import changes; empty id: the newest import."""
+
+    async def resolve(self, finding_id: str, decision: str, actor: str, reason: str) -> Document: ...
+
+    async def systems(self, scope: str, as_of: str, page_size: int, page_token: str) -> SystemPage: ...
+
+    async def findings(self, settled: bool) -> tuple[Document, ...]: ...
+
+    async def rates(self, as_of: str, scope: str, rows: bool) -> RatesAnswer: ...
+
+
+class Migration(Protocol):
+    async def draft(self, request: PlanRequest) -> PlanDraft:
+        """Plans every system that should migrate and has not, and checks the plan; stores nothing."""
+
+    async def adopt(self, draft: PlanDraft, actor: str) -> str:
+        """Stores a plan that keeps every rule, and returns its id."""
+
+    async def check(self, plan_json: str) -> tuple[Violation, ...]: ...
+
+    async def waves(self) -> PlannedWaves: ...
+
+    async def status(self) -> MigrationProgress: ...
+
+    async def wave_submissions(self, number: int) -> WaveStart: ...
+
+    async def record_wave_started(self, start: WaveStart, workload_ids: Mapping[str, str], actor: str) -> None:
+        """`workload_ids` is by system key. Systems that were recorded before are not recorded again."""

@@ -1,0 +1,317 @@
+"""The migration desk: wave plans over the stored ledger and the registered pools, without a wire.
+
+The control plane holds one for the gateways (its writing methods take turns with the writer), and the command line
+uses it directly where no service runs. It reads, asks the planner and the judge, and records; it decides nothing
+itself. What a user does wrong is a `RequestError` with one clear line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+from inventory.freezes import FreezeFileError, read_operations_calendar
+from inventory.intake import Intake, StandingSystem
+from inventory.model.migration import Assignment, Declarations, Wave, WavePlan, WaveSettings
+from inventory.model.pool import Pool
+from inventory.model.system import Architecture, system_key
+from inventory.model.workload import Submission, WorkloadState
+from scheduler.core.cutover import SYSTEM_LABEL
+from scheduler.core.waves.check import Violation, check_plan
+from scheduler.core.waves.document import PlanUnreadable, read_plan, write_plan
+from scheduler.core.waves.estate import ProblemError, build_problem
+from scheduler.core.waves.greedy import plan_waves
+from scheduler.core.waves.problem import WaveProblem
+from scheduler.core.waves.targets import PoolUse
+from scheduler.services.cutover_workloads import client_key, cutover_submission, queue_of
+from scheduler.services.desk_ports import (
+    MigrationProgress,
+    PlanDraft,
+    PlannedWaves,
+    PlanRequest,
+    WaveProgress,
+    WaveStart,
+)
+from scheduler.services.ports import ErrorCode, RequestError
+from scheduler.store.projection import wave_started, waves_planned
+from scheduler.store.scheduler_store import Batch, SchedulerStore
+
+# Methods that write nothing; the others are one transaction each.
+READS = frozenset({"draft", "check", "waves", "status", "wave_submissions"})
+_FIRST_YEAR, _LAST_YEAR = 2004, 2100
+
+
+class MigrationDesk:
+    """`scheduler_store` stands on a store that carries the ledger's projection too; `now_ms` tells the moment of a
+    request, UTC since 1970."""
+
+    def __init__(self, scheduler_store: SchedulerStore, now_ms: Callable[[], int]) -> None:
+        self._store = scheduler_store
+        self._intake = Intake(scheduler_store.store)
+        self._now_ms = now_ms
+
+    def draft(self, request: PlanRequest, pools: Sequence[Pool] = ()) -> PlanDraft:
+        """Plans every system that should migrate and has not, and has the judge check the plan. Stores nothing.
+
+        `pools` are planned for where none is registered yet.
+        """
+        self._require_no_cutover_under_way()
+        with _refusing():
+            settings = WaveSettings(request.starts_on)
+            if request.window_cap:
+                settings = replace(settings, systems_per_window=request.window_cap)
+            if request.horizon_weeks:
+                settings = replace(settings, horizon_weeks=request.horizon_weeks)
+            problem = self._problem(settings, Declarations(), pools)
+        if not problem.items:
+            raise _nothing_to_move(problem)
+        plan = plan_waves(problem, request.seed)
+        return PlanDraft(plan, check_plan(problem, plan))
+
+    def adopt(self, draft: PlanDraft, actor: str) -> str:
+        """Records the plan; the newest plan again is recorded once. FAILED_PRECONDITION when it breaks a rule."""
+        if draft.violations:
+            zh, en = draft.violations[0].message
+            raise RequestError(
+                ErrorCode.FAILED_PRECONDITION,
+                f"计划违反 {len(draft.violations)} 条规则，不能采用：{zh}"
+                f" / the plan breaks {len(draft.violations)} rules and cannot be adopted: {en}",
+                "PLAN_BREAKS_RULES",
+            )
+        document = json.loads(write_plan(draft.plan))
+        newest = self._store.newest_plan()
+        if newest is not None and newest.document == document:
+            return newest.plan_id
+        plan_id = f"P{self._store.plan_count() + 1}"
+        batch = Batch([waves_planned(plan_id, document)])
+        self._store.record(batch, actor=_named(actor), now_ms=self._now_ms())
+        return plan_id
+
+    def check(self, plan_json: str, pools: Sequence[Pool] = ()) -> tuple[Violation, ...]:
+        """Judges any plan against the ledger, the pools and the calendar as they are now."""
+        with _refusing():
+            plan = read_plan(plan_json)
+            return check_plan(self._problem(plan.settings, plan.declarations, pools), plan)
+
+    def waves(self) -> PlannedWaves:
+        plan_id, plan = self._newest()
+        return PlannedWaves(plan_id, plan.waves)
+
+    def status(self) -> MigrationProgress:
+        plan_id, plan = self._newest()
+        cutovers = self._store.cutovers(plan_id)
+        waves = tuple(_progress(wave, cutovers) for wave in plan.waves)
+        return MigrationProgress(plan_id, waves, len(plan.unplaced))
+
+    def wave_submissions(self, number: int) -> WaveStart:
+        """The workloads of one wave; those that were submitted before are given as they are stored."""
+        plan_id, plan = self._newest()
+        wave = _wave(plan, number)
+        self._require_earlier_waves(plan_id, plan, number)
+        ledger = self._systems()
+        pools = {stored.pool.pool_id: stored.pool for stored in self._store.pools()}
+        submissions: dict[str, Submission] = {}
+        for assignment in plan.assignments:
+            if assignment.wave == number:
+                standing, pool = _place(assignment, ledger, pools)
+                known = self._submitted(plan_id, assignment, standing)
+                if known is None and standing.system.migrated:
+                    continue  # it was moved by other means since the plan was made
+                submissions[assignment.system_key] = known or _submission(
+                    plan_id, plan, wave, assignment, standing, pool
+                )
+        return WaveStart(plan_id, number, submissions)
+
+    def record_wave_started(self, start: WaveStart, workload_ids: Mapping[str, str], actor: str) -> None:
+        """Records which workload cuts which system over. Systems that are recorded already are left alone."""
+        _, plan = self._newest()
+        known = self._store.cutovers(start.plan_id)
+        fresh = {key: workload_id for key, workload_id in workload_ids.items() if key not in known}
+        if fresh:
+            day = _wave(plan, start.number).window.first_day
+            batch = Batch([wave_started(start.plan_id, start.number, day, fresh)])
+            self._store.record(batch, actor=_named(actor), now_ms=self._now_ms())
+
+    def _problem(self, settings: WaveSettings, declarations: Declarations, pools: Sequence[Pool]) -> WaveProblem:
+        _require_year(settings.starts_on)
+        registered = [stored.pool for stored in self._store.pools()]
+        return build_problem(
+            self._intake.systems(),
+            registered or list(pools),
+            read_operations_calendar(settings.starts_on, settings.horizon_weeks),
+            settings,
+            declarations,
+            self._used(),
+        )
+
+    def _used(self) -> list[PoolUse]:
+        """What systems take that were cut over, or are being: they stay where they went."""
+        return [
+            PoolUse(pool_id, architecture, workload.requirements.total)
+            for workload in self._store.cutover_workloads()
+            for pool_id in workload.requirements.pools
+            for architecture in sorted(workload.requirements.architectures)[:1] or [Architecture.X86_64]
+        ]
+
+    def _newest(self) -> tuple[str, WavePlan]:
+        stored = self._store.newest_plan()
+        if stored is None:
+            raise RequestError(
+                ErrorCode.NOT_FOUND,
+                "还没有计划；请先运行 xisuan migration plan --start DAY"
+                " / there is no plan yet; run xisuan migration plan --start DAY first",
+                "NO_PLAN",
+            )
+        return stored.plan_id, read_plan(json.dumps(stored.document))
+
+    def _systems(self) -> dict[str, StandingSystem]:
+        """The ledger by the key that plans use."""
+        found: dict[str, StandingSystem] = {}
+        for standing in self._intake.standing():
+            found.setdefault(system_key(standing.system.name, standing.system.department), standing)
+        return found
+
+    def _submitted(self, plan_id: str, assignment: Assignment, standing: StandingSystem) -> Submission | None:
+        key = queue_of(standing.system.department), client_key(plan_id, assignment.system_key)
+        return self._store.lookup([key], []).by_key.get(key)
+
+    def _require_no_cutover_under_way(self) -> None:
+        newest = self._store.newest_plan()
+        if newest is None:
+            return
+        moving = [key for key, (_, state) in self._store.cutovers(newest.plan_id).items() if not state.is_final]
+        if moving:
+            raise RequestError(
+                ErrorCode.FAILED_PRECONDITION,
+                f"计划 {newest.plan_id} 有 {len(moving)} 个系统正在割接（如 {moving[0]}）；完成后再编排"
+                f" / {len(moving)} systems of plan {newest.plan_id} are being cut over (such as {moving[0]}); "
+                "plan again when they are done",
+                "CUTOVER_UNDER_WAY",
+            )
+
+    def _require_earlier_waves(self, plan_id: str, plan: WavePlan, number: int) -> None:
+        """Waves start in order, because what a system uses moves before it."""
+        started = self._store.cutovers(plan_id).keys()
+        for wave in plan.waves[: number - 1]:
+            if started.isdisjoint(wave.system_keys):
+                raise RequestError(
+                    ErrorCode.FAILED_PRECONDITION,
+                    f"第 {number} 批不能早于第 {wave.number} 批开始，其系统依赖较早的批次；请先运行"
+                    f" xisuan migration start {wave.number} / wave {number} cannot start before {wave.number},"
+                    f" on which its systems depend; run xisuan migration start {wave.number} first",
+                    "WAVES_IN_ORDER",
+                )
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turns what a user did wrong into a RequestError with the same line."""
+    try:
+        yield
+    except PlanUnreadable as error:
+        first, *more = str(error).splitlines()
+        raise RequestError(
+            ErrorCode.INVALID_ARGUMENT, first + (f" (+{len(more)})" if more else ""), "BAD_PLAN"
+        ) from error
+    except (ProblemError, FreezeFileError) as error:
+        raise RequestError(ErrorCode.FAILED_PRECONDITION, str(error).splitlines()[0], "NO_PROBLEM") from error
+    except (ValueError, LookupError) as error:
+        raise RequestError(ErrorCode.INVALID_ARGUMENT, str(error), "BAD_SETTINGS") from error
+
+
+def _require_year(day: date) -> None:
+    if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+        raise ValueError(
+            f"起始日 {day} 须在 {_FIRST_YEAR} 年至 {_LAST_YEAR} 年之间，请改正"
+            f" / the first day {day} must lie in the years {_FIRST_YEAR} to {_LAST_YEAR}; correct it"
+        )
+
+
+def _nothing_to_move(problem: WaveProblem) -> RequestError:
+    if not problem.left_out:
+        line = (
+            "台账为空，没有可迁移的系统；请先运行 xisuan ledger import FILE"
+            " / the ledger is empty: there is no system to move; run xisuan ledger import FILE first"
+        )
+    else:
+        first = problem.left_out[0]
+        line = (
+            f"台账的 {len(problem.left_out)} 个系统都不在迁移之列，例如“{first.system_name}”：{first.reason[0]}"
+            f" / none of the {len(problem.left_out)} systems is to be moved, for example {first.system_name}: "
+            f"{first.reason[1]}"
+        )
+    return RequestError(ErrorCode.FAILED_PRECONDITION, line, "NOTHING_TO_MOVE")
+
+
+def _named(actor: str) -> str:
+    if not actor.strip():
+        raise RequestError(
+            ErrorCode.INVALID_ARGUMENT,
+            "缺少经办人 actor；请写明是谁 / the actor is empty; say who does it",
+            "NO_ACTOR",
+        )
+    return actor.strip()
+
+
+def _wave(plan: WavePlan, number: int) -> Wave:
+    waves = plan.waves
+    if not 1 <= number <= len(waves):
+        raise RequestError(
+            ErrorCode.NOT_FOUND,
+            f"没有第 {number} 批；计划共有 {len(waves)} 批（1..{len(waves)}）"
+            f" / there is no wave {number}; the plan has {len(waves)} (1..{len(waves)})",
+            "NO_WAVE",
+        )
+    return waves[number - 1]
+
+
+def _place(
+    assignment: Assignment, ledger: Mapping[str, StandingSystem], pools: Mapping[str, Pool]
+) -> tuple[StandingSystem, Pool]:
+    standing, pool = ledger.get(assignment.system_key), pools.get(assignment.pool_id)
+    if standing is None:
+        raise RequestError(
+            ErrorCode.FAILED_PRECONDITION,
+            f"系统 {assignment.system_key} 已不在台账中；请重新编排"
+            f" / the system {assignment.system_key} is no longer in the ledger; plan again",
+            "PLAN_IS_STALE",
+        )
+    if pool is None:
+        raise RequestError(
+            ErrorCode.FAILED_PRECONDITION,
+            f"算力池 {assignment.pool_id} 未登记；请先登记或重新编排"
+            f" / the pool {assignment.pool_id} is not registered; register it or plan again",
+            "PLAN_IS_STALE",
+        )
+    return standing, pool
+
+
+def _submission(
+    plan_id: str, plan: WavePlan, wave: Wave, assignment: Assignment, standing: StandingSystem, pool: Pool
+) -> Submission:
+    try:
+        made = cutover_submission(plan_id, assignment, standing.system, (pool, wave.window), plan.settings)
+    except ValueError as error:
+        raise RequestError(
+            ErrorCode.FAILED_PRECONDITION,
+            f"系统 {assignment.system_key} 的台账已改变，缺少编排所需的字段；请重新编排"
+            f" / the ledger of {assignment.system_key} changed and lacks what the plan needs; plan again",
+            "PLAN_IS_STALE",
+        ) from error
+    # The fact that a success records is about the ledger's system, whose key may be older than its present name.
+    return replace(made, labels={**made.labels, SYSTEM_LABEL: standing.system_key})
+
+
+def _progress(wave: Wave, cutovers: Mapping[str, tuple[str, WorkloadState]]) -> WaveProgress:
+    states: list[Any] = [cutovers[key][1] for key in wave.system_keys if key in cutovers]
+    return WaveProgress(
+        number=wave.number,
+        systems=len(wave.system_keys),
+        started=len(states),
+        migrated=states.count(WorkloadState.SUCCEEDED),
+        failed=states.count(WorkloadState.FAILED) + states.count(WorkloadState.CANCELLED),
+    )
