@@ -83,7 +83,11 @@ class Clock(Protocol):
 
 class State(Protocol):
     def snapshot(self, limit: int) -> Snapshot:
-        """At most `limit` waiting workloads, and every pool."""
+        """At most `limit` waiting workloads, and every pool.
+
+        Where more wait than `limit`, the snapshots must come round to all of them: else as many workloads that
+        fit nowhere would hide all others for ever.
+        """
 
 
 class Pools(Protocol):
