@@ -151,7 +151,7 @@ def parse_pools(pool_file: CsvFile, group_file: CsvFile) -> tuple[Pool, ...]:
     of_pool: dict[str, list[NodeGroup]] = {}
     for placed in groups:
         of_pool.setdefault(placed.row.pool_id, []).append(_group(placed.row))
-    return tuple(_pool(placed.row, tuple(of_pool[placed.row.pool_id])) for placed in pools)
+    return tuple(_pool(placed.row, tuple(of_pool.get(placed.row.pool_id, ()))) for placed in pools)
 
 
 def _rows(file: CsvFile, kind: type[RowT]) -> tuple[list[_Placed[RowT]], list[str]]:
@@ -278,6 +278,8 @@ def _sum_faults(name: str, pools: list[_Placed[PoolRow]], groups: list[_Placed[G
     """Where the two files contradict each other, or a pool has no nodes at all."""
     for placed in pools:
         mine = [group.row for group in groups if group.row.pool_id == placed.row.pool_id]
+        if not mine and placed.row.adapter == "local":
+            continue  # a local pool is the machine that its adapter runs on, and measures that
         if not mine:
             rule = "节点组文件中没有它的节点组 / it has no node group in the other file; add one"
             yield _fault(name, placed.line, "pool_id", placed.row.pool_id, rule)
