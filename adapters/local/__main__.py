@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from adapters.local.backend import LocalBackend
 from adapters.sdk.command import parser, run
-from adapters.sdk.server import StartRefused
+from adapters.sdk.listening import StartRefused
 from inventory.model.pool import Pool
 
 
@@ -26,5 +27,10 @@ def _backend(pool: Pool, arguments: argparse.Namespace) -> LocalBackend:
         raise StartRefused(str(error)) from error
 
 
+def main(words: Sequence[str] | None = None) -> int:
+    """Serves until it is told to end; returns the exit code. `words` default to those of the command line."""
+    return run(_arguments().parse_args(words), _backend)
+
+
 if __name__ == "__main__":
-    sys.exit(run(_arguments().parse_args(), _backend))
+    sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from adapters.sdk.command import numbers_in_range, parser, run
 from adapters.simulated.backend import SimulatedBackend
@@ -48,5 +49,10 @@ def _backend(pool: Pool, arguments: argparse.Namespace) -> SimulatedBackend:
     return SimulatedBackend(pool, profile, arguments.seed, arguments.state_dir)
 
 
+def main(words: Sequence[str] | None = None) -> int:
+    """Serves until it is told to end; returns the exit code. `words` default to those of the command line."""
+    return run(_arguments().parse_args(words), _backend)
+
+
 if __name__ == "__main__":
-    sys.exit(run(_arguments().parse_args(), _backend))
+    sys.exit(main())
