@@ -75,6 +75,8 @@ class RowReader:
         first = packed(filled[0][1])
         if self._is_total(filled, name_column) or _FOOTER.match(first) or _is_instruction(row, table, filled):
             return RowKind.NOT_DATA
+        if says_none(name) and self._lies_under_name(row):
+            return RowKind.CONTINUED
         if _says_one_thing(filled) and self._is_band(row, filled[0][0], first):
             return RowKind.BAND
         if says_none(name):
@@ -100,11 +102,12 @@ class RowReader:
         department = self.table.columns.get("department")
         return index != name_column and (department is None or index != department.index)
 
+    def _lies_under_name(self, row: Row) -> bool:
+        """True below a vertically merged name."""
+        merge = self.merges.covering(row.number, self.table.columns[NAME].index)
+        return merge is not None and merge.top < row.number and merge.right == merge.left
+
     def _kind_without_name(self, row: Row, filled: list[tuple[int, Value]]) -> RowKind:
-        name_column = self.table.columns[NAME].index
-        merge = self.merges.covering(row.number, name_column)
-        if merge is not None and merge.top < row.number and merge.right == merge.left:
-            return RowKind.CONTINUED
         told = [
             column.index
             for target, column in self.table.columns.items()
