@@ -1,0 +1,158 @@
+"""What operators do over gRPC, beside workloads: pools, the ledger, migration. The command line is built on it.
+
+Requests and answers are the messages of the contracts; failures are `CallError`s. Submitting systems use
+`xisuan.client`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from xisuan.calls import CallError, Channel, FieldViolation
+from xisuan.inventory.v1 import ledger_service_pb2 as ledger_pb
+from xisuan.inventory.v1.ledger_service_pb2 import (
+    GetDiffResponse,
+    GetRatesResponse,
+    ImportRequest,
+    ImportResponse,
+)
+from xisuan.inventory.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from xisuan.migration.v1 import migration_service_pb2 as migration_pb
+from xisuan.migration.v1.migration_service_pb2 import (
+    GetStatusResponse,
+    ListWavesResponse,
+    PlanRequest,
+    PlanResponse,
+    Violation,
+)
+from xisuan.migration.v1.migration_service_pb2_grpc import MigrationServiceStub
+from xisuan.pool.v1 import pool_service_pb2 as pool_pb
+from xisuan.pool.v1.pool_pb2 import Pool, PoolHealth, PoolSpec
+from xisuan.pool.v1.pool_service_pb2_grpc import PoolServiceStub
+
+__all__ = [
+    "CallError",
+    "FieldViolation",
+    "GetDiffResponse",
+    "GetRatesResponse",
+    "GetStatusResponse",
+    "ImportRequest",
+    "ImportResponse",
+    "ListWavesResponse",
+    "Operations",
+    "PlanRequest",
+    "PlanResponse",
+    "Pool",
+    "PoolHealth",
+    "PoolSpec",
+    "Violation",
+]
+
+PATIENCE_S = 10.0
+# Reading and storing a workbook of 200,000 rows, or planning thousands of systems, takes minutes.
+LONG_CALL_S = 900.0
+
+
+class Operations:
+    """Calls one service at `address` (host:port). Use it in a `with` block, or `close` it."""
+
+    def __init__(self, address: str, *, patience_s: float = PATIENCE_S) -> None:
+        self._channel = Channel(address, patience_s)
+        self._pools = PoolServiceStub(self._channel.grpc)
+        self._ledger = LedgerServiceStub(self._channel.grpc)
+        self._migration = MigrationServiceStub(self._channel.grpc)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def is_serving(self, timeout_s: float) -> bool:
+        """The standard health check of the whole service."""
+        return self._channel.is_serving(timeout_s)
+
+    # Pools
+
+    def pools(self) -> Sequence[Pool]:
+        return self._channel.call(self._pools.ListPools, pool_pb.ListPoolsRequest()).pools
+
+    def register_pool(self, spec: PoolSpec, endpoint: str) -> Pool:
+        request = pool_pb.RegisterRequest(spec=spec, endpoint=endpoint)
+        return self._channel.call(self._pools.Register, request).pool
+
+    def cordon_pool(self, pool_id: str, *, undo: bool, reason: str) -> Pool:
+        request = pool_pb.CordonRequest(pool_id=pool_id, undo=undo, reason=reason)
+        return self._channel.call(self._pools.Cordon, request).pool
+
+    def drain_pool(self, pool_id: str, *, reason: str) -> tuple[Pool, tuple[str, ...]]:
+        """The pool, and the runs that are being stopped."""
+        request = pool_pb.DrainRequest(pool_id=pool_id, reason=reason)
+        answer = self._channel.call(self._pools.Drain, request)
+        return answer.pool, tuple(answer.run_ids)
+
+    # Ledger
+
+    def import_workbook(self, request: ImportRequest) -> ImportResponse:
+        return self._channel.call(self._ledger.Import, request, timeout_s=LONG_CALL_S)
+
+    def apply_import(self, import_id: str, actor: str) -> str:
+        """The diff as JSON. Not repeated by itself: an import that was applied cannot be applied again."""
+        request = ledger_pb.ApplyRequest(import_id=import_id, actor=actor)
+        answer = self._channel.call(self._ledger.Apply, request, timeout_s=LONG_CALL_S, is_idempotent=False)
+        return answer.diff_json
+
+    def diff(self, import_id: str) -> GetDiffResponse:
+        return self._channel.call(self._ledger.GetDiff, ledger_pb.GetDiffRequest(import_id=import_id))
+
+    def resolve(self, finding_id: str, decision: str, actor: str, reason: str) -> str:
+        """The decision as JSON. Not repeated by itself: what is settled is settled."""
+        request = ledger_pb.ResolveRequest(finding_id=finding_id, decision=decision, actor=actor, reason=reason)
+        return self._channel.call(self._ledger.Resolve, request, is_idempotent=False).finding_json
+
+    def systems(self, scope: str, as_of: str) -> Iterator[str]:
+        """Each system as JSON, page by page."""
+        token = ""
+        while True:
+            request = ledger_pb.QuerySystemsRequest(scope=scope, as_of=as_of, page_size=1000, page_token=token)
+            page = self._channel.call(self._ledger.QuerySystems, request, timeout_s=LONG_CALL_S)
+            yield from page.systems_json
+            token = page.next_page_token
+            if not token:
+                return
+
+    def findings(self, *, settled: bool) -> Sequence[str]:
+        """Each finding as JSON."""
+        request = ledger_pb.ListFindingsRequest(settled=settled)
+        return self._channel.call(self._ledger.ListFindings, request).findings_json
+
+    def rates(self, as_of: str, scope: str, *, rows: bool) -> GetRatesResponse:
+        request = ledger_pb.GetRatesRequest(as_of=as_of, scope=scope, rows=rows)
+        return self._channel.call(self._ledger.GetRates, request, timeout_s=LONG_CALL_S)
+
+    # Migration
+
+    def plan(self, request: PlanRequest) -> PlanResponse:
+        return self._channel.call(self._migration.Plan, request, timeout_s=LONG_CALL_S)
+
+    def check_plan(self, plan_json: str) -> Sequence[Violation]:
+        request = migration_pb.CheckRequest(plan_json=plan_json)
+        return self._channel.call(self._migration.Check, request, timeout_s=LONG_CALL_S).violations
+
+    def waves(self) -> ListWavesResponse:
+        return self._channel.call(self._migration.ListWaves, migration_pb.ListWavesRequest())
+
+    def migration_status(self) -> GetStatusResponse:
+        return self._channel.call(self._migration.GetStatus, migration_pb.GetStatusRequest())
+
+    def start_wave(self, number: int, actor: str) -> tuple[str, ...]:
+        """The ids of the wave's workloads."""
+        request = migration_pb.StartWaveRequest(number=number, actor=actor)
+        return tuple(self._channel.call(self._migration.StartWave, request).workload_ids)
