@@ -1,0 +1,118 @@
+"""From nodes, tasks and demand to the flat arrays of the kernels: once per pool and list, not once per run.
+
+All amounts are int64; card models become bits of a mask, so a pool knows at most 62 models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from scheduler.core.placement.policies.demand import Demand
+from scheduler.core.placement.policies.fgd import sigmoid_steps
+from scheduler.core.placement.policies.shape import WHOLE_CARD, NodeFree, Scale, TaskShape
+
+Int64s = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
+MAX_MODELS = 62
+MAX_CARDS = 16  # cards of one node
+
+
+class NodeColumns(NamedTuple):
+    """n empty nodes in the run's order, int64. `kind` numbers nodes that are equal in everything."""
+
+    cpu: Int64s
+    memory: Int64s
+    cards: Int64s
+    model: Int64s
+    kind: Int64s
+
+    def reordered(self, order: Int64s) -> NodeColumns:
+        return NodeColumns(*(column[order] for column in self))
+
+
+class DemandTables(NamedTuple):
+    """What fragmentation and FGD look up instead of walking the demand; exact.
+
+    With level = the typical CPU requests (of tasks with cards) that the node's free CPU covers, and rung = the
+    typical single-card requests that a card's free milli covers:
+    F * total = idle * total - sum over cards of free * single[model, level, rung] - several[model, level, whole],
+    where `whole` counts wholly free cards. `total` 0 means: do not track fragmentation.
+
+    `cpu_level` [min(free CPU, len - 1)], `rung` [0..1000], `single` (models, levels, rungs), `several` (models,
+    levels, MAX_CARDS + 1), `steps` (99) from `sigmoid_steps`.
+    """
+
+    total: int
+    cpu_level: Int32s
+    rung: Int32s
+    single: Int64s
+    several: Int64s
+    steps: Int64s
+
+
+def model_numbers(nodes: Sequence[NodeFree]) -> dict[str, int]:
+    models = sorted({node.model for node in nodes})
+    if len(models) > MAX_MODELS:
+        raise ValueError(f"{len(models)} card models in one pool; at most {MAX_MODELS}")
+    return {model: i for i, model in enumerate(models)}
+
+
+def scale_of(nodes: Sequence[NodeFree]) -> Scale:
+    """The largest node, in each of the two dimensions; 1 where the pool has none of it."""
+    return Scale(
+        cpu_milli=max([node.cpu_capacity for node in nodes] + [1]),
+        card_milli=max([WHOLE_CARD * len(node.free_cards) for node in nodes] + [1]),
+    )
+
+
+def encode_nodes(nodes: Sequence[NodeFree], models: Mapping[str, int]) -> NodeColumns:
+    """Nodes as they are when empty. Raises ValueError for a node with too many cards."""
+    if any(len(node.free_cards) > MAX_CARDS for node in nodes):
+        raise ValueError(f"a node has more than {MAX_CARDS} cards")
+    rows = [(n.cpu_capacity, n.memory_capacity, len(n.free_cards), models[n.model]) for n in nodes]
+    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+    _, kind = np.unique(table, axis=0, return_inverse=True)
+    cpu, memory, cards, model = np.ascontiguousarray(table.T)
+    return NodeColumns(cpu, memory, cards, model, kind.astype(np.int64).reshape(-1))
+
+
+def model_mask(task: TaskShape, models: Mapping[str, int]) -> int:
+    if task.models is None or task.cards == 0:
+        return (1 << MAX_MODELS) - 1
+    return sum(1 << models[model] for model in task.models if model in models)
+
+
+def encode_shapes(shapes: Sequence[TaskShape], models: Mapping[str, int]) -> Int64s:
+    """int64 (shapes, 5): CPU, memory, cards, milli of one card, mask of models."""
+    rows = [(s.cpu_milli, s.memory, s.cards, s.card_milli, model_mask(s, models)) for s in shapes]
+    return np.array(rows, dtype=np.int64).reshape(-1, 5)
+
+
+def encode_demand(demand: Demand, models: Mapping[str, int]) -> DemandTables:
+    asking = [(s, n) for s, n in zip(demand.shapes, demand.counts, strict=True) if s.cards]
+    cpus = np.array(sorted({s.cpu_milli for s, _ in asking}), dtype=np.int64)
+    millis = np.array(sorted({s.card_milli for s, _ in asking if s.cards == 1}), dtype=np.int64)
+    top = int(cpus[-1]) if len(cpus) else 0
+    single = np.zeros((max(1, len(models)), len(cpus) + 1, len(millis) + 1), dtype=np.int64)
+    several = np.zeros((max(1, len(models)), len(cpus) + 1, MAX_CARDS + 1), dtype=np.int64)
+    for shape, count in asking:
+        level = int(np.searchsorted(cpus, shape.cpu_milli)) + 1  # from this level on the CPU suffices
+        runs_on = [number for model, number in models.items() if shape.suits(model)]
+        if shape.cards == 1:
+            rung = int(np.searchsorted(millis, shape.card_milli)) + 1
+            single[runs_on, level:, rung:] += count
+        else:
+            for whole in range(shape.cards, MAX_CARDS + 1):
+                several[runs_on, level:, whole] += count * WHOLE_CARD * whole
+    return DemandTables(
+        total=demand.total,
+        cpu_level=np.searchsorted(cpus, np.arange(top + 1), side="right").astype(np.int32),
+        rung=np.searchsorted(millis, np.arange(WHOLE_CARD + 1), side="right").astype(np.int32),
+        single=single,
+        several=several,
+        steps=np.array(sigmoid_steps(demand.total) if demand.total else [0] * 99, dtype=np.int64),
+    )

@@ -1,0 +1,65 @@
+"""What a trace reader does with a row that it cannot use: one clear error, or (`skip_bad`) a counted skip.
+
+Every reader goes through `BadRows`, so that no row is ever dropped in silence.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+SHOWN = 5  # bad rows that a report names; the rest it counts
+
+
+class TraceError(Exception):
+    """A trace that cannot be used. The text is one line for the person who asked (中文 / English)."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadValue:
+    """A value that breaks a rule. `rule_zh` / `rule_en` say what is allowed."""
+
+    line: int
+    column: str
+    value: str
+    rule_zh: str
+    rule_en: str
+
+    def describe(self, path: Path) -> str:
+        return (
+            f"{path.name} 第 {self.line} 行 {self.column} 列: {self.value!r} 不可用，{self.rule_zh} / "
+            f"line {self.line}, column {self.column}: {self.value!r} cannot be used: {self.rule_en}"
+        )
+
+
+class BadRows:
+    """The bad rows of one file. With `skip_bad` they are kept for the report, otherwise the first one raises."""
+
+    def __init__(self, path: Path, skip_bad: bool) -> None:
+        self._path = path
+        self._skip_bad = skip_bad
+        self._bad: list[BadValue] = []
+
+    def refuse(self, bad: BadValue) -> None:
+        """Raises TraceError, or counts the row as skipped."""
+        if not self._skip_bad:
+            raise TraceError(
+                f"{bad.describe(self._path)}; 请改正该行，或用 --skip-bad 跳过 / "
+                "correct the row, or pass --skip-bad"
+            )
+        self._bad.append(bad)
+
+    @property
+    def count(self) -> int:
+        return len(self._bad)
+
+    def report(self) -> list[str]:
+        """Lines for the person: how many rows were skipped and why, and the first few by line. Empty: none."""
+        if not self._bad:
+            return []
+        kinds = Counter((bad.column, bad.rule_zh, bad.rule_en) for bad in self._bad)
+        lines = [f"{self._path.name}: 跳过 {self.count} 行 / {self.count} rows skipped"]
+        lines += [f"  {n} x {column}: {zh} / {en}" for (column, zh, en), n in kinds.most_common()]
+        lines += [f"  {bad.describe(self._path)}" for bad in self._bad[:SHOWN]]
+        return lines
