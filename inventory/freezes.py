@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from inventory.holidays import holiday_names, known_years, read_days, read_holiday_spans
 from inventory.model.calendar import Freeze, OperationsCalendar
+from inventory.model.form_faults import form_faults
 from inventory.model.system import Ownership, Zone
 
 DEFAULT_FREEZES = Path(__file__).with_name("freezes.yaml")
@@ -36,7 +37,7 @@ def _month_day(text: str) -> str:
         date(_LEAP_YEAR, int(match[1]), int(match[2]))
     except ValueError:
         raise ValueError(
-            "须为 MM-DD 且在一年之内,例如 03-05 / must be a day of the year as MM-DD, such as 03-05"
+            "须为 MM-DD 且在一年之内，例如 03-05 / must be a day of the year as MM-DD, such as 03-05"
         ) from None
     return text
 
@@ -68,7 +69,7 @@ class DatedSpan(_Form):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.last < self.first:
-            raise ValueError(f"last {self.last} 早于 first {self.first},请对调 / last is before first; swap them")
+            raise ValueError(f"last {self.last} 早于 first {self.first}，请对调 / last is before first; swap them")
         return self
 
 
@@ -81,7 +82,7 @@ class MonthlySpan(_Form):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.last < self.first:
-            raise ValueError(f"last {self.last} 小于 first {self.first},请对调 / last is before first; swap them")
+            raise ValueError(f"last {self.last} 小于 first {self.first}，请对调 / last is before first; swap them")
         return self
 
 
@@ -132,11 +133,11 @@ class FreezeFile(_Form):
         names = [freeze.name for freeze in self.freezes]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"封网期 {name!r} 重名,请改名 / two freezes are named {name!r}; rename one")
+                raise ValueError(f"封网期 {name!r} 重名，请改名 / two freezes are named {name!r}; rename one")
         for freeze in self.freezes:
             for sector in sorted(freeze.sectors - set(self.sectors)):
                 raise ValueError(
-                    f"封网期 {freeze.name!r} 的行业 {sector!r} 未在 sectors 中定义,请补充 / sector {sector!r}"
+                    f"封网期 {freeze.name!r} 的行业 {sector!r} 未在 sectors 中定义，请补充 / sector {sector!r}"
                     f" of freeze"
                     f" {freeze.name!r} is not defined under sectors; add it"
                 )
@@ -149,12 +150,12 @@ def read_freeze_file(path: Path = DEFAULT_FREEZES) -> FreezeFile:
         content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise FreezeFileError(
-            f"{path}: 找不到封网期文件,请检查路径 / no such freeze file; check the path"
+            f"{path}: 找不到封网期文件，请检查路径 / no such freeze file; check the path"
         ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
         cause = " ".join(str(fault).split())
         raise FreezeFileError(
-            f"{path}: 无法读取,须为 UTF-8 的 YAML / cannot be read, UTF-8 YAML is expected: {cause}"
+            f"{path}: 无法读取，须为 UTF-8 的 YAML / cannot be read, UTF-8 YAML is expected: {cause}"
         ) from fault
     try:
         return FreezeFile.model_validate(content)
@@ -247,9 +248,7 @@ def _last_of_month(year: int, month: int) -> int:
     return (following - timedelta(days=1)).day
 
 
-def _lines(path: Path, faults: ValidationError) -> Iterator[str]:
-    for fault in faults.errors(include_url=False):
-        place = ".".join(str(part) for part in fault["loc"]) or "文件/file"
-        value = fault["input"] if isinstance(fault["input"], str | int | float | bool | None) else "…"
-        rule = fault["msg"].removeprefix("Value error, ")
-        yield f"{path}: {place} = {value!r}: {rule}。请改正后重试 / correct it and try again"
+def _lines(path: Path, refusal: ValidationError) -> Iterator[str]:
+    for fault in form_faults(refusal):
+        place = ".".join(str(part) for part in fault.place) or "文件/file"
+        yield f"{path}: {place} = {fault.value}: {fault.rule}；请改正 / correct it"

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from inventory.model.form_faults import form_faults
 from inventory.model.pool import NodeGroup, Pool
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import GIB, TIB, Resources
@@ -129,7 +130,7 @@ def read_pools(pool_file: Path, group_file: Path) -> tuple[Pool, ...]:
             files.append(CsvFile(str(path), path.read_bytes()))
         except OSError as fault:
             faults.append(
-                f"{path}: 无法读取({fault.strerror}),请检查路径和权限 / cannot be read; check path and permissions"
+                f"{path}: 无法读取（{fault.strerror}），请检查路径和权限 / cannot be read; check path and permissions"
             )
     if faults:
         raise CatalogueError(faults)
@@ -159,7 +160,7 @@ def _rows(file: CsvFile, kind: type[RowT]) -> tuple[list[_Placed[RowT]], list[st
     text = _decoded(file.content)
     if text is None:
         return [], [
-            f"{file.name}: 编码须为 UTF-8 或 GB18030,请另存 / the encoding must be UTF-8 or GB18030; save it anew"
+            f"{file.name}: 编码须为 UTF-8 或 GB18030，请另存 / the encoding must be UTF-8 or GB18030; save it anew"
         ]
     rows: list[_Placed[RowT]] = []
     faults: list[str] = []
@@ -186,9 +187,9 @@ def _rows(file: CsvFile, kind: type[RowT]) -> tuple[list[_Placed[RowT]], list[st
             line = reader.line_num + 1
     except csv.Error as fault:
         place = f"{file.name} 第 {reader.line_num} 行 / line {reader.line_num}"
-        faults.append(f"{place}: 不是合法的 CSV({fault}),请检查引号 / not valid CSV; check the quotes")
+        faults.append(f"{place}: 不是合法的 CSV（{fault}），请检查引号 / not valid CSV; check the quotes")
     if not rows and not faults:
-        faults.append(f"{file.name}: 没有数据行,请至少写一行 / no rows; write at least one")
+        faults.append(f"{file.name}: 没有数据行，请至少写一行 / no rows; write at least one")
     return rows, faults
 
 
@@ -205,32 +206,27 @@ def _header_faults(name: str, header: list[str], expected: list[str]) -> Iterato
     place = f"{name} 第 1 行 / line 1"
     if not any(header):
         headings = ",".join(expected)
-        yield f"{place}: 文件是空的,首行须为表头 {headings} / empty file; the first line must be the headings"
+        yield f"{place}: 文件是空的，首行须为表头 {headings} / empty file; the first line must be the headings"
         return
     for column in expected:
         if column not in header:
-            yield f"{place}: 缺少列 {column},请补上 / column {column} is missing; add it"
+            yield f"{place}: 缺少列 {column}，请补上 / column {column} is missing; add it"
     for column in sorted(set(header) - set(expected)):
-        yield f"{place}: 未知列 {column!r},请删除;列名须为 {','.join(expected)} / unknown column; remove it"
+        yield f"{place}: 未知列 {column!r}，请删除；列名须为 {','.join(expected)} / unknown column; remove it"
     for column in sorted({column for column in header if header.count(column) > 1}):
-        yield f"{place}: 列 {column!r} 重复,请只留一列 / column given twice; keep one"
+        yield f"{place}: 列 {column!r} 重复，请只留一列 / column given twice; keep one"
 
 
 def _row(name: str, line: int, cells: dict[str, str], kind: type[RowT]) -> RowT | list[str]:
     try:
         return kind.model_validate(cells)
-    except ValidationError as faults:
-        return [
-            _fault(name, line, str(fault["loc"][0]), fault["input"], fault["msg"])
-            for fault in faults.errors(include_url=False)
-        ]
+    except ValidationError as refusal:
+        return [_fault(name, line, str(fault.place[0]), fault.value, fault.rule) for fault in form_faults(refusal)]
 
 
-def _fault(name: str, line: int, column: str, value: object, rule: str) -> str:
-    return (
-        f"{name} 第 {line} 行 {column} 列 / line {line}, column {column}: {value!r}: "
-        f"{rule.removeprefix('Value error, ')};请改正 / correct it"
-    )
+def _fault(name: str, line: int, column: str, value: str, rule: str) -> str:
+    """`value` as it shall be shown, with its quotes."""
+    return f"{name} 第 {line} 行 {column} 列 / line {line}, column {column}: {value}: {rule}；请改正 / correct it"
 
 
 def _pool_faults(name: str, pools: list[_Placed[PoolRow]]) -> Iterator[str]:
@@ -240,11 +236,11 @@ def _pool_faults(name: str, pools: list[_Placed[PoolRow]]) -> Iterator[str]:
         if first_line.setdefault(row.pool_id, line) != line:
             earlier = first_line[row.pool_id]
             rule = f"与第 {earlier} 行重复 / also on line {earlier}; pool_id is unique"
-            yield _fault(name, line, "pool_id", row.pool_id, rule)
+            yield _fault(name, line, "pool_id", repr(row.pool_id), rule)
         yield from _card_faults(name, line, row.accel, row.cards)
         if row.cards and row.card_h_cny is None:
             rule = "有加速卡就须有卡时价格 / a pool with cards needs a price per card and hour"
-            yield _fault(name, line, "card_h_cny", "", rule)
+            yield _fault(name, line, "card_h_cny", "''", rule)
 
 
 def _group_faults(name: str, groups: list[_Placed[GroupRow]], pools: dict[str, PoolRow]) -> Iterator[str]:
@@ -253,25 +249,27 @@ def _group_faults(name: str, groups: list[_Placed[GroupRow]], pools: dict[str, P
         row, line = placed.row, placed.line
         if first_line.setdefault((row.pool_id, row.group), line) != line:
             earlier = first_line[row.pool_id, row.group]
-            yield _fault(name, line, "group", row.group, f"与第 {earlier} 行重复 / also on line {earlier}")
+            yield _fault(name, line, "group", repr(row.group), f"与第 {earlier} 行重复 / also on line {earlier}")
         yield from _card_faults(name, line, row.accel, row.cards)
         pool = pools.get(row.pool_id)
         if pool is None:
-            rule = f"没有这个池,可用 / no such pool; there are {'、'.join(sorted(pools))}"
-            yield _fault(name, line, "pool_id", row.pool_id, rule)
+            rule = f"没有这个池，可用 / no such pool; there are {'、'.join(sorted(pools))}"
+            yield _fault(name, line, "pool_id", repr(row.pool_id), rule)
             continue
         if row.arch not in pool.arch:
             offered = "|".join(sorted(pool.arch))
-            yield _fault(name, line, "arch", str(row.arch), f"所属池只有 {offered} / its pool has only {offered}")
+            yield _fault(
+                name, line, "arch", repr(str(row.arch)), f"所属池只有 {offered} / its pool has only {offered}"
+            )
         if row.accel is not None and row.accel != pool.accel:
             rule = f"所属池的加速卡是 {pool.accel or '无'} / its pool has {pool.accel or 'none'}"
-            yield _fault(name, line, "accel", row.accel, rule)
+            yield _fault(name, line, "accel", repr(row.accel), rule)
 
 
 def _card_faults(name: str, line: int, accel: str | None, cards: int) -> Iterator[str]:
     if (accel is None) != (cards == 0):
         rule = "accel 与 cards 须同时填写或同时为空和 0 / accel and cards go together: both, or empty and 0"
-        yield _fault(name, line, "cards", cards, rule)
+        yield _fault(name, line, "cards", str(cards), rule)
 
 
 def _sum_faults(name: str, pools: list[_Placed[PoolRow]], groups: list[_Placed[GroupRow]]) -> Iterator[str]:
@@ -282,12 +280,12 @@ def _sum_faults(name: str, pools: list[_Placed[PoolRow]], groups: list[_Placed[G
             continue  # a local pool is the machine that its adapter runs on, and measures that
         if not mine:
             rule = "节点组文件中没有它的节点组 / it has no node group in the other file; add one"
-            yield _fault(name, placed.line, "pool_id", placed.row.pool_id, rule)
+            yield _fault(name, placed.line, "pool_id", repr(placed.row.pool_id), rule)
             continue
         cards = sum(group.nodes * group.cards for group in mine)
         if cards != placed.row.cards:
             rule = f"各节点组合计 {cards} 张 / its node groups have {cards} in sum; the two must agree"
-            yield _fault(name, placed.line, "cards", placed.row.cards, rule)
+            yield _fault(name, placed.line, "cards", str(placed.row.cards), rule)
 
 
 def _group(row: GroupRow) -> NodeGroup:

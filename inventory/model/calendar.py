@@ -81,7 +81,7 @@ class OperationsCalendar:
             return self.days[day]
         except KeyError:
             raise LookupError(
-                f"{day} 不在日历范围内,请读取更长的日历 / {day} lies outside the calendar that was read;"
+                f"{day} 不在日历范围内，请读取更长的日历 / {day} lies outside the calendar that was read;"
                 " read a longer one"
             ) from None
 

@@ -86,7 +86,7 @@ class TestGroupsAndCycles:
         systems += [a_system(name, database_instance="库") for name in "甲乙"]
         plan = plan_of(*systems, settings=capped(2))
         assert days_of(plan) == {"先": FRI, "甲": SAT, "乙": SAT}
-        assert "余位不足(上限 2)" in plan.assignments[-1].why_not_earlier[0]
+        assert "余位不足（上限 2）" in plan.assignments[-1].why_not_earlier[0]
         assert "共用数据库“库”" in plan.assignments[-1].why_then[0]
 
     def test_a_group_larger_than_any_night_is_unplaced_with_the_remedy(self) -> None:
@@ -98,7 +98,7 @@ class TestGroupsAndCycles:
         plan = plan_of(a_system("甲", "乙"), a_system("乙", "丙"), a_system("丙", "甲"), settings=capped(3))
         assert set(days_of(plan).values()) == {FRI} and len(plan.assignments) == 3
         assert plan.splits == ()
-        assert any("循环依赖,同窗迁移" in zh for zh, _ in plan.notes)
+        assert any("循环依赖，同窗迁移" in zh for zh, _ in plan.notes)
 
     def test_a_cycle_that_does_not_fit_is_split_at_its_cheapest_place_and_the_plan_says_where(self) -> None:
         # The groups on 库一 and 库二 use each other: three dependencies one way, one the other way.
@@ -177,7 +177,7 @@ class TestNights:
         settings = WaveSettings(starts_on=date(2026, 2, 25), horizon_weeks=2, pilot_windows=0)
         plan = plan_of(a_system("甲"), settings=settings)
         assert days_of(plan) == {"甲": "2026-02-28"}
-        assert "2026-02-27:次日 2026-02-28 是调休工作日" in plan.assignments[0].why_not_earlier[0]
+        assert "2026-02-27：次日 2026-02-28 是调休工作日" in plan.assignments[0].why_not_earlier[0]
 
     def test_an_unknown_year_is_planned_provisionally_and_says_so(self) -> None:
         settings = WaveSettings(starts_on=date(2035, 6, 4), horizon_weeks=1, pilot_windows=0)
@@ -240,7 +240,7 @@ class TestPools:
         bad = replace(a_pool("bad", nodes("x", 9)), **other)  # type: ignore[arg-type]  # real fields
         plan = plan_of(a_system("甲", **system), pools=[bad, good])
         assert pools_of(plan) == {"甲": "good"}
-        assert "不选:bad" in plan.assignments[0].why_here[0]
+        assert "不选：bad" in plan.assignments[0].why_here[0]
         assert code in plan.assignments[0].why_here[0]
 
     def test_hygon_systems_run_on_x86_hosts(self) -> None:
@@ -342,7 +342,7 @@ def test_the_hand_worked_estate_gives_the_hand_worked_plan() -> None:
     assert [(out.system_name, out.rule) for out in plan.left_out] == [("旧系统", UnplacedRule.RETIRE)]
     assert plan.waves[0].system_keys == tuple(sorted((key("档案"), key("档案二期"))))
     portal = next(each for each in plan.assignments if each.system_name == "门户")
-    assert portal.why_not_earlier[0] == "此前 2 个窗口:2 个须等“认证”(第 3 批)"
+    assert portal.why_not_earlier[0] == "此前 2 个窗口：2 个须等“认证”（第 3 批）"
     assert "所依赖的认证同批迁移" in portal.why_then[0]
 
 

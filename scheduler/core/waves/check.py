@@ -97,7 +97,7 @@ def _resolve(problem: WaveProblem, plan: WavePlan) -> tuple[list[_Entry], list[V
             found.append(_no_such_item(problem, each))
         if pool is None:
             message = (
-                f"“{each.system_name}”指派到不存在的算力池 {each.pool_id!r},请改为已登记的池",
+                f"“{each.system_name}”指派到不存在的算力池 {each.pool_id!r}，请改为已登记的池",
                 f"{each.system_name} is assigned to pool {each.pool_id!r}, which does not exist; name a"
                 f" registered one",
             )
@@ -114,13 +114,13 @@ def _no_such_item(problem: WaveProblem, each: Assignment) -> Violation:
     kept_out = next((out for out in problem.left_out if out.system_key == each.system_key), None)
     if kept_out is None:
         message = (
-            f"{each.system_key!r} 不是待迁移系统,请从计划中删除",
+            f"{each.system_key!r} 不是待迁移系统，请从计划中删除",
             f"{each.system_key!r} is no system to be moved; take it out of the plan",
         )
         return Violation(PlanRule.UNKNOWN_SYSTEM, each.system_key, message)
     rule = PlanRule.CLASSIFIED if kept_out.rule is UnplacedRule.CLASSIFIED else PlanRule.NOT_TO_MOVE
     message = (
-        f"“{kept_out.system_name}”不得列入计划:{kept_out.reason[0]}",
+        f"“{kept_out.system_name}”不得列入计划：{kept_out.reason[0]}",
         f"{kept_out.system_name} must not be in the plan: {kept_out.reason[1]}",
     )
     return Violation(rule, each.system_key, message)
@@ -133,13 +133,13 @@ def _same_time(one: Window, other: Window) -> bool:
 def _no_such_window(each: Assignment, window: Window | None, slot: WindowSlot | None) -> Violation:
     if window is None:
         message = (
-            f"“{each.system_name}”的窗口 {each.window_id!r} 不存在,请改为计划期内的窗口",
+            f"“{each.system_name}”的窗口 {each.window_id!r} 不存在，请改为计划期内的窗口",
             f"window {each.window_id!r} of {each.system_name} does not exist; name one of the plan's time",
         )
         return Violation(PlanRule.UNKNOWN_WINDOW, each.system_key, message)
     real = f"{slot.window.starts}..{slot.window.ends}" if slot else "无/none"
     message = (
-        f"“{each.system_name}”的窗口 {each.window_id} {window.starts}..{window.ends} 不在割接日历内(日历:{real})",
+        f"“{each.system_name}”的窗口 {each.window_id} {window.starts}..{window.ends} 不在割接日历内（日历：{real}）",
         f"window {each.window_id} of {each.system_name}, {window.starts}..{window.ends}, is none of the calendar's"
         f" (calendar: {real})",
     )
@@ -156,7 +156,7 @@ def _accounting(problem: WaveProblem, plan: WavePlan) -> Iterator[Violation]:
                 PlanRule.DUPLICATE_ASSIGNMENT,
                 key,
                 (
-                    f"{key} 在计划中出现多次:指派 {assigned[key]} 次、未安置 {unplaced[key]} 次,应恰为一次",
+                    f"{key} 在计划中出现多次：指派 {assigned[key]} 次、未安置 {unplaced[key]} 次，应恰为一次",
                     f"{key} is assigned {assigned[key]} times and unplaced {unplaced[key]} times; it must be"
                     f" once in all",
                 ),
@@ -167,7 +167,7 @@ def _accounting(problem: WaveProblem, plan: WavePlan) -> Iterator[Violation]:
                 PlanRule.MISSING_SYSTEM,
                 item.key,
                 (
-                    f"“{item.name}”应迁移,计划中却没有,请指派或写明未安置的原因",
+                    f"“{item.name}”应迁移，计划中却没有，请指派或写明未安置的原因",
                     f"{item.name} is to be moved and not in the plan; assign it, or say why it is unplaced",
                 ),
             )
@@ -188,7 +188,7 @@ def _wave_numbers(plan: WavePlan) -> Iterator[Violation]:
                 PlanRule.WAVE_NUMBER,
                 each.system_key,
                 (
-                    f"“{each.system_name}”记为第 {each.wave} 批,其窗口 {each.window_id} 在计划中的序号是"
+                    f"“{each.system_name}”记为第 {each.wave} 批，其窗口 {each.window_id} 在计划中的序号是"
                     f" {expected}",
                     f"{each.system_name} is in wave {each.wave}; its window {each.window_id} is number"
                     f" {expected} of the"
@@ -203,7 +203,7 @@ def _fits_pool(entry: _Entry) -> Iterator[Violation]:
 
     def broken(rule: PlanRule, needs: Pair, offers: Pair) -> Violation:
         message = (
-            f"“{item.name}”{needs[0]},{pool.pool_id} {offers[0]}",
+            f"“{item.name}”{needs[0]}，{pool.pool_id} {offers[0]}",
             f"{item.name} {needs[1]}; {pool.pool_id} {offers[1]}",
         )
         return Violation(rule, item.key, message)
@@ -273,8 +273,8 @@ def _outside_freezes(problem: WaveProblem, entry: _Entry) -> Iterator[Violation]
         )
         if in_scope:
             message = (
-                f"“{item.name}”的窗口 {window.window_id} 在封网期“{freeze.name}”{freeze.first}..{freeze.last} 内,"
-                f"请换窗口或办理豁免(批准人:{freeze.overridable_by or '不可豁免'})",
+                f"“{item.name}”的窗口 {window.window_id} 在封网期“{freeze.name}”{freeze.first}..{freeze.last} 内，"
+                f"请换窗口或办理豁免（批准人：{freeze.overridable_by or '不可豁免'}）",
                 f"window {window.window_id} of {item.name} falls in freeze {freeze.name},"
                 f" {freeze.first}..{freeze.last};"
                 f" choose another, or get leave from {freeze.overridable_by or 'nobody: it cannot be overridden'}",
@@ -290,7 +290,7 @@ def _capacity(problem: WaveProblem, entries: list[_Entry]) -> Iterator[Violation
 
     def over(pool: PoolSlot, what: Pair, needed: str, free: str) -> Violation:
         message = (
-            f"{pool.pool_id} 的{what[0]}不足:共需 {needed},可用 {free};请移走部分系统或扩容",
+            f"{pool.pool_id} 的{what[0]}不足：共需 {needed}，可用 {free}；请移走部分系统或扩容",
             f"{pool.pool_id} has too little {what[1]}: {needed} needed, {free} free; move systems away, or"
             f" enlarge it",
         )
@@ -305,9 +305,9 @@ def _capacity(problem: WaveProblem, entries: list[_Entry]) -> Iterator[Violation
             need = total(item.need for item in items if item.architecture.runs_on(hosts.architecture))
             free = hosts.free
             dimensions = (
-                (("CPU(毫核)", "CPU (milli)"), need.cpu_milli, free.cpu_milli),
+                (("CPU（毫核）", "CPU (milli)"), need.cpu_milli, free.cpu_milli),
                 (("内存", "memory"), need.memory_bytes, free.memory_bytes),
-                (("加速卡(毫卡)", "accelerators (milli)"), need.accelerator_milli, free.accelerator_milli),
+                (("加速卡（毫卡）", "accelerators (milli)"), need.accelerator_milli, free.accelerator_milli),
             )
             for (zh, en), wanted, offered in dimensions:
                 if wanted > offered:
@@ -324,7 +324,7 @@ def _windows(problem: WaveProblem, entries: list[_Entry]) -> Iterator[Violation]
         window, inside = slot.window, by_window[slot.window.window_id]
         if len(inside) > slot.cap:
             message = (
-                f"窗口 {window.window_id} 有 {len(inside)} 个系统,上限 {slot.cap};请移走"
+                f"窗口 {window.window_id} 有 {len(inside)} 个系统，上限 {slot.cap}；请移走"
                 f" {len(inside) - slot.cap} 个",
                 f"window {window.window_id} holds {len(inside)} systems, its cap is {slot.cap};"
                 f" move {len(inside) - slot.cap} away",
@@ -335,7 +335,7 @@ def _windows(problem: WaveProblem, entries: list[_Entry]) -> Iterator[Violation]
             copied[entry.pool.pool_id] += entry.item.copy_bytes
             if entry.item.risk > slot.max_risk:
                 message = (
-                    f"“{entry.item.name}”风险 {entry.item.risk},试点窗口 {window.window_id} 只收"
+                    f"“{entry.item.name}”风险 {entry.item.risk}，试点窗口 {window.window_id} 只收"
                     f" {slot.max_risk} 以内",
                     f"{entry.item.name} has risk {entry.item.risk}; pilot window {window.window_id} takes"
                     f" {slot.max_risk} at most",
@@ -365,7 +365,7 @@ def _groups(problem: WaveProblem, plan: WavePlan) -> Iterator[Violation]:
         if len(places) > 1:
             listed = "、".join(f"{item.name}={window_of.get(item.key) or '—'}" for item in items)
             message = (
-                f"同批组 {group} 被拆开:{listed};须在同一窗口",
+                f"同批组 {group} 被拆开：{listed}；须在同一窗口",
                 f"move group {group} is split: {listed}; its members must share one window",
             )
             yield Violation(PlanRule.GROUP_SPLIT, group, message)
@@ -388,12 +388,12 @@ def _order(problem: WaveProblem, plan: WavePlan, entries: list[_Entry]) -> Itera
             if is_cycle and (item.key, used) in declared:
                 continue
             hint = (
-                ("属循环依赖,计划须在 splits 中写明", "it is part of a cycle: the plan must declare it in splits")
+                ("属循环依赖，计划须在 splits 中写明", "it is part of a cycle: the plan must declare it in splits")
                 if is_cycle
                 else ("请让被依赖者先行或同批", "move what is used first, or both at once")
             )
             message = (
-                f"“{item.name}”({mine})早于其依赖的 {used}({theirs});{hint[0]}",
+                f"“{item.name}”（{mine}）早于其依赖的 {used}（{theirs}）；{hint[0]}",
                 f"{item.name} ({mine}) moves before {used} ({theirs}), which it uses; {hint[1]}",
             )
             yield Violation(PlanRule.ORDER, item.key, message)

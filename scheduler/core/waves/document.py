@@ -8,12 +8,13 @@ The form is versioned and closed: an unknown field is an error. Times are local,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, ValidationError
 
 from inventory.model.calendar import Window
+from inventory.model.form_faults import FormFault, form_faults
 from inventory.model.migration import (
     Assignment,
     Declarations,
@@ -81,8 +82,8 @@ class DeclarationsForm(_Form):
 
 class WindowForm(_Form):
     window_id: str
-    starts: datetime
-    ends: datetime
+    starts: NaiveDatetime
+    ends: NaiveDatetime
     provisional: bool = False
 
 
@@ -136,24 +137,16 @@ def read_plan(text: str | bytes) -> WavePlan:
     """Raises PlanUnreadable. Says nothing of whether the plan keeps the rules: see `check.py`."""
     try:
         return _plan(PlanForm.model_validate_json(text))
-    except ValidationError as faults:
-        raise PlanUnreadable("\n".join(_line(fault) for fault in _listed(faults))) from None
+    except ValidationError as refusal:
+        raise PlanUnreadable("\n".join(_line(fault) for fault in form_faults(refusal))) from None
     except ValueError as fault:
-        raise PlanUnreadable(f"计划文件: {fault} (plan file)") from None
+        raise PlanUnreadable(f"计划文件 / plan file: {fault}") from None
 
 
-def _listed(faults: ValidationError) -> list[tuple[str, str, object]]:
-    return [
-        (".".join(str(part) for part in fault["loc"]), fault["msg"], fault["input"])
-        for fault in faults.errors(include_url=False)
-    ]
-
-
-def _line(fault: tuple[str, str, object]) -> str:
-    place, rule, value = fault
-    shown = repr(value) if isinstance(value, int | float | bool | None) else repr(str(value)[:60])
-    where = place or "全文/whole text"
-    return f"计划文件 {where} = {shown}: {rule};请改正,或重新编排 / plan file: correct it, or plan again"
+def _line(fault: FormFault) -> str:
+    place = ".".join(str(part) for part in fault.place) or "全文/whole text"
+    remedy = "请改正，或重新编排 / correct it, or plan again"
+    return f"计划文件 / plan file: {place} = {fault.value}: {fault.rule}；{remedy}"
 
 
 def _form(plan: WavePlan) -> PlanForm:

@@ -43,14 +43,14 @@ def out_of_scope(system: System) -> Refusal | None:
     if system.migrated is True:
         return rule.ALREADY_MIGRATED, ("已迁移上云", "it is migrated already")
     if system.disposition is Disposition.RETIRE:
-        return rule.RETIRE, ("处置方式为关停,不迁移", "it is to be closed, not moved")
+        return rule.RETIRE, ("处置方式为关停，不迁移", "it is to be closed, not moved")
     if system.disposition is Disposition.RETAIN:
-        return rule.RETAIN, ("例外保留,不迁移", "it is retained as an exception")
+        return rule.RETAIN, ("例外保留，不迁移", "it is retained as an exception")
     if system.should_migrate is False:
         return rule.NOT_TO_MIGRATE, ("台账记为不应迁移", "the ledger says that it is not to be migrated")
     if system.should_migrate is None:
         return rule.MIGRATION_UNDECIDED, (
-            "台账未写明是否应迁移,请补填“应迁移”",
+            "台账未写明是否应迁移，请补填“应迁移”",
             "the ledger does not say whether it is to be migrated; fill in 应迁移",
         )
     return None
@@ -72,7 +72,7 @@ def missing_fact(system: System) -> Refusal | None:
     for is_missing, which, zh, en in unknown:
         if is_missing:
             return which, (
-                f"台账缺少{zh},未知不等于零,请补填后重新编排",
+                f"台账缺少{zh}，未知不等于零，请补填后重新编排",
                 f"the ledger does not know its {en}; unknown is not zero: fill it in and plan again",
             )
     negative = [
@@ -86,7 +86,7 @@ def missing_fact(system: System) -> Refusal | None:
     ]
     if negative:
         zh, en, value = negative[0]
-        return rule.SIZE_UNKNOWN, (f"{zh}为负数 {value},请改正", f"its {en} is negative ({value}); correct it")
+        return rule.SIZE_UNKNOWN, (f"{zh}为负数 {value}，请改正", f"its {en} is negative ({value}); correct it")
     return None
 
 
@@ -121,7 +121,7 @@ def held_by_group(
         if culprit is None:
             continue
         reason = (
-            f"同批组成员“{culprit.system_name}”不能迁移({culprit.reason[0]}),请先处理该成员,或拆分共用数据库、"
+            f"同批组成员“{culprit.system_name}”不能迁移（{culprit.reason[0]}），请先处理该成员，或拆分共用数据库、"
             "取消同批",
             f"{culprit.system_name} of the same move group cannot move ({culprit.reason[1]}); settle it first, or"
             " split the shared database or the group",
@@ -134,7 +134,7 @@ def held_by_group(
 
 def _target_stays(target: Unplaced) -> Refusal:
     return UnplacedRule.CONSOLIDATION_TARGET, (
-        f"整合目标“{target.system_name}”不迁移({target.reason[0]}),请先确定整合目标的去向",
+        f"整合目标“{target.system_name}”不迁移（{target.reason[0]}），请先确定整合目标的去向",
         f"its consolidation target {target.system_name} does not move ({target.reason[1]}); settle where that goes"
         " first",
     )

@@ -45,7 +45,7 @@ def build_problem(
     the calendar is too short. A system that is not to be moved, or of which too little is known, is in
     `left_out`."""
     if not pools:
-        raise ProblemError("没有登记算力池,请先登记 / no pool is registered; register one first")
+        raise ProblemError("没有登记算力池，请先登记 / no pool is registered; register one first")
     ledger, doubles = _by_key(systems)
     _reject_unknown(declarations, ledger, calendar)
     graph, resolution = build_graph(tuple(ledger.values()))
@@ -98,7 +98,7 @@ def _by_key(systems: Sequence[System]) -> tuple[dict[str, System], list[Unplaced
         first = ledger.setdefault(key, system)
         if first is not system:
             reason = (
-                f"与 {first.sheet}!{first.row} 同名同单位,请在台账中消重",
+                f"与 {first.sheet}!{first.row} 同名同单位，请在台账中消重",
                 f"same name and department as {first.sheet}!{first.row}; settle the duplicate in the ledger",
             )
             double = f"{key}@{system.sheet}!{system.row}"
@@ -114,7 +114,7 @@ def _reject_unknown(
     unknown = sorted(named - set(ledger))
     if unknown:
         raise ProblemError(
-            f"声明中的系统 {unknown[0]!r} 不在台账中,请核对“单位/名称” / declared system {unknown[0]!r} is not"
+            f"声明中的系统 {unknown[0]!r} 不在台账中，请核对“单位/名称” / declared system {unknown[0]!r} is not"
             f" in the"
             " ledger; write department/name as the ledger has them"
         )
@@ -123,18 +123,18 @@ def _reject_unknown(
         freeze = freezes.get(override.freeze)
         if freeze is None:
             raise ProblemError(
-                f"豁免的封网期 {override.freeze!r} 不在计划期内,可选:{'、'.join(sorted(freezes)) or '无'} / no"
+                f"豁免的封网期 {override.freeze!r} 不在计划期内，可选：{'、'.join(sorted(freezes)) or '无'} / no"
                 f" freeze of that"
                 " name falls in the plan's time; name one of those listed"
             )
         if freeze.overridable_by is None:
             raise ProblemError(
-                f"封网期 {override.freeze!r} 不可豁免,请另选窗口 / this freeze cannot be overridden; choose"
+                f"封网期 {override.freeze!r} 不可豁免，请另选窗口 / this freeze cannot be overridden; choose"
                 f" another window"
             )
         if not (override.approver.strip() and override.document.strip() and override.reason.strip()):
             raise ProblemError(
-                f"豁免封网期 {override.freeze!r} 须写明批准人、文号和理由(批准人:{freeze.overridable_by}) / to"
+                f"豁免封网期 {override.freeze!r} 须写明批准人、文号和理由（批准人：{freeze.overridable_by}） / to"
                 f" override this"
                 " freeze give approver, document number and reason"
             )
@@ -188,28 +188,28 @@ def _notes(
         user = ledger[name.user].name
         if name.candidates:
             yield (
-                f"“{user}”引用的“{name.name}”在多个单位重名({'、'.join(name.candidates)}),未计入依赖,请写明单位",
+                f"“{user}”引用的“{name.name}”在多个单位重名（{'、'.join(name.candidates)}），未计入依赖，请写明单位",
                 f"{user} names {name.name}, which several departments have ({', '.join(name.candidates)}); not"
                 f" counted"
                 " as a dependency, say which",
             )
         else:
             yield (
-                f"“{user}”引用的“{name.name}”不在台账中,未计入依赖",
+                f"“{user}”引用的“{name.name}”不在台账中，未计入依赖",
                 f"{user} names {name.name}, which is not in the ledger; not counted as a dependency",
             )
     for freeze in calendar.freezes:
         if freeze.provisional:
             yield (
-                f"封网期“{freeze.name}”{freeze.first}..{freeze.last} 为暂定,以放假通知为准",
+                f"封网期“{freeze.name}”{freeze.first}..{freeze.last} 为暂定，以放假通知为准",
                 f"freeze {freeze.name}, {freeze.first}..{freeze.last}, is provisional until the notice is out",
             )
     for override in declarations.freeze_overrides:
         systems = "、".join(sorted(override.system_keys))
         yield (
-            f"封网期“{override.freeze}”经 {override.approver} 批准({override.document})"
-            f"豁免:{systems or '全部系统'};"
-            f"理由:{override.reason}",
+            f"封网期“{override.freeze}”经 {override.approver} 批准（{override.document}）"
+            f"豁免：{systems or '全部系统'}；"
+            f"理由：{override.reason}",
             f"freeze {override.freeze} is overridden by {override.approver} ({override.document}) for"
             f" {systems or 'every system'}: {override.reason}",
         )

@@ -70,7 +70,7 @@ class _Planner:
         for part in cluster.parts:
             outcome = self._place(part)
             if isinstance(outcome, Failure) and outcome.rule is UnplacedRule.NO_WINDOW:
-                # Waiting for the parts before it leaves it no night: then it goes before them, and that is a split.
+                # Waiting for the parts before it leaves it no night: it goes before them, and that is a split.
                 outcome = self._place(part, unbound_from=cycle)
             self._keep(outcome)
 

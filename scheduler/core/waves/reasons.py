@@ -15,7 +15,7 @@ from scheduler.core.waves.pool_choice import PoolRefusal
 from scheduler.core.waves.problem import Item, RefusedNight, WaveProblem
 
 SPLIT: Pair = (
-    "循环依赖无法同窗迁移,在此拆开,其间跨云访问",
+    "循环依赖无法同窗迁移，在此拆开，其间跨云访问",
     "a cycle of dependencies could not move in one window and is split here; meanwhile they work across sites",
 )
 _SCORE_NAMES: Mapping[str, Pair] = {
@@ -53,8 +53,8 @@ class Explainer:
         scores_en = ", ".join(f"{_SCORE_NAMES[name][1]} {score}" for name, score in choice.scores.items())
         need = format_resources(item.need)
         return (
-            f"需要 {item.zone}、等保 {item.level} 级、{item.architecture}、{need};{choice.pool_id} 满足,"
-            f"得分 {choice.score}({scores_zh}){refused_zh}",
+            f"需要 {item.zone}、等保 {item.level} 级、{item.architecture}、{need}；{choice.pool_id} 满足，"
+            f"得分 {choice.score}（{scores_zh}）{refused_zh}",
             f"needs {item.zone}, level {item.level}, {item.architecture}, {need}; {choice.pool_id} offers it"
             f" and scores"
             f" {choice.score} ({scores_en}){refused_en}",
@@ -64,26 +64,26 @@ class Explainer:
         """The window: the night, and what of the system speaks for this time."""
         slot = self._problem.windows[window]
         day_zh, day_en = _WEEKDAYS[slot.window.first_day.weekday()]
-        zh = [f"{slot.window.first_day} {day_zh}夜,次日休息"]
+        zh = [f"{slot.window.first_day} {day_zh}夜，次日休息"]
         en = [f"the night of {day_en} {slot.window.first_day}, a day off follows"]
         if slot.window.provisional:
-            zh.append("放假安排未公布,窗口暂定")
+            zh.append("放假安排未公布，窗口暂定")
             en.append("provisional: the holidays are not announced yet")
         if slot.is_pilot:
-            zh.append(f"试点窗口,风险 {item.risk} 不高于 {slot.max_risk}")
+            zh.append(f"试点窗口，风险 {item.risk} 不高于 {slot.max_risk}")
             en.append(f"a pilot window, risk {item.risk} is at most {slot.max_risk}")
         if item.group in self._causes:
             cause_zh, cause_en = self._causes[item.group]
-            zh.append(f"与同批组一起({cause_zh})")
+            zh.append(f"与同批组一起（{cause_zh}）")
             en.append(f"with its move group ({cause_en})")
         for names, with_zh, with_en in self._used(item, window):
             zh.append(f"所依赖的{'、'.join(names)}{with_zh}")
             en.append(f"what it uses ({', '.join(names)}) {with_en}")
         if item.contract_end is not None:
             late = slot.window.first_day > item.contract_end
-            zh.append(f"运维合同 {item.contract_end} 到期{',已晚于到期日' if late else ''}")
+            zh.append(f"运维合同 {item.contract_end} 到期{'，已晚于到期日' if late else ''}")
             en.append(f"its contract ends on {item.contract_end}{', which is too late' if late else ''}")
-        return ";".join(zh), "; ".join(en)
+        return "；".join(zh), "; ".join(en)
 
     def not_earlier(self, earlier: Sequence[Obstacle]) -> Pair:
         """The binding constraint of each earlier window, summed up, and the nights before it that are no
@@ -93,7 +93,7 @@ class Explainer:
         else:
             summed = _obstacles(earlier, self._problem, self._names, self._wave_of, self._board)
             head = (
-                f"此前 {len(earlier)} 个窗口:{';'.join(zh for zh, _ in summed)}",
+                f"此前 {len(earlier)} 个窗口：{'；'.join(zh for zh, _ in summed)}",
                 f"of {len(earlier)} earlier windows: {'; '.join(en for _, en in summed)}",
             )
         day = self._problem.windows[len(earlier)].window.first_day
@@ -106,13 +106,13 @@ class Explainer:
         for used in item.uses:
             theirs = self._board.window_of(used)
             if theirs is None:
-                words = ("未能列入本计划,跨云访问", "is not placed by this plan: it works across sites")
+                words = ("未能列入本计划，跨云访问", "is not placed by this plan: it works across sites")
             elif theirs == window:
                 words = ("同批迁移", "moves in the same wave")
             elif theirs < window:
                 words = ("已先行迁移", "has moved before")
             else:
-                words = ("在其后迁移(循环依赖拆开)", "moves later (a cycle was split)")
+                words = ("在其后迁移（循环依赖拆开）", "moves later (a cycle was split)")
             found[words].append(self._names[used])
         return [(sorted(names), zh, en) for (zh, en), names in found.items()]
 
@@ -126,9 +126,9 @@ def _refused(refused: Sequence[PoolRefusal], full: Sequence[str]) -> Pair:
         by_text["余量不足", "too little free"] = list(full)
     if not by_text:
         return "", ""
-    zh = ";".join(f"{'、'.join(pools)} {text[0]}" for text, pools in by_text.items())
+    zh = "；".join(f"{'、'.join(pools)} {text[0]}" for text, pools in by_text.items())
     en = "; ".join(f"{', '.join(pools)}: {text[1]}" for text, pools in by_text.items())
-    return f";不选:{zh}", f"; refused: {en}"
+    return f"；不选：{zh}", f"; refused: {en}"
 
 
 def _obstacles(
@@ -144,14 +144,14 @@ def _obstacles(
         if binding is Binding.ORDER:
             window = board.window_of(detail)
             wave = wave_of.get(window, 0) if window is not None else 0
-            zh, en = f"须等“{names[detail]}”(第 {wave} 批)", f"waits for {names[detail]} (wave {wave})"
+            zh, en = f"须等“{names[detail]}”（第 {wave} 批）", f"waits for {names[detail]} (wave {wave})"
         elif binding is Binding.FREEZE:
-            zh, en = f"封网({detail})", f"frozen ({detail})"
+            zh, en = f"封网（{detail}）", f"frozen ({detail})"
         elif binding is Binding.PILOT:
             risk = problem.settings.pilot_max_risk
             zh, en = f"试点窗口只收风险不高于 {risk} 的系统", f"pilot windows take risk {risk} at most"
         elif binding is Binding.CAP:
-            zh, en = f"窗口余位不足(上限 {detail})", f"with too few places left (cap {detail})"
+            zh, en = f"窗口余位不足（上限 {detail}）", f"with too few places left (cap {detail})"
         else:
             zh, en = "链路在窗口内拷不完数据", "the links cannot copy the data within the window"
         phrases.append((f"{count} 个{zh}", f"{count} {en}"))
@@ -162,7 +162,7 @@ def _nights(nights: Sequence[RefusedNight]) -> Pair:
     if not nights:
         return "", ""
     return (
-        f";其间 {len(nights)} 夜不设窗口(如 {nights[-1].day}:{nights[-1].reason[0]})",
+        f"；其间 {len(nights)} 夜不设窗口（如 {nights[-1].day}：{nights[-1].reason[0]}）",
         f"; {len(nights)} nights before it are no windows (such as {nights[-1].day}: {nights[-1].reason[1]})",
     )
 
@@ -170,8 +170,8 @@ def _nights(nights: Sequence[RefusedNight]) -> Pair:
 def no_pool(item: Item, refused: Sequence[PoolRefusal]) -> Pair:
     zh, en = _refused(refused, ())
     return (
-        f"没有满足要求的算力池:需要 {item.zone}、等保 {item.level} 级、{item.architecture}"
-        f"{'、' + item.accelerator if item.accelerator else ''}{zh};请登记这样的池,或在台账中改正要求",
+        f"没有满足要求的算力池：需要 {item.zone}、等保 {item.level} 级、{item.architecture}"
+        f"{'、' + item.accelerator if item.accelerator else ''}{zh}；请登记这样的池，或在台账中改正要求",
         f"no pool offers {item.zone}, level {item.level}, {item.architecture}"
         f"{', ' + item.accelerator if item.accelerator else ''}{en}; register such a pool, or correct the ledger",
     )
@@ -181,7 +181,7 @@ def no_capacity(items: Sequence[Item], board: Board) -> Pair:
     need = format_resources(total(item.need for item in items))
     pools = sorted({pool.pool_id for item in items for pool in board.eligible(item).pools})
     return (
-        f"可用的池({'、'.join(pools)})余量不足,共需 {need};请扩容,或减小规模",
+        f"可用的池（{'、'.join(pools)}）余量不足，共需 {need}；请扩容，或减小规模",
         f"the pools that could take it ({', '.join(pools)}) have too little free for {need}; enlarge them, or"
         f" need less",
     )
@@ -189,7 +189,7 @@ def no_capacity(items: Sequence[Item], board: Board) -> Pair:
 
 def group_too_large(items: Sequence[Item], cap: int) -> Pair:
     return (
-        f"同批组有 {len(items)} 个系统,超过窗口上限 {cap};请提高上限,或拆分同批组",
+        f"同批组有 {len(items)} 个系统，超过窗口上限 {cap}；请提高上限，或拆分同批组",
         f"its move group has {len(items)} systems, a window takes {cap}; raise the cap, or split the group",
     )
 
@@ -208,7 +208,7 @@ def no_window(obstacles: Sequence[Obstacle], problem: WaveProblem) -> Pair:
     en = ", ".join(f"{words[kind][1]}{f' ({what})' if what else ''} {n}" for (kind, what), n in counts.items())
     weeks = problem.settings.horizon_weeks
     return (
-        f"{weeks} 周内没有可用窗口(共 {len(obstacles)} 个:{zh or '无'});请延长计划期、提高上限或申请封网豁免",
+        f"{weeks} 周内没有可用窗口（共 {len(obstacles)} 个：{zh or '无'}）；请延长计划期、提高上限或申请封网豁免",
         f"no window within {weeks} weeks ({len(obstacles)} in all: {en or 'none'}); lengthen the horizon, raise"
         f" the cap,"
         " or ask for leave to override the freeze",
@@ -217,21 +217,21 @@ def no_window(obstacles: Sequence[Obstacle], problem: WaveProblem) -> Pair:
 
 def held_by(culprit: Item, reason: Pair) -> Pair:
     return (
-        f"同批的“{culprit.name}”无法安置:{reason[0]}",
+        f"同批的“{culprit.name}”无法安置：{reason[0]}",
         f"{culprit.name}, which must move with it, has no place: {reason[1]}",
     )
 
 
 def cycle_together(names: Sequence[str]) -> Pair:
     return (
-        f"循环依赖,同窗迁移:{'、'.join(sorted(names))}",
+        f"循环依赖，同窗迁移：{'、'.join(sorted(names))}",
         f"a cycle of dependencies moves in one window: {', '.join(sorted(names))}",
     )
 
 
 def cycle_split(names: Sequence[str], why: Pair) -> Pair:
     return (
-        f"循环依赖不能同窗迁移,逐组安排:{'、'.join(sorted(names))};原因:{why[0]}",
+        f"循环依赖不能同窗迁移，逐组安排：{'、'.join(sorted(names))}；原因：{why[0]}",
         f"a cycle of dependencies cannot move in one window and is placed group by group:"
         f" {', '.join(sorted(names))};"
         f" because {why[1]}",
@@ -240,7 +240,7 @@ def cycle_split(names: Sequence[str], why: Pair) -> Pair:
 
 def cycle_too_large(names: Sequence[str], cap: int) -> Pair:
     return (
-        f"循环依赖有 {len(names)} 个系统,超过窗口上限 {cap},在代价最小的依赖处拆开:{'、'.join(sorted(names))}",
+        f"循环依赖有 {len(names)} 个系统，超过窗口上限 {cap}，在代价最小的依赖处拆开：{'、'.join(sorted(names))}",
         f"a cycle of {len(names)} systems exceeds the cap of {cap} and is split at its cheapest dependencies:"
         f" {', '.join(sorted(names))}",
     )
