@@ -6,6 +6,7 @@ Pool hosts hold one client for each pool; gateways open one to read logs. Transp
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -53,6 +54,7 @@ class AdapterClient:
         self._endpoint = endpoint
         self._channel = grpc.aio.insecure_channel(endpoint, options=_OPTIONS)
         self._stub = PoolAdapterServiceStub(self._channel)
+        self._closed = False
 
     async def capabilities(self) -> Capabilities:
         with self._translated():
@@ -113,12 +115,22 @@ class AdapterClient:
             yield message.chunk
 
     async def close(self) -> None:
+        """Calls under way, and later ones, end with AdapterUnavailable."""
+        self._closed = True
         await self._channel.close()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        if self._closed:
+            raise self._gone()
         try:
             yield
+        except asyncio.CancelledError as error:
+            # gRPC cancels the calls of a channel that is closed. That is not the end of the task that made them.
+            task = asyncio.current_task()
+            if self._closed and task is not None and not task.cancelling():
+                raise self._gone() from error
+            raise
         except InvalidMessage as error:
             raise AdapterMisbehaved(f"{self._endpoint}: {error}") from error
         except grpc.RpcError as error:
@@ -127,7 +139,11 @@ class AdapterClient:
                 raise StaleEpoch(failure.message) from error
             if failure.reason == CURSOR_EXPIRED:
                 raise CursorExpired(failure.message) from error
-            raise AdapterUnavailable(f"{self._endpoint}: {failure.code.name} {failure.message}") from error
+            said = failure.message.partition("\n")[0]  # gRPC's core may add a trace of its own source
+            raise AdapterUnavailable(f"{self._endpoint}: {failure.code.name} {said}") from error
+
+    def _gone(self) -> AdapterUnavailable:
+        return AdapterUnavailable(f"{self._endpoint}: 连接已关闭 / the connection was closed")
 
 
 def _require_one_each(answered: Sequence[str], asked: Sequence[str]) -> None:

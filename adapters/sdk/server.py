@@ -121,7 +121,7 @@ async def _serve_until(
 def _state_folder(path: Path) -> Iterator[None]:
     """Creates the state folder and holds its lock: two adapters on one state would both own its runs."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)  # settings and output of runs are private
         lock = (path / "lock").open("wb")
     except OSError as error:
         raise StartRefused(

@@ -52,7 +52,8 @@ class NodeRoom:
         """
         if disk_bytes > self.free_disk_bytes:
             return False
-        tasks = Counter(node_ids)
+        # Most runs have one task: counting would cost more than everything else here.
+        tasks = {node_ids[0]: 1} if len(node_ids) == 1 else Counter(node_ids)
         for node_id, times in tasks.items():
             i = self._index.get(node_id)
             if i is None or not (

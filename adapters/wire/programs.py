@@ -26,23 +26,26 @@ _POINTS_ELSEWHERE = re.compile(r"_(file|path)$", re.IGNORECASE)
 
 def program_from_wire(message: workload_pb2.Program, check: Inspection, path: str) -> Program:
     """The program; violations go to `check`. The value of a setting is never repeated in one."""
-    if not message.command and not message.image:
+    command = tuple(message.command)
+    image = message.image
+    if not command and not image:
         check.refuse(path, "", "须有命令 command 或镜像 image", "give a command, or an image")
-    _inspect_command(list(message.command), check, f"{path}.command")
-    if message.image:
-        _IMAGE.inspect(message.image, check, f"{path}.image")
+    _inspect_command(command, check, f"{path}.command")
+    if image:
+        _IMAGE.inspect(image, check, f"{path}.image")
     environment = dict(message.environment)
     if environment:
         _inspect_environment(environment, check, f"{path}.environment")
-    return Program(command=tuple(message.command), image=message.image or None, environment=environment)
+    return Program(command, image or None, environment)
 
 
-def _inspect_command(command: list[str], check: Inspection, path: str) -> None:
+def _inspect_command(command: tuple[str, ...], check: Inspection, path: str) -> None:
     if command and not command[0]:
         check.refuse(f"{path}[0]", "", "程序名不能为空", "the program's name must not be empty")
-    if any("\0" in word for word in command):
+    whole = " ".join(command)
+    if "\0" in whole:
         check.refuse(path, "\\0", "不能含 NUL 字符", "must not contain NUL characters")
-    size = sum(len(word.encode()) for word in command)
+    size = len(whole.encode())
     if size > MAX_COMMAND_BYTES:
         check.refuse(
             path,

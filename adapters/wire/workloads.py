@@ -91,8 +91,9 @@ def submission_to_wire(submission: Submission) -> workload_pb2.WorkloadSpec:
 
 def requirements_from_wire(message: workload_pb2.Requirements, check: Inspection, path: str) -> Requirements:
     """The requirements; violations go to `check`. `tasks` 0 means 1."""
-    per_task = resources_from_wire(message.per_task, check, f"{path}.per_task")
-    if per_task.cpu_milli == 0 and per_task.memory_bytes == 0 and _is_empty(message.per_task):
+    asked = message.per_task
+    per_task = resources_from_wire(asked, check, f"{path}.per_task")
+    if asked.cpu_milli == 0 and asked.memory_bytes == 0:
         check.refuse(
             f"{path}.per_task",
             0,
@@ -115,11 +116,6 @@ def requirements_from_wire(message: workload_pb2.Requirements, check: Inspection
         accelerator=message.accelerator or None,
         pools=frozenset(message.pools),
     )
-
-
-def _is_empty(amount: common_pb2.Resources) -> bool:
-    """True when neither CPU nor memory is asked for at all (a refused amount is not reported twice)."""
-    return amount.cpu_milli == 0 and amount.memory_bytes == 0
 
 
 def requirements_to_wire(requirements: Requirements) -> workload_pb2.Requirements:
