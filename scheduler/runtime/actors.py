@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import ray
-from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayTaskError
 
 from adapters.client import AdapterClient
@@ -164,9 +163,11 @@ class RayHosts:
         answers = await asyncio.gather(*(self._call(name, "attached") for name in self._names))
         return frozenset().union(*answers)
 
-    async def place(
-        self, requests: Mapping[str, Sequence[NodeRequest]]
-    ) -> Mapping[str, tuple[Sequence[NodeAnswer], PoolView]]:
+    async def views(self) -> Mapping[str, PoolView]:
+        calls = (self._call(name, "views") for name in self._names)
+        return _merged(await asyncio.gather(*calls, return_exceptions=True))
+
+    async def place(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
         return await self._spread("place", requests)
 
     async def probe(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
@@ -198,15 +199,7 @@ class RayHosts:
         for pool_id, asked in by_pool.items():
             shares.setdefault(self._name(pool_id), {})[pool_id] = asked
         calls = (self._call(name, method, share) for name, share in shares.items())
-        merged: dict[str, Any] = {}
-        for answer in await asyncio.gather(*calls, return_exceptions=True):
-            if isinstance(answer, AdapterUnavailable):
-                log.warning("%s", answer)
-            elif isinstance(answer, BaseException):
-                raise answer
-            else:
-                merged |= answer or {}
-        return merged
+        return _merged(await asyncio.gather(*calls, return_exceptions=True))
 
     async def _call(self, name: str, method: str, *arguments: Any) -> Any:
         try:
@@ -217,7 +210,19 @@ class RayHosts:
             raise AdapterUnavailable(f"池主机 {name} 正在重启 / pool host {name} is being restarted") from error
 
 
-def _control_plane() -> ActorHandle:
+def _merged(answers: Sequence[Any]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for answer in answers:
+        if isinstance(answer, AdapterUnavailable):
+            log.warning("%s", answer)
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            merged |= answer or {}
+    return merged
+
+
+def _control_plane() -> Any:
     return ray.get_actor(CONTROL_PLANE, NAMESPACE)
 
 

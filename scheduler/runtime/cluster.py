@@ -59,12 +59,13 @@ class Runtime:
     """The actors of one installation. Made in a block of `local_ray`, or after `ray.init` on a cluster."""
 
     def __init__(self, settings: RuntimeSettings) -> None:
-        self._hosts = [
+        # Ray's types lose what an actor's methods are; what they are is written in `actors`.
+        self._hosts: list[Any] = [
             ray.remote(PoolHostShell).options(name=pool_host_name(number), **_ACTOR).remote()
             for number in range(settings.pool_hosts)
         ]
-        self._plane = ray.remote(ControlPlaneShell).options(name=CONTROL_PLANE, **_ACTOR).remote(settings)
-        self._gateways = [
+        self._plane: Any = ray.remote(ControlPlaneShell).options(name=CONTROL_PLANE, **_ACTOR).remote(settings)
+        self._gateways: list[Any] = [
             ray.remote(GatewayShell).options(**(_ACTOR | {"max_restarts": 0})).remote()
             for _ in range(settings.gateways)
         ]
