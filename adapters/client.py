@@ -121,14 +121,14 @@ class AdapterClient:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        if self._closed:
+        if self._is_closed():
             raise self._gone()
         try:
             yield
         except asyncio.CancelledError as error:
             # gRPC cancels the calls of a channel that is closed. That is not the end of the task that made them.
             task = asyncio.current_task()
-            if self._closed and task is not None and not task.cancelling():
+            if self._is_closed() and task is not None and not task.cancelling():
                 raise self._gone() from error
             raise
         except InvalidMessage as error:
@@ -141,6 +141,10 @@ class AdapterClient:
                 raise CursorExpired(failure.message) from error
             said = failure.message.partition("\n")[0]  # gRPC's core may add a trace of its own source
             raise AdapterUnavailable(f"{self._endpoint}: {failure.code.name} {said}") from error
+
+    def _is_closed(self) -> bool:
+        """A call under way may find it otherwise than it was when it began."""
+        return self._closed
 
     def _gone(self) -> AdapterUnavailable:
         return AdapterUnavailable(f"{self._endpoint}: 连接已关闭 / the connection was closed")

@@ -7,12 +7,15 @@ same queue: of this batch, of the book, or of the store (`known`, which the call
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 
 from inventory.model.workload import Submission, Workload, WorkloadState
 from scheduler.core.book import Book
 from scheduler.core.changes import Change, WorkloadSubmitted
+
+_SHOWN = 80  # characters of a value in a message
+_NAMED = 8  # members of a circle in a message
 
 
 class RefusalKind(StrEnum):
@@ -140,8 +143,9 @@ class _Batch:
         return self._book.workload_by_key(queue, client_key) or self._known.by_key.get((queue, client_key))
 
     def _compare(self, item: Submission, stored: Workload) -> Outcome:
-        resolved = tuple(self._stored_id(item.queue, name) for name in item.after)
-        difference = _difference(replace(item, after=resolved), stored)
+        # As `accept` did when it was new: ids for names, each once.
+        resolved = dict.fromkeys(self._stored_id(item.queue, name) for name in item.after)
+        difference = _difference(replace(item, after=tuple(resolved)), stored)
         return _conflict(item, difference) if difference else Accepted(stored, created=False)
 
     def _stored_id(self, queue: str, name: str) -> str:
@@ -154,7 +158,8 @@ class _Batch:
         return [index for index in indices if index is not None and index not in self._outcomes]
 
     def _refuse_circle(self, circle: list[int]) -> None:
-        names = " → ".join(self._items[position].client_key for position in [*circle, circle[0]])
+        keys = [self._items[position].client_key for position in [*circle, circle[0]]]
+        names = " → ".join(keys if len(keys) <= _NAMED else [*keys[: _NAMED - 2], "…", keys[-1]])
         for position in circle:
             self._outcomes.setdefault(
                 position,
@@ -223,13 +228,36 @@ class _Batch:
         return stored
 
 
-def _difference(left: Submission, right: Submission) -> str:
+def _difference(mine: Submission, stored: Submission) -> str:
     """The first field in which two submissions differ, with both values; empty when they are equal."""
     for field in fields(Submission):
-        mine, theirs = getattr(left, field.name), getattr(right, field.name)
-        if mine != theirs:
-            return f"{field.name}: {theirs!r} → {mine!r}"
+        difference = _differ(field.name, getattr(mine, field.name), getattr(stored, field.name))
+        if difference:
+            return difference
     return ""
+
+
+def _differ(path: str, mine: object, stored: object) -> str:
+    """Goes down to the smallest part that differs, so that the line stays readable (and fits into a gRPC status).
+
+    Of environments and labels only the name that differs is told: their values are the submitter's own affair.
+    """
+    if mine == stored:
+        return ""
+    if is_dataclass(mine) and is_dataclass(stored):
+        parts = (_differ(f"{path}.{f.name}", getattr(mine, f.name), getattr(stored, f.name)) for f in fields(mine))
+        return next((part for part in parts if part), "")
+    if isinstance(mine, Mapping) and isinstance(stored, Mapping):
+        names = sorted(name for name in mine.keys() | stored.keys() if mine.get(name) != stored.get(name))
+        return f"{path}[{_cut(names[0])}]"
+    return f"{path}: {_cut(stored)} → {_cut(mine)}"
+
+
+def _cut(value: object) -> str:
+    if isinstance(value, frozenset):
+        value = sorted(value)
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _conflict(item: Submission, difference: str) -> Refused:

@@ -1,8 +1,9 @@
 """The book: every workload and run that is not finished, in memory, as the control plane knows it.
 
 The control plane loads it from the store when it starts, asks the decision functions what follows from a call or
-a report, stores the changes, and applies them here. The scheduling cycle reads its snapshot from here. Finished
-workloads leave the book; the store keeps them.
+a report, and applies the changes here while it stores them. The scheduling cycle reads its snapshot from here.
+Finished workloads leave the book, but only when their end is durable (`settle`): until then the store still says
+that they go on, and whoever asks must find the truth here.
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ class Book:
         self._waiters_on: dict[str, dict[str, None]] = {}
         self._queued: dict[str, None] = {}
         self._runs_on: dict[str, dict[str, None]] = {}
+        # What pools are owed, by pool: read at every turn of the dispatcher, so it is kept and not searched for.
+        self._placed_on: dict[str, dict[str, None]] = {}
+        self._outlived_on: dict[str, dict[str, None]] = {}
         self._usage: dict[str, Resources] = {}
+        self._leaving: dict[str, None] = {}
 
     def workload(self, workload_id: str) -> Workload | None:
         return self._workloads.get(workload_id)
@@ -67,7 +72,7 @@ class Book:
         return tuple(self._waiters_on.get(workload_id, ()))
 
     def queued(self) -> Iterator[Workload]:
-        """Workloads that may be placed, oldest first."""
+        """Workloads that may be placed, in the order in which they became so."""
         return (self._workloads[workload_id] for workload_id in self._queued)
 
     @property
@@ -86,22 +91,26 @@ class Book:
         """What each queue holds now: the total requirements of its runs that have not ended."""
         return dict(self._usage)
 
-    def launches_owed(self, pool_id: str) -> tuple[Run, ...]:
+    def launches_owed(self, pool_id: str) -> Iterator[Run]:
         """Runs of this pool that are placed, whose launch the adapter has not acknowledged, and that shall run."""
-        return tuple(
-            run
-            for run in self.runs_on(pool_id)
-            if run.state is RunState.PLACED and not self._workloads[run.workload_id].state.is_final
-        )
+        placed = (self._runs[run_id] for run_id in self._placed_on.get(pool_id, ()))
+        return (run for run in placed if not self._workloads[run.workload_id].state.is_final)
 
-    def stops_owed(self, pool_id: str, draining: bool) -> tuple[Run, ...]:
+    def stops_owed(self, pool_id: str, draining: bool) -> Iterator[Run]:
         """Runs of this pool that go on although their workload is finished, or although the pool is drained."""
-        return tuple(
-            run for run in self.runs_on(pool_id) if draining or self._workloads[run.workload_id].state.is_final
-        )
+        owed = self._runs_on if draining else self._outlived_on
+        return (self._runs[run_id] for run_id in owed.get(pool_id, ()))
+
+    def settle(self) -> None:
+        """Lets finished workloads go. The writer calls it when everything applied so far is durable."""
+        for workload_id in self._leaving:
+            workload = self._workloads.pop(workload_id)
+            del self._attempts[workload_id]
+            del self._ids_by_key[workload.queue, workload.client_key]
+        self._leaving.clear()
 
     def load(self, workload: Workload, runs: Iterable[Run]) -> None:
-        """Takes in a stored workload with all its runs, as it is. Only for the start of the control plane."""
+        """Takes in a stored workload with all its runs, as it is. Only for a book that is made from the store."""
         self._enter(workload)
         attempts = self._attempts[workload.workload_id]
         for run in runs:
@@ -109,8 +118,6 @@ class Book:
             attempts.failures += run.state is RunState.FAILED
             if not run.state.is_final:
                 self._hold(run)
-        if workload.state is not WorkloadState.SUBMITTED:
-            self._stop_waiting(workload)
 
     def apply(self, changes: Iterable[Change]) -> None:
         for change in changes:
@@ -145,7 +152,10 @@ class Book:
             self._queued[change.workload_id] = None
         if before.state is WorkloadState.SUBMITTED:
             self._stop_waiting(before)
-        self._forget_if_finished(change.workload_id)
+        run_id = self._live_run_of.get(change.workload_id)
+        if after.state.is_final and run_id is not None:
+            self._outlived_on.setdefault(self._runs[run_id].pool_id, {})[run_id] = None
+        self._leave_if_finished(change.workload_id)
 
     def _stop_waiting(self, workload: Workload) -> None:
         for awaited in workload.after:
@@ -160,6 +170,10 @@ class Book:
         self._runs[run.run_id] = run
         self._live_run_of[run.workload_id] = run.run_id
         self._runs_on.setdefault(run.pool_id, {})[run.run_id] = None
+        if run.state is RunState.PLACED:
+            self._placed_on.setdefault(run.pool_id, {})[run.run_id] = None
+        if workload.state.is_final:
+            self._outlived_on.setdefault(run.pool_id, {})[run.run_id] = None
         held = self._usage.get(workload.queue, Resources())
         self._usage[workload.queue] = held + workload.requirements.total
 
@@ -173,20 +187,28 @@ class Book:
             started_ms=change.started_ms if change.started_ms is not None else before.started_ms,
             ended_ms=change.ended_ms,
         )
+        _drop(self._placed_on, after.pool_id, change.run_id)
         if not after.state.is_final:
             self._runs[change.run_id] = after
             return
         workload = self._workloads[after.workload_id]
         self._attempts[after.workload_id].failures += after.state is RunState.FAILED
         del self._runs[change.run_id], self._live_run_of[after.workload_id]
-        del self._runs_on[after.pool_id][change.run_id]
+        _drop(self._runs_on, after.pool_id, change.run_id)
+        _drop(self._outlived_on, after.pool_id, change.run_id)
         self._usage[workload.queue] = self._usage[workload.queue] - workload.requirements.total
         if self._usage[workload.queue] == Resources():
             del self._usage[workload.queue]
-        self._forget_if_finished(after.workload_id)
+        self._leave_if_finished(after.workload_id)
 
-    def _forget_if_finished(self, workload_id: str) -> None:
-        workload = self._workloads[workload_id]
-        if workload.state.is_final and workload_id not in self._live_run_of:
-            del self._workloads[workload_id], self._attempts[workload_id]
-            del self._ids_by_key[workload.queue, workload.client_key]
+    def _leave_if_finished(self, workload_id: str) -> None:
+        if self._workloads[workload_id].state.is_final and workload_id not in self._live_run_of:
+            self._leaving[workload_id] = None
+
+
+def _drop(by_pool: dict[str, dict[str, None]], pool_id: str, run_id: str) -> None:
+    runs = by_pool.get(pool_id)
+    if runs is not None:
+        runs.pop(run_id, None)
+        if not runs:
+            del by_pool[pool_id]

@@ -17,19 +17,22 @@ from scheduler.core.changes import Change, RunChanged, RunPlaced, WorkloadChange
 def place(book: Book, placements: Sequence[Placement], now_ms: int) -> tuple[list[Change], frozenset[str]]:
     """The changes that make placements true, and the run ids that are refused as stale.
 
-    Stale: the workload was cancelled or placed since the cycle took its snapshot.
+    Stale: the workload was cancelled or placed since the cycle took its snapshot (or by this very plan).
     """
     changes: list[Change] = []
     refused: set[str] = set()
+    taken: set[str] = set()
     for placement in placements:
         workload = book.workload(placement.workload_id)
         if (
             workload is None
+            or placement.workload_id in taken
             or workload.state is not WorkloadState.QUEUED
             or placement.attempt != book.attempts(placement.workload_id).runs + 1
         ):
             refused.add(placement.run_id)
             continue
+        taken.add(placement.workload_id)
         run = Run(
             run_id=placement.run_id,
             workload_id=placement.workload_id,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from inventory.model.workload import Run, RunState, WorkloadState
 from inventory.store.chain import Event
-from scheduler.services.ports import ChangeNotice, ChangePage, WatchFilter
+from scheduler.services.ports import ChangeNotice, ChangePage, ErrorCode, RequestError, WatchFilter
 from scheduler.store.documents import run_of
 from scheduler.store.projection import RUN_CHANGED, RUN_PLACED, WORKLOAD_SUBMITTED
 from scheduler.store.scheduler_store import SchedulerStore
@@ -29,7 +29,10 @@ class ChangeFeed:
         self._committed = asyncio.Event()
 
     async def changes(self, cursor: int | None, wanted: WatchFilter, wait_ms: int) -> ChangePage:
-        """Changes after `cursor`, at most a page; empty, with an advanced cursor, when none came in time."""
+        """Changes after `cursor`, at most a page; empty, with an advanced cursor, when none came in time.
+
+        RequestError FAILED_PRECONDITION for a cursor that lies beyond the end: the database is another one.
+        """
         if cursor is None:
             head = await asyncio.to_thread(self._store.store.head)
             return ChangePage(head.seq)
@@ -50,6 +53,7 @@ class ChangeFeed:
     def _read(self, cursor: int, wanted: WatchFilter) -> ChangePage:
         events = self._store.watched_events(cursor, PAGE)
         if not events:
+            self._require_reached(cursor)
             return ChangePage(cursor)
         last = events[-1].seq
         if wanted.workload_ids:
@@ -58,6 +62,17 @@ class ChangeFeed:
         if wanted.queue:
             events = tuple(event for event in events if queues[event.subject] == wanted.queue)
         return ChangePage(last, self._notices(events, queues))
+
+    def _require_reached(self, cursor: int) -> None:
+        end = self._store.store.head().seq
+        if cursor > end:
+            raise RequestError(
+                ErrorCode.FAILED_PRECONDITION,
+                f"游标 {cursor} 超出最后一个事件 {end}：数据库已更换或已恢复到更早的备份；请重新列出后再订阅 / "
+                f"cursor {cursor} lies beyond the last event, {end}: the database was replaced or restored; list, "
+                "then watch without a cursor",
+                "CURSOR_EXPIRED",
+            )
 
     def _notices(self, events: Sequence[Event], queues: Mapping[str, str]) -> tuple[ChangeNotice, ...]:
         changed = [event.payload["run_id"] for event in events if event.kind == RUN_CHANGED]

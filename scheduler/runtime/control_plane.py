@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-from adapters.port import AdapterUnavailable, StaleEpoch
+from adapters.port import AdapterUnavailable
 from inventory.model.pool import Pool, PoolHealth
 from inventory.model.workload import Submission, WorkloadState
 from inventory.store.errors import StoreError
@@ -30,7 +31,7 @@ from scheduler.runtime.planning import Planner, as_workload
 from scheduler.runtime.pool_host import PoolHosts
 from scheduler.runtime.pool_link import HeldRun, PoolReport
 from scheduler.runtime.registry import CORDONED, DRAINING, OPEN, PoolRegistry
-from scheduler.runtime.writer import Decision, Writer
+from scheduler.runtime.writer import Decide, Decision, Writer, WriterEvents
 from scheduler.services.ports import (
     ChangePage,
     DryRunPlacement,
@@ -42,10 +43,16 @@ from scheduler.services.ports import (
     WorkloadPage,
     WorkloadRecord,
 )
-from scheduler.store.projection import pool_admission_changed, pool_health_changed, pool_registered
+from scheduler.store.projection import (
+    pool_admission_changed,
+    pool_health_changed,
+    pool_registered,
+    workload_id_at,
+)
 from scheduler.store.scheduler_store import SchedulerStore
 
 log = logging.getLogger("xisuan.control_plane")
+Result = TypeVar("Result")
 SUPERVISE_S = 2.0
 
 
@@ -59,7 +66,11 @@ class ControlPlaneSettings:
 
 
 class ControlPlane:
-    """Made by `start`, which loads the state and begins to lead; ended by `close`."""
+    """Loads the state and becomes the leader when it is made, acts from `start` on, and ends by `close`.
+
+    `on_deposed` is called, once, when this control plane must not go on: a newer one leads, or a part of it
+    failed.
+    """
 
     def __init__(
         self,
@@ -81,10 +92,14 @@ class ControlPlane:
         self._last_number = leadership.last_number
         self._registry = PoolRegistry(store.pools())
         self._feed = ChangeFeed(store)
-        self.writer = Writer(store, settings.actor, clock.now_ms, migrations, self._after_commit)
+        events = WriterEvents(self._after_commit, self._writer_failed)
+        self.writer = Writer(store, settings.actor, clock.now_ms, migrations, events)
         self._dispatcher = Dispatcher(self.writer, hosts, self._registry, self.epoch, self._deposed)
         self._planner = Planner(self.writer, hosts, self._registry, clock, settings.cycle, self._wake_pools)
         self._tasks: list[asyncio.Task[None]] = []
+        self._attached: set[str] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
+        self._is_over = False
 
     def start(self) -> None:
         self._tasks = [
@@ -97,13 +112,14 @@ class ControlPlane:
 
     async def close(self) -> None:
         """Stops acting, then stores what was handed in. Runs on pools go on."""
+        self._is_over = True
         for task in self._tasks:
-            task.remove_done_callback(self._fail_stop)
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._dispatcher.close()
         await self._hosts.close()
         await asyncio.to_thread(self.writer.close)
+        await asyncio.gather(*self._under_way, return_exceptions=True)
 
     # Workloads
 
@@ -115,7 +131,7 @@ class ControlPlane:
             outcomes, changes = admit(book, known, submissions, self._new_id, self._clock.now_ms())
             return Decision(outcomes, changes)
 
-        return await asyncio.wrap_future(self.writer.submit(decide))
+        return await self._write(decide)
 
     async def get(self, workload_id: str) -> WorkloadRecord:
         found = await asyncio.to_thread(self._store.workload, workload_id)
@@ -147,31 +163,33 @@ class ControlPlane:
 
     async def cancel(self, workload_id: str, reason: str) -> WorkloadRecord:
         await self.get(workload_id)  # NOT_FOUND for an unknown id
+        await self._to_the_end(self._cancel(workload_id, reason))
+        return await self.get(workload_id)
 
+    async def _cancel(self, workload_id: str, reason: str) -> None:
         def decide(book: Book) -> Decision[str]:
             run = book.live_run_of(workload_id)
             return Decision(run.pool_id if run else "", cancel(book, workload_id, reason))
 
-        pool_id = await asyncio.wrap_future(self.writer.submit(decide))
+        pool_id = await self._write(decide)
         if pool_id:
             self._dispatcher.wake(pool_id)
-        return await self.get(workload_id)
 
     async def explain(self, workload_id: str) -> Explanation:
         record = await self.get(workload_id)
         verdicts = self._planner.verdicts(workload_id)
         if record.workload.state is WorkloadState.QUEUED and verdicts:
             return explain_opinions(workload_id, verdicts)
-        return explain(record.workload, self._registry.views(), self._settings.cycle.stack)
+        return explain(record.workload, await self._planner.views(), self._settings.cycle.stack)
 
     async def dry_run(self, submissions: Sequence[Submission]) -> list[DryRunPlacement]:
         plan = await self._planner.dry_run(submissions)
         placed = {placement.workload_id: placement for placement in plan.placements}
         opinions = {entry.workload_id: entry.opinions for entry in plan.unplaced}
         answers = []
+        views, stack = await self._planner.views(), self._settings.cycle.stack
         for number, submission in enumerate(submissions):
             asked = as_workload(submission, number, self._clock.now_ms())
-            views, stack = self._registry.views(), self._settings.cycle.stack
             key = asked.workload_id
             said = explain_opinions(key, opinions[key]) if key in opinions else explain(asked, views, stack)
             pool_id = placed[key].pool_id if key in placed else ""
@@ -194,72 +212,110 @@ class ControlPlane:
     # Pools
 
     async def pools(self) -> tuple[PoolStatus, ...]:
-        with self.writer.reading() as book:
-            active = {pool_id: len(book.runs_on(pool_id)) for pool_id in self._registry.ids()}
-        return tuple(entry.status(active[entry.pool.pool_id]) for entry in self._registry)
+        await self._planner.views()
+        active = await self._look(lambda book: {entry: len(book.runs_on(entry)) for entry in self._registry.ids()})
+        return tuple(entry.status(active.get(entry.pool.pool_id, 0)) for entry in self._registry)
 
     async def register_pool(self, pool: Pool, endpoint: str) -> PoolStatus:
-        draft = pool_registered(pool, endpoint)
-        await asyncio.wrap_future(self.writer.submit(lambda _: Decision(None, drafts=[draft])))
-        self._registry.declare(pool, endpoint)
-        await self._attach(pool.pool_id)
+        await self._to_the_end(self._register(pool, endpoint))
         return await self._status(pool.pool_id)
 
     async def cordon_pool(self, pool_id: str, cordoned: bool, reason: str) -> PoolStatus:
-        await self._admit(pool_id, CORDONED if cordoned else OPEN, reason)
+        await self._to_the_end(self._admit(pool_id, CORDONED if cordoned else OPEN, reason))
         return await self._status(pool_id)
 
     async def drain_pool(self, pool_id: str, reason: str) -> tuple[PoolStatus, tuple[str, ...]]:
-        await self._admit(pool_id, DRAINING, reason)
-        with self.writer.reading() as book:
-            run_ids = tuple(run.run_id for run in book.runs_on(pool_id))
+        await self._to_the_end(self._admit(pool_id, DRAINING, reason))
+        run_ids = await self._look(lambda book: tuple(run.run_id for run in book.runs_on(pool_id)))
         return await self._status(pool_id), run_ids
 
+    async def _register(self, pool: Pool, endpoint: str) -> None:
+        draft = pool_registered(pool, endpoint)
+        await self._write(lambda _: Decision(None, drafts=[draft]))
+        self._registry.declare(pool, endpoint)
+        self._attached.discard(pool.pool_id)
+        try:
+            await self._attach(pool.pool_id)
+        except AdapterUnavailable as error:
+            log.warning("%s is registered, and attached when its host is back: %s", pool.pool_id, error)
+
     async def _admit(self, pool_id: str, admission: str, reason: str) -> None:
-        if self._registry.get(pool_id).admission == admission:
+        before = self._registry.get(pool_id).admission
+        if before == admission:
             return
+        if admission != OPEN:
+            self._registry.admit(pool_id, admission)  # before it is stored, so that no placement slips in
         draft = pool_admission_changed(pool_id, admission, reason)
-        await asyncio.wrap_future(self.writer.submit(lambda _: Decision(None, drafts=[draft])))
+        try:
+            await self._write(lambda _: Decision(None, drafts=[draft]))
+        except Exception:
+            self._registry.admit(pool_id, before)
+            raise
         self._registry.admit(pool_id, admission)
         self._dispatcher.wake(pool_id)
         self._planner.wake()
 
     async def _status(self, pool_id: str) -> PoolStatus:
-        with self.writer.reading() as book:
-            active = len(book.runs_on(pool_id))
+        active = await self._look(lambda book: len(book.runs_on(pool_id)))
         return self._registry.get(pool_id).status(active)
 
+    # Reports of pool hosts
+
     async def report(self, report: PoolReport) -> None:
-        """Takes a pool host's report. When it returns, the reported changes are durable."""
+        """Takes a pool host's report. When it returns, the changes are durable; when it raises, give it again."""
+        if report.pool_id in self._registry.ids():
+            await self._to_the_end(self._take(report))
+
+    async def _take(self, report: PoolReport) -> None:
         pool_id = report.pool_id
-        if pool_id not in self._registry.ids():
-            return
-        health_changed = self._registry.take_report(report)
-        decisions = [decide_result(run) for run in report.runs]
+        before = self._registry.get(pool_id)
+        health_changed = before.health is not report.health
+        lost: list[str] = []
 
         def conclude(book: Book) -> Decision[None]:
-            changes: list[Change] = []
+            lost_now: list[Change] = []
             if report.listed is not None:
-                changes = reconcile(book, pool_id, report.listed, self._clock.now_ms())
+                lost_now = reconcile(book, pool_id, report.listed, self._clock.now_ms())
+                lost.extend(change.run_id for change in lost_now if isinstance(change, RunChanged))
             health = pool_health_changed(pool_id, report.health.value, report.health_message)
-            cursors = (
-                {pool_id: report.cursor} if report.cursor and (report.runs or report.listed is not None) else {}
-            )
-            return Decision(None, changes, [health] if health_changed else [], cursors)
+            resumable = report.cursor and (report.runs or report.listed is not None)
+            cursors = {pool_id: report.cursor} if resumable else {}
+            return Decision(None, lost_now, [health] if health_changed else [], cursors)
 
-        futures = self.writer.submit_each([*decisions, conclude])
-        await asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
+        decisions: list[Decide] = [decide_result(run) for run in report.runs]
+        await asyncio.wrap_future(self.writer.submit_each([*decisions, conclude]))
+        if lost:
+            # The host cannot know: it sees only what the pool lists, and holds what was placed.
+            log.warning("%s no longer remembers %d runs, which are placed anew", pool_id, len(lost))
+            await self._hosts.release({pool_id: lost})
+        self._registry.take_report(report)
         if report.listed is not None:
             self._dispatcher.forget_stops(pool_id)
         if report.health is PoolHealth.READY and (health_changed or report.listed is not None):
             self._dispatcher.wake(pool_id)
             self._planner.wake()
+        elif before.allocatable != report.allocatable or before.largest_task != report.largest_task:
+            self._planner.wake()  # nodes have come, gone, or been opened
 
     # Inside
 
     def _new_id(self) -> str:
         self._last_number += 1
-        return f"w-{self._installation}-{self._last_number}"
+        return workload_id_at(self._installation, self._last_number)
+
+    async def _write(self, decide: Callable[[Book], Decision[Result]]) -> Result:
+        return await asyncio.wrap_future(self.writer.submit(decide))
+
+    async def _look(self, question: Callable[[Book], Result]) -> Result:
+        """Off the event loop, which must not wait for a commit."""
+        return await asyncio.to_thread(self.writer.look, question)
+
+    async def _to_the_end(self, change: Coroutine[Any, Any, Result]) -> Result:
+        """What follows a commit happens even when the caller goes away between the two."""
+        task = asyncio.create_task(change)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
 
     def _known(self, book: Book, submissions: Sequence[Submission]) -> Known:
         """Stored workloads that the batch may refer to and the book has let go."""
@@ -270,48 +326,70 @@ class ControlPlane:
             [name for name in ids if book.workload(name) is None],
         )
 
-    def _after_commit(self, changes: list[Change]) -> None:
-        """On the writer's thread: watchers hear of every commit, the planner of what it can act on."""
+    def _after_commit(self, changes: Sequence[Change]) -> None:
+        """On the writer's thread: watchers hear of every commit, the planner of what it can act on.
+
+        Without changes: either nothing about workloads was stored, or the store failed and nobody knows.
+        """
         self._loop.call_soon_threadsafe(self._feed.notify)
-        if any(_may_allow_a_placement(change) for change in changes):
+        if not changes or any(_may_allow_a_placement(change) for change in changes):
             self._planner.wake()
+
+    def _writer_failed(self, error: BaseException) -> None:
+        """On the writer's thread."""
+        self._loop.call_soon_threadsafe(self._deposed, error)
 
     def _wake_pools(self, pool_ids: Iterable[str]) -> None:
         for pool_id in pool_ids:
             self._dispatcher.wake(pool_id)
 
     async def _attach(self, pool_id: str) -> None:
+        """Gives the pool to its host, with what its runs hold. No cycle may place meanwhile: the host would forget
+        what it granted between our look at the book and the new link."""
         entry = self._registry.get(pool_id)
-        cursor = await asyncio.to_thread(self._store.cursor, pool_id)
-        with self.writer.reading() as book:
-            held = [
-                HeldRun(run.run_id, workload.requirements, run.nodes)
-                for run in book.runs_on(pool_id)
-                if (workload := book.workload(run.workload_id)) is not None
-            ]
-        await self._hosts.attach(entry.pool, entry.endpoint, cursor, held)
+        async with self._planner.between_cycles:
+            # First the cursor: what ends after it is told again, so nothing that is held here is held for ever.
+            cursor = await asyncio.to_thread(self._store.cursor, pool_id)
+            held = await self._look(lambda book: _held(book, pool_id))
+            await self._hosts.attach(entry.pool, entry.endpoint, cursor, held)
+            self._attached.add(pool_id)
+        self._planner.wake()
 
     async def _supervise(self) -> None:
-        """Pools that no host follows (at the start, or after a host was restarted) are attached."""
+        """Attaches each pool once when we begin to lead, and again when its host was restarted.
+
+        A host that survived our predecessor follows its pools already, with reservations of cycles that died: it
+        gets each pool anew, and reports it.
+        """
         while True:
             try:
-                for pool_id in self._registry.ids() - await self._hosts.attached():
+                followed = self._attached & await self._hosts.attached()
+                for pool_id in sorted(self._registry.ids() - followed):
                     await self._attach(pool_id)
-            except AdapterUnavailable as error:
-                log.warning("a pool host does not answer: %s", error)
+            except (AdapterUnavailable, StoreError) as error:
+                log.warning("a pool could not be attached and is tried again: %s", error)
             await asyncio.sleep(SUPERVISE_S)
 
-    def _deposed(self, error: StaleEpoch) -> None:
-        log.error("a newer leader exists, so this one ends: %s", error)
-        self._on_deposed()
+    def _deposed(self, error: BaseException) -> None:
+        """A newer leader exists, or a part of this one failed: it ends, and a restart loads what is stored."""
+        if not self._is_over:
+            self._is_over = True
+            log.error("this control plane (epoch %d) ends: %s", self.epoch, error, exc_info=error)
+            self._on_deposed()
 
     def _fail_stop(self, task: asyncio.Task[None]) -> None:
-        """A loop that dies takes the control plane with it; a restart loads what is stored and goes on."""
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            kind = "store" if isinstance(error, StoreError) else "control plane"
-            log.error("%s: %s failed: %s", kind, task.get_name(), error, exc_info=error)
-            self._on_deposed()
+            self._deposed(error)
+
+
+def _held(book: Book, pool_id: str) -> list[HeldRun]:
+    held = []
+    for run in book.runs_on(pool_id):
+        workload = book.workload(run.workload_id)
+        assert workload is not None  # a live run keeps its workload in the book
+        held.append(HeldRun(run.run_id, workload.requirements, run.nodes))
+    return held
 
 
 def _may_allow_a_placement(change: Change) -> bool:

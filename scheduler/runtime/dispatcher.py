@@ -7,39 +7,57 @@ idempotent on the run id. Each pool has a task of its own: a slow pool slows no 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 
-from adapters.contract import Launch, Refusal, RefusalCode, RunReport, Stop
+from adapters.contract import Launch, Refusal, RunReport, Stop
 from adapters.port import AdapterMisbehaved, AdapterUnavailable, StaleEpoch
 from inventory.model.pool import PoolHealth
 from inventory.model.workload import Run, RunState, Workload
+from inventory.store.errors import StoreError
 from scheduler.core.book import Book
 from scheduler.core.changes import RunChanged
 from scheduler.core.lifecycle import report_run
 from scheduler.runtime.pool_host import PoolHosts
+from scheduler.runtime.pool_link import ENDED_BY_REFUSAL
 from scheduler.runtime.registry import DRAINING, PoolRegistry
-from scheduler.runtime.writer import Decision, Writer
+from scheduler.runtime.writer import Decision, Writer, WriterClosed
 
-# After a refusal or a failure the pool is left alone for this long, so that no two sides spin on each other.
-PAUSE_S = 1.0
+log = logging.getLogger("xisuan.dispatcher")
 
-# What becomes of a run whose launch was refused. A lost run is placed anew and not held against the workload.
-_STATE_AFTER_REFUSAL = {
-    RefusalCode.INVALID_ARGUMENT: RunState.FAILED,
-    RefusalCode.FAILED_PRECONDITION: RunState.STOPPED,
-    RefusalCode.RESOURCE_EXHAUSTED: RunState.LOST,
-    RefusalCode.NOT_FOUND: RunState.LOST,
-}
+# After a refusal or a failure the pool's launches rest, so that no two sides spin on each other: the first time
+# this long, then twice as long each time, until something goes well.
+FIRST_REST_S = 1.0
+LONGEST_REST_S = 30.0
+# Commands and environments may be large (64 KiB each), and a message has a limit (64 MiB).
+BATCH_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class _Owed:
-    launches: tuple[tuple[Run, Workload], ...]
-    stops: tuple[Run, ...]
+    launches: tuple[Launch, ...]
+    stops: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Desk:
+    """What the dispatcher knows about one pool. Stops in `acknowledged` are under way at the adapter."""
+
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    acknowledged: set[str] = field(default_factory=set)
+    resting: bool = False
+    rest_s: float = FIRST_REST_S
+
+    def end_rest(self) -> None:
+        self.resting = False
+        self.wanted.set()
 
 
 class Dispatcher:
+    """All methods belong to the control plane's event loop."""
+
     def __init__(
         self,
         writer: Writer,
@@ -53,86 +71,109 @@ class Dispatcher:
         self._registry = registry
         self._epoch = epoch
         self._on_stale = on_stale
-        self._wanted: dict[str, asyncio.Event] = {}
+        self._desks: dict[str, _Desk] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._stopping: dict[str, set[str]] = {}
+        self._loop = asyncio.get_running_loop()
 
     def wake(self, pool_id: str) -> None:
         """Something may be owed to this pool, or it has become ready."""
         if pool_id not in self._tasks:
-            self._wanted[pool_id] = asyncio.Event()
-            self._stopping[pool_id] = set()
-            self._tasks[pool_id] = asyncio.create_task(self._serve(pool_id), name=f"dispatch {pool_id}")
-        self._wanted[pool_id].set()
+            desk = self._desks[pool_id] = _Desk()
+            self._tasks[pool_id] = asyncio.create_task(self._serve(pool_id, desk), name=f"dispatch {pool_id}")
+        self._desks[pool_id].wanted.set()
 
     def forget_stops(self, pool_id: str) -> None:
         """The pool was listed anew: stops that it still owes an end for are sent again."""
-        self._stopping.get(pool_id, set()).clear()
+        if pool_id in self._desks:
+            self._desks[pool_id].acknowledged.clear()
 
     async def close(self) -> None:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    async def _serve(self, pool_id: str) -> None:
-        wanted = self._wanted[pool_id]
+    async def _serve(self, pool_id: str, desk: _Desk) -> None:
         while True:
-            await wanted.wait()
-            wanted.clear()
-            if self._registry.get(pool_id).health is not PoolHealth.READY:
-                continue  # its return wakes us
+            await desk.wanted.wait()
+            desk.wanted.clear()
             try:
-                went_well = await self._send(pool_id)
-            except (AdapterUnavailable, AdapterMisbehaved):
-                went_well = False
+                if self._registry.get(pool_id).health is not PoolHealth.READY:
+                    continue  # its return wakes us
+                await self._send(pool_id, desk)
             except StaleEpoch as error:
                 self._on_stale(error)
                 return
-            if not went_well:
-                await asyncio.sleep(PAUSE_S)
-                wanted.set()
+            except WriterClosed:
+                return  # the control plane ends
+            except (AdapterUnavailable, AdapterMisbehaved, StoreError) as error:
+                log.warning("%s: what is owed is sent again: %s", pool_id, error)
+                self._rest(desk)
+            except Exception:
+                # Our own fault, with this pool: the others go on, and this one is tried again.
+                log.exception("%s: dispatching failed and is tried again", pool_id)
+                self._rest(desk)
 
-    async def _send(self, pool_id: str) -> bool:
-        """Sends until nothing is owed. False when something was refused or has to be repeated."""
-        batch = max(1, self._registry.get(pool_id).max_batch)
+    def _rest(self, desk: _Desk) -> None:
+        desk.resting = True
+        self._loop.call_later(desk.rest_s, desk.end_rest)
+        desk.rest_s = min(desk.rest_s * 2, LONGEST_REST_S)
+
+    async def _send(self, pool_id: str, desk: _Desk) -> None:
+        """Sends until nothing is owed, or until something was refused."""
         while True:
-            owed = self._owed(pool_id, batch)
+            owed = await self._owed(pool_id, desk)
             if not owed.launches and not owed.stops:
-                return True
-            results: list[RunReport | Refusal] = []
+                return
+            went_well = True
             if owed.stops:
-                self._stopping[pool_id] |= {run.run_id for run in owed.stops}
-                results += await self._hosts.stop(pool_id, self._epoch, [Stop(run.run_id) for run in owed.stops])
+                went_well = await self._stop(pool_id, desk, owed.stops)
             if owed.launches:
-                launches = [_launch_of(run, workload) for run, workload in owed.launches]
-                results += await self._hosts.launch(pool_id, self._epoch, launches)
-            await self._record(results)
-            if any(isinstance(result, Refusal) for result in results):
-                return False
+                results = await self._hosts.launch(pool_id, self._epoch, owed.launches)
+                await self._record(results)
+                taken = sum(map(_is_taken, results))
+                if taken:
+                    desk.rest_s = FIRST_REST_S
+                went_well = went_well and taken == len(results)
+            if not went_well:
+                self._rest(desk)
+                return
 
-    def _owed(self, pool_id: str, batch: int) -> _Owed:
-        draining = self._registry.get(pool_id).admission == DRAINING
-        already = self._stopping[pool_id]
-        with self._writer.reading() as book:
-            stops = [run for run in book.stops_owed(pool_id, draining) if run.run_id not in already]
-            launches = [] if draining else book.launches_owed(pool_id)[:batch]
-            pairs = tuple((run, _workload_of(book, run)) for run in launches)
-        return _Owed(pairs, tuple(stops[:batch]))
+    async def _stop(self, pool_id: str, desk: _Desk, run_ids: Sequence[str]) -> bool:
+        results = await self._hosts.stop(pool_id, self._epoch, [Stop(run_id) for run_id in run_ids])
+        reports = [result for result in results if isinstance(result, RunReport)]
+        await self._record(reports)
+        desk.acknowledged.update(report.run_id for report in reports)
+        # A refused stop says nothing about the run, which goes on: it is asked again.
+        return len(reports) == len(results)
+
+    async def _owed(self, pool_id: str, desk: _Desk) -> _Owed:
+        entry = self._registry.get(pool_id)
+        batch = max(1, entry.max_batch)
+        draining = entry.admission == DRAINING
+        may_launch = not draining and not desk.resting
+
+        def look(book: Book) -> tuple[tuple[Launch, ...], list[str]]:
+            launches = _launches(book, pool_id) if may_launch else iter(())
+            stops = [run.run_id for run in book.stops_owed(pool_id, draining)]
+            return tuple(_within_bytes(islice(launches, batch))), stops
+
+        launches, stops = await asyncio.to_thread(self._writer.look, look)
+        desk.acknowledged.intersection_update(stops)
+        return _Owed(launches, tuple([run_id for run_id in stops if run_id not in desk.acknowledged][:batch]))
 
     async def _record(self, results: Sequence[RunReport | Refusal]) -> None:
-        futures = self._writer.submit_each([decide_result(result) for result in results])
-        await asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
+        await asyncio.wrap_future(self._writer.submit_each([decide_result(result) for result in results]))
 
 
 def decide_result(result: RunReport | Refusal) -> Callable[[Book], Decision[None]]:
-    """What follows from one report or refusal, decided when those before it have been applied."""
+    """What follows from one report or refused launch, decided when those before it have been applied."""
 
     def decide(book: Book) -> Decision[None]:
         if isinstance(result, RunReport):
             return Decision(None, report_run(book, run_changed(result)))
-        if result.code not in _STATE_AFTER_REFUSAL:
+        if result.code not in ENDED_BY_REFUSAL:
             return Decision(None)
-        state = _STATE_AFTER_REFUSAL[result.code]
+        state = ENDED_BY_REFUSAL[result.code]
         return Decision(None, report_run(book, RunChanged(result.run_id, state, message=result.message)))
 
     return decide
@@ -149,10 +190,30 @@ def run_changed(report: RunReport) -> RunChanged:
     )
 
 
-def _workload_of(book: Book, run: Run) -> Workload:
-    workload = book.workload(run.workload_id)
-    assert workload is not None  # a live run keeps its workload in the book
-    return workload
+def _is_taken(result: RunReport | Refusal) -> bool:
+    """An adapter that accepts a launch and says "placed" has not started it: the launch is still owed."""
+    return isinstance(result, RunReport) and result.state is not RunState.PLACED
+
+
+def _launches(book: Book, pool_id: str) -> Iterator[Launch]:
+    for run in book.launches_owed(pool_id):
+        workload = book.workload(run.workload_id)
+        assert workload is not None  # a live run keeps its workload in the book
+        yield _launch_of(run, workload)
+
+
+def _within_bytes(launches: Iterator[Launch]) -> Iterator[Launch]:
+    """As many as fit into one message, at least one."""
+    taken = 0
+    for launch in launches:
+        program = launch.program
+        taken += sum(map(len, program.command)) + sum(len(k) + len(v) for k, v in program.environment.items())
+        yield launch
+        if taken * _BYTES_A_CHARACTER > BATCH_BYTES:
+            return
+
+
+_BYTES_A_CHARACTER = 3  # of the texts that people write; the rest of a launch is small
 
 
 def _launch_of(run: Run, workload: Workload) -> Launch:

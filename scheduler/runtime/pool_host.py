@@ -28,10 +28,11 @@ class PoolHosts(Protocol):
     async def attached(self) -> frozenset[str]:
         """Ids of the pools that hosts follow. A host that was restarted follows none."""
 
-    async def place(
-        self, requests: Mapping[str, Sequence[NodeRequest]]
-    ) -> Mapping[str, tuple[Sequence[NodeAnswer], PoolView]]:
-        """Answers and the view after them, for each pool that could be asked."""
+    async def views(self) -> Mapping[str, PoolView]:
+        """Each pool as its host sees it now, reservations off; pools whose host does not answer are left out."""
+
+    async def place(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
+        """Answers, for each pool that could be asked. What is granted is reserved."""
 
     async def probe(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
         """What `place` would answer; nothing stays reserved."""
@@ -66,16 +67,12 @@ class PoolHost:
     async def attached(self) -> frozenset[str]:
         return frozenset(self._links)
 
-    async def place(
-        self, requests: Mapping[str, Sequence[NodeRequest]]
-    ) -> Mapping[str, tuple[Sequence[NodeAnswer], PoolView]]:
-        answers: dict[str, tuple[Sequence[NodeAnswer], PoolView]] = {}
-        for pool_id, asked in requests.items():
-            link = self._links.get(pool_id)
-            if link is not None:
-                granted = link.place(asked)
-                answers[pool_id] = (granted, link.view())
-        return answers
+    async def views(self) -> Mapping[str, PoolView]:
+        return {pool_id: link.view() for pool_id, link in self._links.items()}
+
+    async def place(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
+        known = ((self._links.get(pool_id), asked) for pool_id, asked in requests.items())
+        return {link.pool.pool_id: link.place(asked) for link, asked in known if link is not None}
 
     async def probe(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
         answers: dict[str, Sequence[NodeAnswer]] = {}
@@ -98,8 +95,10 @@ class PoolHost:
         return await self._link(pool_id).stop(epoch, stops)
 
     async def close(self) -> None:
-        await asyncio.gather(*(link.close() for link in self._links.values()))
-        self._links.clear()
+        async with self._attaching:
+            links = list(self._links.values())
+            self._links.clear()
+            await asyncio.gather(*(link.close() for link in links))
 
     def _link(self, pool_id: str) -> PoolLink:
         link = self._links.get(pool_id)

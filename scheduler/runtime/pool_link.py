@@ -8,10 +8,12 @@ that tests and simulations can give it any pool.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 
-from adapters.contract import Capabilities, Launch, Refusal, RunReport, Stop
+from adapters.contract import Capabilities, Launch, Refusal, RefusalCode, RunReport, Stop
 from adapters.port import (
     AdapterMisbehaved,
     AdapterPort,
@@ -22,9 +24,11 @@ from adapters.port import (
 )
 from inventory.model.pool import Pool, PoolHealth
 from inventory.model.units import Resources
-from inventory.model.workload import Requirements
+from inventory.model.workload import Requirements, RunState
 from scheduler.core.placement.pool_state import PoolState
 from scheduler.ports import NodeAnswer, NodeRequest, PoolView
+
+log = logging.getLogger("xisuan.pool_link")
 
 # Two failures in a row before a pool counts as unreachable: one lost packet is not an outage.
 FAILURES_UNTIL_UNREACHABLE = 2
@@ -32,6 +36,15 @@ FIRST_RETRY_S = 0.2
 LONGEST_RETRY_S = 5.0
 # The contract promises a sign of life every 5 s.
 SILENCE_LIMIT_S = 12.0
+
+# What becomes of a run whose launch was refused. A lost run is placed anew and not held against the workload. Any
+# other refusal (the pool cannot be asked now) changes nothing: the launch is still owed, and its nodes are held.
+ENDED_BY_REFUSAL: Mapping[RefusalCode, RunState] = {
+    RefusalCode.INVALID_ARGUMENT: RunState.FAILED,
+    RefusalCode.FAILED_PRECONDITION: RunState.STOPPED,
+    RefusalCode.RESOURCE_EXHAUSTED: RunState.LOST,
+    RefusalCode.NOT_FOUND: RunState.LOST,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +78,6 @@ class PoolReport:
 Report = Callable[[PoolReport], Awaitable[None]]
 
 
-@dataclass(slots=True)
-class _Health:
-    state: PoolHealth = PoolHealth.UNKNOWN
-    message: str = ""
-    failures: int = 0
-
-
 class PoolLink:
     """Follows one pool from `start` to `close`. All methods belong to one event loop."""
 
@@ -87,7 +93,14 @@ class PoolLink:
             self._state.adopt(run.run_id, run.requirements, run.nodes)
         self._node_count = 0
         self._capabilities: Capabilities | None = None
-        self._health = _Health()
+        self._health = PoolHealth.UNKNOWN
+        self._health_message = ""
+        self._told: tuple[PoolHealth, str] | None = None
+        self._failures = 0
+        self._alive = False
+        # Held by a launch or a stop, and by a resynchronisation from its listing until the control plane has it:
+        # a run that is acknowledged after the listing was made must not look like one that the pool forgot.
+        self._in_step = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -107,48 +120,62 @@ class PoolLink:
             self._state.release(run_id)
 
     async def launch(self, epoch: int, launches: Sequence[Launch]) -> list[RunReport | Refusal]:
-        for launch in launches:
-            self._state.confirm(launch.run_id)
-        results = await self._adapter.launch(epoch, launches)
-        self._release_ended(results)
+        async with self._in_step:
+            for launch in launches:
+                self._state.confirm(launch.run_id)
+            results = await self._adapter.launch(epoch, launches)
+        for result in results:
+            if isinstance(result, Refusal) and result.code in ENDED_BY_REFUSAL:
+                self._state.release(result.run_id)
+        self._release_ended([result for result in results if isinstance(result, RunReport)])
         return results
 
     async def stop(self, epoch: int, stops: Sequence[Stop]) -> list[RunReport | Refusal]:
-        results = await self._adapter.stop(epoch, stops)
+        async with self._in_step:
+            results = await self._adapter.stop(epoch, stops)
         self._release_ended([result for result in results if isinstance(result, RunReport)])
         return results
 
     def view(self) -> PoolView:
         runtimes = frozenset(self._capabilities.runtimes) if self._capabilities else frozenset[str]()
-        return self._state.view(self.pool, self._health.state, cordoned=False, runtimes=runtimes)
+        return self._state.view(self.pool, self._health, cordoned=False, runtimes=runtimes)
 
-    def _release_ended(self, results: Sequence[RunReport | Refusal]) -> None:
-        for result in results:
-            if isinstance(result, Refusal) or result.state.is_final:
-                self._state.release(result.run_id)
+    def _release_ended(self, reports: Sequence[RunReport]) -> None:
+        for report in reports:
+            if report.state.is_final:
+                self._state.release(report.run_id)
 
     async def _follow(self) -> None:
         """Connects and follows until cancelled. Each failure is reported once it is more than a hiccup."""
         retry_s = FIRST_RETRY_S
         while True:
+            self._alive = False
             try:
-                async for report in self._session():
-                    await self._report_to(report)
-                    retry_s = FIRST_RETRY_S
-            except AdapterUnavailable as error:
-                self._health.failures += 1
-                if self._health.failures >= FAILURES_UNTIL_UNREACHABLE:
-                    await self._turn(PoolHealth.UNREACHABLE, str(error))
-            except AdapterMisbehaved as error:
-                await self._turn(PoolHealth.QUARANTINED, str(error))
+                await self._session()
             except CursorExpired:
                 self._cursor = ""
-                continue
+            except AdapterUnavailable as error:
+                self._failures += 1
+                if self._failures >= FAILURES_UNTIL_UNREACHABLE:
+                    self._turn(PoolHealth.UNREACHABLE, str(error))
+            except AdapterMisbehaved as error:
+                self._turn(PoolHealth.QUARANTINED, str(error))
+            except Exception:
+                # The report could not be delivered, or it is our own fault. The cursor stands where the last
+                # delivered report left it, so the next session tells the rest.
+                log.exception("%s: following the pool failed and is tried again", self.pool.pool_id)
+            if self._alive:
+                retry_s = FIRST_RETRY_S
+            await self._tell_health()
             await asyncio.sleep(retry_s)
             retry_s = min(retry_s * 2, LONGEST_RETRY_S)
 
-    async def _session(self) -> AsyncIterator[PoolReport]:
-        """One connection: who is there, which nodes, which runs if we lost the thread, then the stream."""
+    async def _session(self) -> None:
+        """One connection: who is there, which nodes, which runs if we lost the thread, then the stream.
+
+        Ends by raising. The pool is ready from the first message of the stream on, which the contract promises at
+        once: before it we could launch, but would not hear what becomes of it.
+        """
         capabilities = await self._adapter.capabilities()
         if capabilities.pool_id != self.pool.pool_id:
             raise AdapterMisbehaved(
@@ -157,22 +184,34 @@ class PoolLink:
             )
         self._capabilities = capabilities
         await self._read_nodes()
-        self._health = _Health(PoolHealth.READY)
-        if not self._cursor:
-            listing = await self._adapter.runs()
-            self._cursor = listing.cursor
-            self._release_ended(listing.runs)
-            yield self._report(listing.runs, frozenset(run.run_id for run in listing.runs))
-        else:
-            yield self._report()
-        async for batch in _with_silence_limit(self._adapter.watch(self._cursor)):
-            self._cursor = batch.cursor
-            if batch.nodes_changed:
-                await self._read_nodes()
-            self._release_ended(batch.runs)
-            if batch.runs or batch.nodes_changed:
-                yield self._report(batch.runs)
+        async with AsyncExitStack() as resynchronising:
+            runs: tuple[RunReport, ...] = ()
+            listed: frozenset[str] | None = None
+            cursor = self._cursor
+            if not cursor:
+                await resynchronising.enter_async_context(self._in_step)
+                listing = await self._adapter.runs()
+                runs, cursor = listing.runs, listing.cursor
+                listed = frozenset(run.run_id for run in runs)
+            stream = self._adapter.watch(cursor)
+            async with aclosing(_with_silence_limit(stream)) as batches:
+                first = await anext(batches, None)
+                if first is not None:
+                    self._alive, self._failures = True, 0
+                    self._turn(PoolHealth.READY, "")
+                    await self._deliver(cursor, runs, listed)
+                    await resynchronising.aclose()
+                    await self._take(first)
+                    async for batch in batches:
+                        await self._take(batch)
         raise AdapterUnavailable("适配器关闭了事件流 / the adapter closed the stream of changes")
+
+    async def _take(self, batch: WatchBatch) -> None:
+        if batch.nodes_changed:
+            await self._read_nodes()
+        if batch.runs or batch.nodes_changed:
+            await self._deliver(batch.cursor, batch.runs)
+        self._cursor = batch.cursor
 
     async def _read_nodes(self) -> None:
         listing = await self._adapter.nodes()
@@ -184,17 +223,33 @@ class PoolLink:
         self._state.set_disk(listing.shared_disk_bytes)
         self._node_count = len(listing.nodes)
 
-    async def _turn(self, state: PoolHealth, message: str) -> None:
-        if self._health.state is not state or self._health.message != message:
-            self._health = _Health(state, message, self._health.failures)
-            await self._report_to(self._report())
+    def _turn(self, state: PoolHealth, message: str) -> None:
+        self._health, self._health_message = state, message
 
-    def _report(self, runs: tuple[RunReport, ...] = (), listed: frozenset[str] | None = None) -> PoolReport:
+    async def _tell_health(self) -> None:
+        """Says what the health has become, unless that was said. Where it cannot be said it is said next time."""
+        if self._told == (self._health, self._health_message):
+            return
+        try:
+            await self._deliver(self._cursor)
+        except Exception:
+            log.exception("%s: its health could not be reported", self.pool.pool_id)
+
+    async def _deliver(
+        self, cursor: str, runs: tuple[RunReport, ...] = (), listed: frozenset[str] | None = None
+    ) -> None:
+        """Gives a report to the control plane; when this returns, it is durable, and resuming starts after it."""
+        self._release_ended(runs)
+        told = (self._health, self._health_message)
+        await self._report_to(self._report(cursor, runs, listed))
+        self._told, self._cursor = told, cursor
+
+    def _report(self, cursor: str, runs: tuple[RunReport, ...], listed: frozenset[str] | None) -> PoolReport:
         view = self.view()
         return PoolReport(
             pool_id=self.pool.pool_id,
-            health=self._health.state,
-            health_message=self._health.message,
+            health=self._health,
+            health_message=self._health_message,
             allocatable=view.allocatable,
             free=view.free,
             largest_task=view.largest_task,
@@ -203,20 +258,29 @@ class PoolLink:
             nodes=self._node_count,
             runs=runs,
             listed=listed,
-            cursor=self._cursor,
+            cursor=cursor,
         )
 
 
-async def _with_silence_limit(stream: AsyncIterator[WatchBatch]) -> AsyncIterator[WatchBatch]:
-    while True:
-        try:
-            yield await asyncio.wait_for(anext(stream), SILENCE_LIMIT_S)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise AdapterUnavailable(
-                f"{SILENCE_LIMIT_S:g} 秒内没有任何消息 / no sign of life for {SILENCE_LIMIT_S:g} s"
-            ) from None
+async def _with_silence_limit(stream: AsyncIterator[WatchBatch]) -> AsyncGenerator[WatchBatch]:
+    """The same stream; raises AdapterUnavailable when nothing comes for too long.
+
+    `wait_for` cancels the `anext` that it gave up on, which ends the stream: it is never read again.
+    """
+    try:
+        while True:
+            try:
+                batch = await asyncio.wait_for(anext(stream), SILENCE_LIMIT_S)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise AdapterUnavailable(
+                    f"{SILENCE_LIMIT_S:g} 秒内没有任何消息 / no sign of life for {SILENCE_LIMIT_S:g} s"
+                ) from None
+            yield batch
+    finally:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
 
 
 def _refuse_nonsense(listing: NodeList) -> None:

@@ -60,7 +60,7 @@ class Registered:
 
 
 class PoolRegistry:
-    """Touched by the control plane's event loop only, but for `views`, which copies."""
+    """Changed on the control plane's event loop only; reading is safe from any thread (entries are immutable)."""
 
     def __init__(self, stored: Iterable[StoredPool]) -> None:
         self._pools: dict[str, Registered] = {
@@ -93,11 +93,14 @@ class PoolRegistry:
         self._pools[pool_id] = replace(self.get(pool_id), admission=admission)
         return self._pools[pool_id]
 
-    def take_report(self, report: PoolReport) -> bool:
-        """True when the health changed by this report."""
+    def closed(self) -> frozenset[str]:
+        """Pools that take no new runs."""
+        return frozenset(entry.pool.pool_id for entry in self if entry.admission != OPEN)
+
+    def take_report(self, report: PoolReport) -> None:
         before = self._pools.get(report.pool_id)
         if before is None:
-            return False
+            return
         self._pools[report.pool_id] = replace(
             before,
             health=report.health,
@@ -109,18 +112,35 @@ class PoolRegistry:
             max_batch=report.max_batch,
             nodes=report.nodes,
         )
-        return before.health is not report.health or before.health_message != report.health_message
 
-    def take_views(self, views: Mapping[str, PoolView]) -> None:
-        """What hosts said after placing: free capacity with the new reservations off."""
-        for pool_id, view in views.items():
+    def take_views(self, live: Mapping[str, PoolView]) -> None:
+        """What hosts say now of the capacity of their pools."""
+        for pool_id, view in live.items():
             if pool_id in self._pools:
                 self._pools[pool_id] = replace(
                     self._pools[pool_id],
                     allocatable=view.allocatable,
                     free=view.free,
                     largest_task=view.largest_task,
+                    runtimes=view.runtimes,
                 )
 
-    def views(self) -> tuple[PoolView, ...]:
-        return tuple(entry.view() for entry in tuple(self._pools.values()))
+    def views(self, live: Mapping[str, PoolView]) -> tuple[PoolView, ...]:
+        """Every pool: what is declared and admitted here, with the capacity that its host sees now.
+
+        A pool that was ready and whose host says nothing of it is unreachable until the host is back.
+        """
+        return tuple(_seen(entry.view(), live.get(entry.pool.pool_id)) for entry in self)
+
+
+def _seen(view: PoolView, live: PoolView | None) -> PoolView:
+    if live is None:
+        ready = view.health is PoolHealth.READY
+        return replace(view, health=PoolHealth.UNREACHABLE if ready else view.health)
+    return replace(
+        view,
+        allocatable=live.allocatable,
+        free=live.free,
+        largest_task=live.largest_task,
+        runtimes=live.runtimes,
+    )

@@ -5,10 +5,14 @@ book as the ones before it left it, stores all their changes in one transaction 
 and only then answers. The lock is held from the first decision to the commit, so nobody acts on a change that is
 not durable. When the store refuses, the book is loaded anew and every caller of the group gets the error: nothing
 was acknowledged, nothing is half done.
+
+What was handed in is decided and stored whether or not the caller still waits for it: a call that is cancelled
+half-way must not take the others, or the reports behind it, with it.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,9 +25,11 @@ from typing import Any, Generic, TypeVar
 from inventory.store.chain import Draft
 from scheduler.core.book import Book
 from scheduler.core.changes import Change
+from scheduler.services.ports import ErrorCode, RequestError
 from scheduler.store.projection import draft_of
-from scheduler.store.scheduler_store import Batch, SchedulerStore
+from scheduler.store.scheduler_store import Batch, Deposed, SchedulerStore
 
+log = logging.getLogger("xisuan.writer")
 Result = TypeVar("Result")
 GROUP_LIMIT = 256
 
@@ -43,19 +49,51 @@ Decide = Callable[[Book], Decision[Any]]
 Consequences = Callable[[Book, Sequence[Change]], list[Draft]]
 
 
-class WriterClosed(Exception):
-    """Nothing can be changed any more: the control plane is shutting down. The caller retries elsewhere."""
+class WriterClosed(RequestError):
+    """Nothing can be changed any more: the control plane is shutting down or deposed. The caller retries."""
+
+
+def _closed() -> WriterClosed:
+    return WriterClosed(
+        ErrorCode.UNAVAILABLE,
+        "控制平面正在停止，请稍后重试 / the control plane is shutting down; retry in a moment",
+        "CLOSING",
+        retry_after_ms=1_000,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WriterEvents:
+    """Who hears of the writer, on its thread: `committed` after each durable group; `failed` when it must end.
+
+    After an error of the store `committed` comes with no changes: whether the group became durable is unknown.
+    """
+
+    committed: Callable[[Sequence[Change]], None]
+    failed: Callable[[BaseException], None]
 
 
 @dataclass(slots=True)
 class _Job:
-    decide: Decide | None
-    exclusive: Callable[[], Any] | None
+    """Decisions that are made one after the other, or one action that has the store for itself."""
+
     future: Future[Any]
+    decides: Sequence[Decide] = ()
+    exclusive: Callable[[], Any] | None = None
+
+
+class _Group:
+    """The decisions of one transaction while they are made."""
+
+    def __init__(self) -> None:
+        self.batch = Batch()
+        self.changes: list[Change] = []
+        self.answers: list[tuple[Future[Any], list[Any]]] = []
+        self.refusals: list[tuple[Future[Any], Exception]] = []
 
 
 class Writer:
-    """Owns the book. `on_commit` is called on the writer's thread after each durable group."""
+    """Owns the book."""
 
     def __init__(
         self,
@@ -63,45 +101,61 @@ class Writer:
         actor: str,
         now_ms: Callable[[], int],
         consequences: Consequences,
-        on_commit: Callable[[list[Change]], None],
+        events: WriterEvents,
     ) -> None:
         self._store = store
         self._actor = actor
         self._now_ms = now_ms
         self._consequences = consequences
-        self._on_commit = on_commit
+        self._events = events
         self._jobs: deque[_Job] = deque()
         self._arrival = threading.Condition()
         self._closed = False
         self._book_lock = threading.Lock()
-        self._book = load_book(store)
+        # None after an error of the store, until it has been loaded again.
+        self._book: Book | None = load_book(store)
         self._thread = threading.Thread(target=self._serve, name="writer", daemon=True)
         self._thread.start()
 
     def submit(self, decide: Callable[[Book], Decision[Result]]) -> Future[Result]:
         """The future ends when the decision is durable, or with the error of `decide` or of the store."""
-        return self.submit_each([decide])[0]
+        future = _uncancellable()
+        answer = self.submit_each([decide])
+        answer.add_done_callback(lambda done: _pass_on(done, future))
+        return future
 
-    def submit_each(self, decides: Sequence[Callable[[Book], Decision[Result]]]) -> list[Future[Result]]:
-        """Several decisions in order, each on the book as the one before it left it."""
-        jobs: list[_Job] = [_Job(decide, None, Future()) for decide in decides]
-        self._enqueue(jobs)
-        return [job.future for job in jobs]
+    def submit_each(self, decides: Sequence[Callable[[Book], Decision[Result]]]) -> Future[list[Result]]:
+        """Several decisions in order, each on the book as the one before it left it, durable together.
+
+        An error of one is the error of the call; the decisions before it stand, those after it are not made.
+        """
+        job = _Job(_uncancellable(), decides)
+        self._enqueue(job)
+        return job.future
 
     def exclusively(self, action: Callable[[], Result]) -> Future[Result]:
         """Runs a transaction that is not about workloads (a ledger import) between two groups.
 
         SQLite has one writer: taking turns here is better than waiting for its lock there.
         """
-        future: Future[Result] = Future()
-        self._enqueue([_Job(None, action, future)])
-        return future
+        job = _Job(_uncancellable(), exclusive=action)
+        self._enqueue(job)
+        return job.future
 
     @contextmanager
     def reading(self) -> Iterator[Book]:
-        """The book, unchanging while the block lasts. Keep it short: the writer waits."""
+        """The book, unchanging while the block lasts. Keep it short: the writer waits.
+
+        Waits for a commit under way, so it must not be called on an event loop: use `look` on a thread there.
+        Raises StoreError when the book has to be loaded again and the store does not answer.
+        """
         with self._book_lock:
-            yield self._book
+            yield self._loaded_book()
+
+    def look(self, question: Callable[[Book], Result]) -> Result:
+        """The answer to one question on the book; blocks like `reading`."""
+        with self.reading() as book:
+            return question(book)
 
     def close(self) -> None:
         """Ends after everything handed in so far."""
@@ -110,66 +164,131 @@ class Writer:
             self._arrival.notify()
         self._thread.join()
 
-    def _enqueue(self, jobs: Sequence[_Job]) -> None:
+    def _enqueue(self, job: _Job) -> None:
         with self._arrival:
             if self._closed:
-                raise WriterClosed("the control plane is shutting down")
-            self._jobs.extend(jobs)
+                raise _closed()
+            self._jobs.append(job)
             self._arrival.notify()
 
     def _take(self) -> list[_Job]:
-        """What waits, at most GROUP_LIMIT jobs; empty only when the writer is closed and idle."""
+        """What waits, about GROUP_LIMIT decisions; empty only when the writer is closed and idle."""
         with self._arrival:
             self._arrival.wait_for(lambda: self._jobs or self._closed)
-            return [self._jobs.popleft() for _ in range(min(len(self._jobs), GROUP_LIMIT))]
+            taken: list[_Job] = []
+            decisions = 0
+            while self._jobs and decisions < GROUP_LIMIT:
+                taken.append(self._jobs.popleft())
+                decisions += len(taken[-1].decides) or 1
+            return taken
 
     def _serve(self) -> None:
-        while jobs := self._take():
-            for is_exclusive, group in groupby(jobs, key=lambda job: job.exclusive is not None):
-                if is_exclusive:
-                    for job in group:
-                        self._run_exclusively(job)
-                else:
-                    self._commit(list(group))
+        jobs: list[_Job] = []
+        try:
+            while jobs := self._take():
+                for is_exclusive, group in groupby(jobs, key=lambda job: job.exclusive is not None):
+                    if is_exclusive:
+                        for job in group:
+                            self._run_exclusively(job)
+                    else:
+                        self._commit(list(group))
+        except BaseException as error:
+            # Without its writer the control plane is a shell that acknowledges nothing: it ends, with a word.
+            log.exception("the writer failed")
+            self._end(error, jobs)
+
+    def _end(self, error: BaseException, taken: Sequence[_Job]) -> None:
+        """Nothing more is taken; whoever waits is told, and whoever leads is told."""
+        with self._arrival:
+            self._closed = True
+            waiting = [*taken, *self._jobs]
+            self._jobs.clear()
+        for job in waiting:
+            if not job.future.done():
+                job.future.set_exception(_closed())
+        self._events.failed(error)
 
     def _run_exclusively(self, job: _Job) -> None:
         assert job.exclusive is not None
         try:
-            job.future.set_result(job.exclusive())
+            result = job.exclusive()
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the caller, who waits for it
             job.future.set_exception(error)
+        else:
+            job.future.set_result(result)
 
-    def _commit(self, group: list[_Job]) -> None:
-        changes: list[Change] = []
-        batch = Batch()
-        answers: list[tuple[Future[Any], Any]] = []
+    def _commit(self, jobs: list[_Job]) -> None:
+        """Decides, stores, answers. Every future of the group has ended when this returns."""
+        group = _Group()
         with self._book_lock:
-            for job in group:
-                assert job.decide is not None
-                try:
-                    decision = job.decide(self._book)
-                except Exception as error:  # noqa: BLE001 - one caller's error must not fail the others
-                    job.future.set_exception(error)
-                    continue
-                batch.drafts += [draft_of(change) for change in decision.changes]
-                batch.drafts += self._consequences(self._book, decision.changes)
-                batch.drafts += decision.drafts
-                self._book.apply(decision.changes)
-                changes += decision.changes
-                batch.cursors |= decision.cursors
-                answers.append((job.future, decision.result))
             try:
-                if batch.drafts or batch.cursors:
-                    self._store.record(batch, actor=self._actor, now_ms=self._now_ms())
+                self._loaded_book()
+                for job in jobs:
+                    self._decide(job, group)
+                if group.batch.drafts or group.batch.cursors:
+                    self._store.record(group.batch, actor=self._actor, now_ms=self._now_ms())
+                self._loaded_book().settle()
             except Exception as error:  # noqa: BLE001 - told to every caller of the group
-                self._book = load_book(self._store)
-                for future, _ in answers:
-                    future.set_exception(error)
-                return
-        for future, result in answers:
-            future.set_result(result)
-        if batch.drafts:
-            self._on_commit(changes)
+                self._book = None  # what the store says is true, whatever became of this group
+                failure: Exception | None = error
+            else:
+                failure = None
+        if failure is not None:
+            self._refuse(jobs, failure)
+            return
+        for future, refusal in group.refusals:
+            future.set_exception(refusal)
+        for future, results in group.answers:
+            future.set_result(results)
+        if group.batch.drafts:
+            self._events.committed(group.changes)
+
+    def _refuse(self, jobs: list[_Job], error: Exception) -> None:
+        if isinstance(error, Deposed):
+            self._end(error, jobs)
+            return
+        for job in jobs:
+            job.future.set_exception(error)
+        log.warning("a group of %d calls was not stored: %s", len(jobs), error)
+        self._events.committed(())
+
+    def _decide(self, job: _Job, group: _Group) -> None:
+        results: list[Any] = []
+        try:
+            for decide in job.decides:
+                results.append(self._apply(decide, group))
+        except Exception as error:
+            if self._book is None:
+                raise  # the book is in doubt: nothing of this group may be stored
+            # One caller's error must not fail the others.
+            group.refusals.append((job.future, error))
+        else:
+            group.answers.append((job.future, results))
+
+    def _apply(self, decide: Decide, group: _Group) -> Any:
+        """One decision into the book and the group; when it raises, both are as before."""
+        book = self._loaded_book()
+        decision = decide(book)
+        drafts = [draft_of(change) for change in decision.changes]
+        drafts += self._consequences(book, decision.changes)
+        try:
+            book.apply(decision.changes)
+        except Exception:
+            # Our own fault, and the book may hold half of it: it is made again from the store and this group.
+            log.exception("a decision contradicts the book and is dropped")
+            self._book = None
+            self._loaded_book().apply(group.changes)
+            raise
+        group.batch.drafts += drafts + decision.drafts
+        group.batch.cursors |= decision.cursors
+        group.changes += decision.changes
+        return decision.result
+
+    def _loaded_book(self) -> Book:
+        """Under the lock."""
+        if self._book is None:
+            self._book = load_book(self._store)
+        return self._book
 
 
 def load_book(store: SchedulerStore) -> Book:
@@ -178,3 +297,18 @@ def load_book(store: SchedulerStore) -> Book:
     for workload, runs in store.live():
         book.load(workload, runs)
     return book
+
+
+def _uncancellable() -> Future[Any]:
+    """A future that the end of a waiting task does not cancel: its decision is made all the same."""
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
+def _pass_on(done: Future[list[Any]], future: Future[Any]) -> None:
+    error = done.exception()
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(done.result()[0])

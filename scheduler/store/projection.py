@@ -61,6 +61,16 @@ def workload_id_of(run_id: str) -> str:
     return run_id.rpartition(".")[0]
 
 
+def workload_id_at(installation: str, number: int) -> str:
+    return f"w-{installation}-{number}"
+
+
+def number_of(workload_id: str) -> int:
+    """The number that ends a workload id. Numbers rise in the order of acceptance and may have gaps: a group that
+    could not be stored has used up its own."""
+    return int(workload_id.rpartition("-")[2])
+
+
 def pool_registered(pool: Pool, endpoint: str) -> Draft:
     return Draft(POOL_REGISTERED, pool.pool_id, {"declaration": pool_document(pool), "endpoint": endpoint})
 
@@ -83,14 +93,13 @@ def wave_started(plan_id: str, wave: int, day: date, workload_ids: dict[str, str
 
 
 def _submitted(connection: Connection, events: Sequence[Event]) -> None:
-    last = connection.execute(select(func.coalesce(func.max(workloads.c.number), 0))).scalar_one()
     rows = []
-    for number, event in enumerate(events, start=last + 1):
+    for event in events:
         body = event.payload["body"]
         rows.append(
             {
                 "workload_id": event.subject,
-                "number": number,
+                "number": number_of(event.subject),
                 "queue": body["queue"],
                 "client_key": body["client_key"],
                 "state": event.payload["state"],

@@ -70,9 +70,15 @@ class Batch:
     cursors: dict[str, str] = field(default_factory=dict)
 
 
+class Deposed(Exception):
+    """A newer control plane leads on this store: this one must write nothing more, and end."""
+
+
 class SchedulerStore:
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._epoch = 0
+        self._seen_seq = 0
 
     def start_leadership(self, actor: str, now_ms: int) -> Leadership:
         """Raises the fencing epoch by one, durably, and says where to go on."""
@@ -80,16 +86,33 @@ class SchedulerStore:
             before = _count_events(tx.connection, LEADERSHIP_STARTED)
             tx.append([Draft(LEADERSHIP_STARTED, actor, {"epoch": before + 1})], actor=actor, recorded_ms=now_ms)
             last = tx.connection.execute(select(func.coalesce(func.max(workloads.c.number), 0))).scalar_one()
+        self._epoch, self._seen_seq = before + 1, tx.head.seq
         first = self.store.read(limit=1)[0]
         return Leadership(epoch=before + 1, installation=first.hash[:6], last_number=last)
 
     def record(self, batch: Batch, *, actor: str, now_ms: int) -> tuple[Event, ...]:
+        """One transaction. Raises Deposed when another control plane began to lead since `start_leadership`."""
         with self.store.transaction() as tx:
+            self._require_leadership(tx.connection, tx.head.seq)
             recorded = tx.append(batch.drafts, actor=actor, recorded_ms=now_ms)
             for pool_id, cursor in batch.cursors.items():
                 tx.connection.execute(delete(adapter_cursors).where(adapter_cursors.c.pool_id == pool_id))
                 tx.connection.execute(insert(adapter_cursors), {"pool_id": pool_id, "cursor": cursor})
+        self._seen_seq = tx.head.seq
         return recorded
+
+    def _require_leadership(self, connection: Connection, head_seq: int) -> None:
+        """Looks only at what others have recorded since our last transaction: mostly nothing."""
+        if head_seq == self._seen_seq:
+            return
+        newer = select(events.c.seq).where(
+            events.c.seq > self._seen_seq, events.c.seq <= head_seq, events.c.kind == LEADERSHIP_STARTED
+        )
+        if self._epoch and connection.execute(newer.limit(1)).first() is not None:
+            raise Deposed(
+                f"另一个控制平面已接管此数据库，第 {self._epoch} 任在此结束 / another control plane leads on this "
+                f"database now; the one of epoch {self._epoch} ends"
+            )
 
     def live(self) -> Iterator[tuple[Workload, tuple[Run, ...]]]:
         """Workloads that are not finished or whose run has not ended, with their runs, oldest first."""

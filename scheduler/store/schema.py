@@ -14,7 +14,7 @@ workloads = Table(
     "workloads",
     metadata,
     Column("workload_id", Text, primary_key=True),
-    # The order of acceptance, from 1: pages and ids count by it.
+    # The number in the id: it rises in the order of acceptance, and pages count by it.
     Column("number", Big, nullable=False, unique=True),
     Column("queue", Text, nullable=False),
     Column("client_key", Text, nullable=False),
