@@ -51,9 +51,9 @@ def is_credential(value: Value) -> bool:
 
 @lru_cache(maxsize=16_384)
 def _tells_credential(value: str) -> bool:
-    if not _HINT.search(value):
-        return False
     text = narrow(value)
+    if not _HINT.search(text):
+        return False
     if _TOKENS.search(text) or _IN_ADDRESS.search(text):
         return True
     if any(not _WITHHELD.match(match["value"]) for match in _LABELLED.finditer(text)):

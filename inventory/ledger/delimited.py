@@ -17,6 +17,7 @@ from inventory.ledger.grid import Row, Sheet, Workbook
 _DELIMITERS = ",\t;|；，"
 _MARKUP = re.compile(r"\s*<(?:!doctype|html|table|\?xml|mso|style|meta)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
+_ORDINARY = re.compile(r"[\t\r\n\x20-\x7e\u00b7-\u00ff\u2010-\u22ff\u2460-\u25ff\u2600-\u27bf\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
 _FIELD_LIMIT = 1 << 20
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -55,10 +56,8 @@ def decode(content: bytes, filename: str) -> str:
     for mark, encoding in _BOMS:
         if content.startswith(mark):
             return _decoded(content, encoding, filename)
-    zeros = content[:4096].count(0)
-    if zeros and zeros * 4 > len(content[:4096]):
-        little = content[1:4096:2].count(0) > content[0:4096:2].count(0)
-        return _decoded(content, "utf-16-le" if little else "utf-16-be", filename)
+    if 0 in content[:4096]:
+        return _decoded_wide(content, filename)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -72,6 +71,16 @@ def _decoded(content: bytes, encoding: str, filename: str) -> str:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
         raise errors.not_a_workbook(filename, "无法识别编码的数据") from error
+
+
+def _decoded_wide(content: bytes, filename: str) -> str:
+    """UTF-16 without a mark: the zero bytes of its delimiters and line ends stand on one side."""
+    little = content[1:4096:2].count(0) > content[0:4096:2].count(0)
+    text = _decoded(content, "utf-16-le" if little else "utf-16-be", filename)
+    head = text[:2048]
+    if 10 * len(_ORDINARY.findall(head)) < 9 * len(head):
+        raise errors.not_a_workbook(filename, "二进制数据")
+    return text
 
 
 def delimiter_of(text: str) -> str:

@@ -46,8 +46,9 @@ _TEXTS = ("function", "environment", "os", "database", "database_instance", "rem
 _COLUMN_OF = {"mem_gb": "mem", "disk_gb": "disk"}
 _SAME_ENOUGH = 0.9
 _GROUP_LIMIT = 40
+_LEVELS = "区县市省"
 _NUMBER = re.compile(r"[\d一二三四五六七八九十]+")
-_DISTRICT_PREFIX = re.compile(r"^[\u4e00-\u9fff]{2,4}(?:区|县|市)(?=[\u4e00-\u9fff]{2})")
+_DISTRICT_PREFIX = re.compile(r"^[\u4e00-\u9fff]{2,4}(区|县|市)(?=[\u4e00-\u9fff]{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,14 +252,17 @@ def same_department(one: str | None, other: str | None) -> bool:
     """True when two spellings can be one department: equal, or one abbreviates the other (区教委, 示例区教育委员会)."""
     if one is None or other is None:
         return True
-    first, second = (_DISTRICT_PREFIX.sub("区", identity(name)) for name in (one, other))
+    first, second = (_DISTRICT_PREFIX.sub(r"\1", identity(name)) for name in (one, other))
     if first == second:
         return True
+    levels = {name[0] for name in (first, second) if name[:1] in _LEVELS}
+    if len(levels) == 2:
+        return False
     shorter, longer = sorted((first, second), key=len)
     if len(shorter) < 3 or _NUMBER.findall(first) != _NUMBER.findall(second):
         return False
     signs = iter(longer)
-    return all(sign in signs for sign in shorter) or _abbreviates(shorter.lstrip("区"), longer)
+    return all(sign in signs for sign in shorter) or _abbreviates(shorter.lstrip(_LEVELS), longer)
 
 
 def _abbreviates(shorter: str, longer: str) -> bool:

@@ -8,6 +8,7 @@ are dropped, and the finished bytes are searched for what was refused before the
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections import defaultdict
 from html import escape
@@ -17,13 +18,13 @@ from openpyxl import load_workbook
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, MergedCell
 from openpyxl.comments import Comment
 from openpyxl.styles import PatternFill
-from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet.worksheet import Worksheet
 
 from inventory.ledger import errors
 from inventory.ledger.credentials import is_credential
 from inventory.ledger.findings import Finding, FindingKind
 from inventory.ledger.grid import CalendarDay, Percent, Sheet, Unevaluated, Value, address, parse_range
+from inventory.ledger.grid import Workbook as SourceWorkbook
 from inventory.ledger.reading import LedgerReading
 from inventory.ledger.workbook import open_workbook
 
@@ -31,24 +32,38 @@ _AUTHOR = "Xisuan"
 _MARKED = PatternFill("solid", fgColor="FFF2CC")
 _REFUSED = PatternFill("solid", fgColor="F8CBAD")
 _SEARCHED_LENGTH = 8
+_NOT_IN_SHEET_NAMES = re.compile(r"[\\/*?:\[\]\x00-\x1f]")
 
 
 def mark_up(content: bytes, filename: str, reading: LedgerReading) -> bytes:
     """An .xlsx copy of `content` with the findings of `reading` as comments. Raises LedgerError subclasses only."""
     source = open_workbook(content, filename)
     refused = _refused_texts(source.sheets, reading)
-    book = _loaded(content, filename) if source.format == "xlsx" else _rebuilt(source.sheets)
     by_sheet: dict[str, list[Finding]] = defaultdict(list)
     for finding in reading.findings:
         by_sheet[finding.sheet].append(finding)
-    for sheet in book.worksheets:
+    book, named = _copy(content, source)
+    for name, sheet in named:
         _drop_copies(sheet, refused)
-        _mark_sheet(sheet, by_sheet.get(sheet.title, []))
+        _mark_sheet(sheet, by_sheet.get(name, []))
     buffer = io.BytesIO()
     book.save(buffer)
     marked = buffer.getvalue()
     _assert_gone(marked, filename, refused)
     return marked
+
+
+def _copy(content: bytes, source: SourceWorkbook) -> tuple[OpenpyxlWorkbook, list[tuple[str, Worksheet]]]:
+    """A workbook to write into, and its sheets by the sender's names."""
+    if source.format == "xlsx":
+        try:
+            book: OpenpyxlWorkbook = load_workbook(io.BytesIO(content), keep_links=False)
+        # openpyxl also reads what we do not (themes, drawings) and fails on damage there with whatever it runs into;
+        # the cells have passed our own reader, so the copy is then made of them alone.
+        except Exception:  # noqa: BLE001 - see above
+            return _rebuilt(source.sheets)
+        return book, [(sheet.title, sheet) for sheet in book.worksheets]
+    return _rebuilt(source.sheets)
 
 
 def _refused_texts(sheets: tuple[Sheet, ...], reading: LedgerReading) -> set[str]:
@@ -71,29 +86,14 @@ def _refused_texts(sheets: tuple[Sheet, ...], reading: LedgerReading) -> set[str
     return texts
 
 
-def _loaded(content: bytes, filename: str) -> OpenpyxlWorkbook:
-    try:
-        book: OpenpyxlWorkbook = load_workbook(io.BytesIO(content), keep_links=False)
-    # The bytes have passed our own reader; openpyxl is stricter about parts that we do not read (themes, drawings).
-    except (
-        InvalidFileException,
-        zipfile.BadZipFile,
-        KeyError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        IndexError,
-    ) as error:
-        raise errors.damaged(filename, "样式或附件 / styles or attachments") from error
-    return book
-
-
-def _rebuilt(sheets: tuple[Sheet, ...]) -> OpenpyxlWorkbook:
+def _rebuilt(sheets: tuple[Sheet, ...]) -> tuple[OpenpyxlWorkbook, list[tuple[str, Worksheet]]]:
     book = OpenpyxlWorkbook()
     book.remove(book.worksheets[0])
+    named = []
     for source in sheets:
-        # A file name may hold what a sheet name may not; findings of a .csv are all in its one sheet.
-        sheet = book.create_sheet(source.name)
+        # A file's name (the sheet of a .csv) may hold what a sheet's may not.
+        sheet = book.create_sheet(_NOT_IN_SHEET_NAMES.sub("_", source.name)[:31] or "Sheet")
+        named.append((source.name, sheet))
         for row in source.rows():
             for index, value in enumerate(row.values):
                 if value is not None:
@@ -104,7 +104,7 @@ def _rebuilt(sheets: tuple[Sheet, ...]) -> OpenpyxlWorkbook:
             sheet.merge_cells(
                 start_row=merge.top, start_column=merge.left + 1, end_row=merge.bottom, end_column=merge.right + 1
             )
-    return book
+    return book, named
 
 
 def _write(sheet: Worksheet, row: int, column: int, value: Value) -> None:
