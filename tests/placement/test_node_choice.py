@@ -102,3 +102,12 @@ def test_leftover_follows_what_is_taken_and_given_back(
 def test_slots_count_whole_tasks_and_over_committed_nodes_hold_none() -> None:
     offered = np.array([[4, 7, -1, 9], [9, 9, 9, 9], [0, 0, 0, -1]], dtype=np.int64)
     assert slots(offered, (2, 0, 0), at_most=3).tolist() == [2, 3, 0, 0]
+
+
+def test_ties_keep_their_order_among_many_nodes() -> None:
+    """Sorts of short lists are stable by accident; this list is long."""
+    arrays = arrays_of([(4000 if i % 3 else 8000, 4000, 0) for i in range(300)])
+    eligible = np.ones(300, dtype=np.bool_)
+    chosen = choose_nodes(arrays, eligible, (4000, 1000, 0), 220)
+    assert chosen is not None
+    assert chosen.tolist() == choose_nodes_plainly(arrays, eligible, (4000, 1000, 0), 220)
