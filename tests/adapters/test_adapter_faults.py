@@ -1,4 +1,4 @@
-"""When things go wrong inside an adapter: callers that go away, a backend that cannot keep its state."""
+"""Inside the sdk: callers that go away, silence, an adapter that stops, a backend that cannot keep its state."""
 
 from __future__ import annotations
 
@@ -78,20 +78,22 @@ class Context:
         raise Refused(status.code.name)
 
 
+CONTEXT = cast("grpc.aio.ServicerContext[Any, Any]", Context())
+
+
 class Scene:
     """A servicer over a slow backend, without a network."""
 
     def __init__(self, folder: Path) -> None:
         self.journal = EventJournal("i")
         self.backend = SlowBackend(self.journal)
-        self.servicer = AdapterServicer(self.backend, self.journal, Fence(folder / "epoch"))
+        self.servicer = AdapterServicer(self.backend, self.journal, Fence(folder / "epoch"), heartbeat_s=0.02)
 
     def launching(self, run_id: str, epoch: int = 1) -> asyncio.Task[pb.LaunchResponse]:
         item = launch_to_wire(
             Launch(run_id, "w", "n", Requirements(Resources(1, 1)), Program(("true",)), ("node",))
         )
-        context = cast("grpc.aio.ServicerContext[Any, Any]", Context())
-        return asyncio.create_task(self.servicer.Launch(pb.LaunchRequest(epoch=epoch, items=[item]), context))
+        return asyncio.create_task(self.servicer.Launch(pb.LaunchRequest(epoch=epoch, items=[item]), CONTEXT))
 
 
 def test_a_launch_whose_caller_goes_away_is_done_to_the_end_and_reported(tmp_path: Path) -> None:
@@ -125,6 +127,19 @@ def test_changes_never_overlap_and_an_old_leader_waits_its_turn_to_be_refused(tm
             await late
         assert scene.backend.launched == ["of-the-old-leader", "of-the-new-leader"]
         assert scene.backend.most_inside == 1
+
+    asyncio.run(story())
+
+
+def test_a_silent_pool_gives_signs_of_life_and_says_when_it_stops(tmp_path: Path) -> None:
+    async def story() -> None:
+        scene = Scene(tmp_path)
+        responses = scene.servicer.Watch(pb.WatchRequest(), CONTEXT)
+        for _ in range(3):
+            assert await anext(responses) == pb.WatchResponse(cursor=scene.journal.cursor)
+        await scene.servicer.close()
+        with pytest.raises(Refused, match="UNAVAILABLE"):
+            await anext(responses)
 
     asyncio.run(story())
 

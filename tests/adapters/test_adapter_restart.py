@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -26,109 +27,103 @@ from xisuan.pool.v1 import pool_adapter_service_pb2 as pb
 pytestmark = pytest.mark.faults
 
 
+@dataclass(frozen=True)
+class Survivor:
+    """An adapter that was killed while it had these runs, and has been started again with the same state folder."""
+
+    adapter: AdapterProcess
+    going_on: str
+    over: str
+    how_it_ended: pb.RunStatus
+    stopped_first: str
+    node: str
+    cursor: str
+    replaced_epoch: int
+
+
 @pytest.fixture(scope="module", params=TECHNOLOGIES)
-def mortal(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdapterProcess]:
-    """An adapter that every test here kills and starts again, with the same state folder throughout."""
-    with running(AdapterProcess(request.param, tmp_path_factory.mktemp(f"mortal-{request.param}"))) as adapter:
-        yield adapter
+def survivor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Survivor]:
+    with running(AdapterProcess(request.param, tmp_path_factory.mktemp(f"killed-{request.param}"))) as adapter:
+        going_on, over, stopped_first = new_run_id(), new_run_id(), new_run_id()
+        node = adapter.nodes[-1]
+        big = adapter.launching(going_on, node=node)
+        big.requirements.per_task.cpu_milli = adapter.pool.node_groups[0].capacity.cpu_milli - 500
+        adapter.launch(big, adapter.launching(over, 0, node=node))
+        replaced_epoch, adapter.epoch = adapter.epoch, adapter.epoch + 5
+        adapter.halt(stopped_first)
+        adapter.wait_for(going_on, RunState.RUNNING)
+        how_it_ended = adapter.ending(over)
+        cursor = adapter.stub.List(pb.ListRequest()).cursor
+        adapter.restart()
+        yield Survivor(adapter, going_on, over, how_it_ended, stopped_first, node, cursor, replaced_epoch)
 
 
-@pytest.fixture(scope="module")
-def mortal_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdapterProcess]:
-    with running(AdapterProcess("local", tmp_path_factory.mktemp("mortal"))) as adapter:
-        yield adapter
-
-
-def refused_as_stale(adapter: AdapterProcess, epoch: int) -> bool:
+def refused_as_stale(call: Callable[[], object]) -> bool:
     with pytest.raises(grpc.RpcError) as error:
-        adapter.stub.Launch(pb.LaunchRequest(epoch=epoch), timeout=PATIENCE_S)
+        call()
     failure = details_of(error.value)
     return failure.code is grpc.StatusCode.FAILED_PRECONDITION and failure.reason == STALE_EPOCH
 
 
-def test_a_leader_that_was_replaced_can_neither_launch_nor_stop_even_after_a_restart(
-    mortal: AdapterProcess,
-) -> None:
-    replaced = mortal.epoch
-    mortal.epoch += 5
-    mortal.launch()
-    assert refused_as_stale(mortal, replaced)
-    mortal.restart()
-    assert refused_as_stale(mortal, replaced)
-    with pytest.raises(grpc.RpcError) as error:
-        mortal.stub.Stop(pb.StopRequest(epoch=replaced), timeout=PATIENCE_S)
-    assert details_of(error.value).reason == STALE_EPOCH
-    mortal.launch()  # the epoch of the present leader is still good
+def test_a_leader_that_was_replaced_can_neither_launch_nor_stop_after_a_restart(survivor: Survivor) -> None:
+    adapter, replaced = survivor.adapter, survivor.replaced_epoch
+    assert refused_as_stale(lambda: adapter.stub.Launch(pb.LaunchRequest(epoch=replaced), timeout=PATIENCE_S))
+    assert refused_as_stale(lambda: adapter.stub.Stop(pb.StopRequest(epoch=replaced), timeout=PATIENCE_S))
+    assert refused_as_stale(lambda: adapter.stub.Stop(pb.StopRequest(epoch=adapter.epoch - 1), timeout=PATIENCE_S))
+    assert adapter.launch() == [], "the present leader still leads"
 
 
-def test_nothing_of_a_stale_batch_is_looked_at(mortal: AdapterProcess) -> None:
-    mortal.epoch += 1
-    mortal.launch()
-    run_id = new_run_id()
-    with pytest.raises(grpc.RpcError):
-        mortal.stub.Launch(pb.LaunchRequest(epoch=mortal.epoch - 1, items=[mortal.launching(run_id)]))
+def test_nothing_of_a_stale_batch_is_looked_at(survivor: Survivor) -> None:
+    adapter, run_id = survivor.adapter, new_run_id()
+    batch = pb.LaunchRequest(epoch=survivor.replaced_epoch, items=[adapter.launching(run_id)])
+    assert refused_as_stale(lambda: adapter.stub.Launch(batch, timeout=PATIENCE_S))
     with pytest.raises(grpc.RpcError) as error:
-        mortal.status(run_id)
+        adapter.status(run_id)
     assert details_of(error.value).code is grpc.StatusCode.NOT_FOUND
 
 
-def test_runs_tombstones_and_endings_survive_a_kill(mortal: AdapterProcess) -> None:
-    going_on, over, stopped_first = new_run_id(), new_run_id(), new_run_id()
-    mortal.launch(mortal.launching(going_on), mortal.launching(over, 0))
-    mortal.halt(stopped_first)
-    mortal.wait_for(going_on, RunState.RUNNING)
-    ended = mortal.ending(over)
-    mortal.restart()
-    assert mortal.state(going_on) is RunState.RUNNING
-    assert mortal.status(over) == ended
-    (late,) = mortal.launch(mortal.launching(stopped_first))
-    assert late.error.code == 9
-    mortal.halt(going_on)
-    mortal.ending(going_on)
-    assert mortal.state(going_on) is RunState.STOPPED
+def test_what_ran_goes_on_and_what_had_ended_is_as_it_ended(survivor: Survivor) -> None:
+    assert survivor.adapter.state(survivor.going_on) is RunState.RUNNING
+    assert survivor.adapter.status(survivor.over) == survivor.how_it_ended
 
 
-def test_what_runs_still_counts_against_capacity_after_a_restart(mortal: AdapterProcess) -> None:
-    node = mortal.nodes[-1]
-    first = mortal.launching(new_run_id(), node=node)
-    cores = mortal.pool.node_groups[0].capacity.cpu_milli
-    big = mortal.launching(new_run_id(), node=node)
-    big.requirements.per_task.cpu_milli = cores - 500
-    accepted = mortal.launch(first, big)
-    assert [result.WhichOneof("outcome") for result in accepted] == ["accepted", "accepted"]
-    mortal.restart()
-    (refused,) = mortal.launch(mortal.launching(new_run_id(), node=node))
+def test_what_runs_still_counts_against_capacity_after_a_restart(survivor: Survivor) -> None:
+    adapter = survivor.adapter
+    one_core = adapter.launching(new_run_id(), node=survivor.node)
+    one_core.requirements.per_task.cpu_milli = 1000
+    (refused,) = adapter.launch(one_core)
     assert refused.error.code == 8
-    mortal.halt(first.run_id, big.run_id)
-    mortal.ending(first.run_id)
-    mortal.ending(big.run_id)
 
 
-def test_a_cursor_of_before_the_restart_has_expired_and_the_list_takes_its_place(
-    mortal: AdapterProcess,
-) -> None:
-    run_id = new_run_id()
-    mortal.launch(mortal.launching(run_id))
-    cursor = mortal.stub.List(pb.ListRequest()).cursor
-    mortal.restart()
+def test_the_same_launches_after_a_restart_start_nothing_again(survivor: Survivor) -> None:
+    adapter = survivor.adapter
+    again = adapter.launch(adapter.launching(survivor.over, 0), adapter.launching(survivor.going_on))
+    assert again[0].accepted == survivor.how_it_ended
+    assert again[1].accepted == adapter.status(survivor.going_on)
+
+
+def test_a_launch_that_was_stopped_before_the_restart_is_refused_after_it(survivor: Survivor) -> None:
+    (late,) = survivor.adapter.launch(survivor.adapter.launching(survivor.stopped_first))
+    assert late.error.code == 9
+
+
+def test_a_cursor_of_before_the_restart_has_expired_and_the_list_takes_its_place(survivor: Survivor) -> None:
+    stub = survivor.adapter.stub
     with pytest.raises(grpc.RpcError) as error:
-        next(iter(mortal.stub.Watch(pb.WatchRequest(cursor=cursor), timeout=PATIENCE_S)))
+        next(iter(stub.Watch(pb.WatchRequest(cursor=survivor.cursor), timeout=PATIENCE_S)))
     assert details_of(error.value).reason == CURSOR_EXPIRED
-    listed = mortal.stub.List(pb.ListRequest())
-    assert run_id in [run.run_id for run in listed.runs]
-    call = mortal.stub.Watch(pb.WatchRequest(cursor=listed.cursor), timeout=PATIENCE_S)
+    listed = stub.List(pb.ListRequest())
+    assert {survivor.going_on, survivor.over, survivor.stopped_first} <= {run.run_id for run in listed.runs}
+    call = stub.Watch(pb.WatchRequest(cursor=listed.cursor), timeout=PATIENCE_S)
     assert next(iter(call)).cursor == listed.cursor
     call.cancel()
 
 
-def test_the_same_launch_after_a_restart_does_not_run_again(mortal: AdapterProcess) -> None:
-    run_id = new_run_id()
-    item = mortal.launching(run_id, 0)
-    mortal.launch(item)
-    ended = mortal.ending(run_id)
-    mortal.restart()
-    (again,) = mortal.launch(item)
-    assert again.accepted == ended
+@pytest.fixture(scope="module")
+def mortal_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdapterProcess]:
+    """A local adapter that every test below kills and starts again, with the same state folder throughout."""
+    with running(AdapterProcess("local", tmp_path_factory.mktemp("mortal"))) as adapter:
+        yield adapter
 
 
 # -- real processes ---------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -26,7 +26,6 @@ from tests.adapters.adapter_process import (
     declared_pool,
     eventually,
     new_run_id,
-    running,
 )
 from xisuan.pool.v1 import pool_adapter_service_pb2 as pb
 
@@ -143,23 +142,18 @@ def test_a_damaged_run_is_refused_by_name_and_not_forgotten(tmp_path: Path, refu
     assert str(damaged) in refused(adapter)
 
 
-@pytest.fixture(params=TECHNOLOGIES)
-def started(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AdapterProcess]:
-    with running(AdapterProcess(request.param, tmp_path / "adapter")) as adapter:
-        yield adapter
-
-
-def test_it_ends_politely_and_tells_its_watchers(started: AdapterProcess) -> None:
-    call = started.stub.Watch(pb.WatchRequest(), timeout=PATIENCE_S)
-    responses = iter(call)
+def test_it_ends_politely_and_tells_its_watchers(tmp_path: Path) -> None:
+    adapter = AdapterProcess("simulated", tmp_path / "adapter")
+    adapter.start()
+    responses = iter(adapter.stub.Watch(pb.WatchRequest(), timeout=PATIENCE_S))
     next(responses)
-    started.process.send_signal(signal.SIGTERM)
+    adapter.process.send_signal(signal.SIGTERM)
     with pytest.raises(grpc.RpcError) as error:
         for _ in responses:
             pass
     assert details_of(error.value).code is grpc.StatusCode.UNAVAILABLE
-    assert started.process.wait(PATIENCE_S) == 0
-    assert not (started.folder / "port").exists()
+    assert adapter.stop() == 0
+    assert not (adapter.folder / "port").exists()
 
 
 def test_it_ends_when_the_parent_ends(tmp_path: Path) -> None:
@@ -187,9 +181,9 @@ def test_it_refuses_to_depend_on_a_parent_that_holds_no_pipe(tmp_path: Path) -> 
 
 def test_runs_can_be_ended_with_the_adapter(tmp_path: Path) -> None:
     adapter = AdapterProcess("local", tmp_path / "adapter", options=["--stop-runs-at-exit"])
-    with running(adapter):
-        run_id = new_run_id()
-        adapter.launch(adapter.launching(run_id))
-        assert adapter.stop() == 0
-        assert not adapter.processes()
-        assert (adapter.state_dir / "runs" / run_id / "ended.json").exists()
+    adapter.start()
+    run_id = new_run_id()
+    adapter.launch(adapter.launching(run_id))
+    assert adapter.stop() == 0
+    assert not adapter.processes()
+    assert (adapter.state_dir / "runs" / run_id / "ended.json").exists()

@@ -123,11 +123,3 @@ def test_a_cursor_that_is_not_known_has_expired_and_says_so(adapter: AdapterProc
     failure = details_of(error.value)
     assert failure.code is grpc.StatusCode.FAILED_PRECONDITION
     assert failure.reason == CURSOR_EXPIRED
-
-
-def test_a_silent_pool_gives_a_sign_of_life(simulated: AdapterProcess) -> None:
-    cursor = now(simulated)
-    with watching(simulated, cursor) as responses:
-        assert next(responses).cursor == cursor
-        # Until the next change or the next sign of life: the stream is not silent for longer than 5 s.
-        assert next(responses).cursor >= cursor
