@@ -114,8 +114,8 @@ class FreezeForm(_Form):
         given = [bool(self.dates), self.yearly is not None, self.monthly is not None, self.holiday is not None]
         if sum(given) != 1:
             raise ValueError(
-                "须恰有 dates、yearly、monthly、holiday 之一 / exactly one of dates, yearly, monthly, holiday"
-                " is needed"
+                "须恰有 dates、yearly、monthly、holiday 之一"
+                " / exactly one of dates, yearly, monthly, holiday is needed"
             )
         return self
 
@@ -137,9 +137,8 @@ class FreezeFile(_Form):
         for freeze in self.freezes:
             for sector in sorted(freeze.sectors - set(self.sectors)):
                 raise ValueError(
-                    f"封网期 {freeze.name!r} 的行业 {sector!r} 未在 sectors 中定义，请补充 / sector {sector!r}"
-                    f" of freeze"
-                    f" {freeze.name!r} is not defined under sectors; add it"
+                    f"封网期 {freeze.name!r} 的行业 {sector!r} 未在 sectors 中定义，请补充"
+                    f" / sector {sector!r} of freeze {freeze.name!r} is not defined under sectors; add it"
                 )
         return self
 

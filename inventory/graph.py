@@ -215,15 +215,17 @@ def order_of_cycle(members: Sequence[str], weights: Mapping[tuple[str, str], int
     for (user, used), weight in inside.items():
         uses[user][used] = weight
         used_by[used][user] = weight
+    # How much more a member is used than it uses, among those left.
+    surplus = {key: sum(used_by[key].values()) - sum(uses[key].values()) for key in left}
     first: list[str] = []
     last: list[str] = []
 
     def take(key: str) -> str:
         del left[key]
         for used in uses[key]:
-            used_by[used].pop(key, None)
+            surplus[used] -= used_by[used].pop(key)
         for user in used_by[key]:
-            uses[user].pop(key, None)
+            surplus[user] += uses[user].pop(key)
         return key
 
     while left:
@@ -235,7 +237,7 @@ def order_of_cycle(members: Sequence[str], weights: Mapping[tuple[str, str], int
             last.extend(take(key) for key in unused)
         else:
             # The member that many use and that itself uses little goes first: few of its own edges are split.
-            first.append(take(max(left, key=lambda key: sum(used_by[key].values()) - sum(uses[key].values()))))
+            first.append(take(max(left, key=surplus.__getitem__)))
     return (*first, *reversed(last))
 
 

@@ -130,7 +130,8 @@ def read_pools(pool_file: Path, group_file: Path) -> tuple[Pool, ...]:
             files.append(CsvFile(str(path), path.read_bytes()))
         except OSError as fault:
             faults.append(
-                f"{path}: 无法读取（{fault.strerror}），请检查路径和权限 / cannot be read; check path and permissions"
+                f"{path}: 无法读取（{fault.strerror}），请检查路径和权限"
+                " / cannot be read; check path and permissions"
             )
     if faults:
         raise CatalogueError(faults)
@@ -176,8 +177,8 @@ def _rows(file: CsvFile, kind: type[RowT]) -> tuple[list[_Placed[RowT]], list[st
                 outcome = _row(file.name, line, dict(zip(header, cells, strict=False)), kind)
                 if len(cells) != len(header):
                     faults.append(
-                        f"{file.name} 第 {line} 行 / line {line}: 有 {len(cells)} 格,表头有 {len(header)} 格,"
-                        f"请对齐"
+                        f"{file.name} 第 {line} 行"
+                        f" / line {line}: 有 {len(cells)} 格，表头有 {len(header)} 格，请对齐"
                         f" / {len(cells)} cells under {len(header)} headings; make them equal"
                     )
                 elif isinstance(outcome, list):

@@ -86,14 +86,13 @@ class WaveSettings:
             value = getattr(self, name)
             if not least <= value <= most:
                 raise ValueError(
-                    f"设置 {name}={value} 超出 {least}..{most}，请改为其间的整数 / setting {name}={value} is"
-                    f" outside"
-                    f" {least}..{most}; give a whole number between them"
+                    f"设置 {name}={value} 超出 {least}..{most}，请改为其间的整数"
+                    f" / setting {name}={value} is outside {least}..{most}; give a whole number between them"
                 )
         if not self.nights or any(not 0 <= night <= 6 for night in self.nights):
             raise ValueError(
-                f"设置 nights={self.nights} 须为 0（周一）..6（周日） / setting nights={self.nights} must be weekdays"
-                " 0 (Monday) to 6 (Sunday), at least one"
+                f"设置 nights={self.nights} 须为 0（周一）至 6（周日）、至少一个"
+                f" / setting nights={self.nights} must be weekdays 0 (Monday) to 6 (Sunday), at least one"
             )
 
 

@@ -49,13 +49,14 @@ def test_the_random_estates_hold_what_the_properties_are_about() -> None:
 def test_every_plan_keeps_every_rule_and_accounts_for_every_system_once(problem: WaveProblem, seed: int) -> None:
     plan = plan_waves(problem, seed)
     assert check_plan(problem, plan) == ()
-    keys = [each.system_key for each in (*plan.assignments, *plan.unplaced, *plan.left_out)]
+    left = (*plan.unplaced, *plan.left_out)
+    keys = [*(each.system_key for each in plan.assignments), *(out.system_key for out in left)]
     assert sorted(keys) == sorted(
         {item.key for item in problem.items} | {out.system_key for out in problem.left_out}
     )
     for each in plan.assignments:
         assert all(text for pair in (each.why_here, each.why_then, each.why_not_earlier) for text in pair)
-    for out in (*plan.unplaced, *plan.left_out):
+    for out in left:
         assert all(out.reason)
 
 

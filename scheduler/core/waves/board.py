@@ -6,7 +6,7 @@ Who calls this: `greedy.py`. The one mutable thing of the planner; it lives for 
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -68,7 +68,8 @@ class Board:
             (pool.pool_id, hosts.architecture): hosts.free for pool in problem.pools for hosts in pool.hosts
         }
         self._disk = {pool.pool_id: pool.free_disk_bytes for pool in problem.pools}
-        self._copied: dict[tuple[int, str], int] = {}
+        self._copied: Counter[tuple[int, str]] = Counter()
+        self._copy_rate = {pool.pool_id: pool.copy_bytes_per_second for pool in problem.pools}
         self._placed: dict[str, tuple[int, str]] = {}  # item key -> window index, pool id
         self._partners = _partners(problem.items)
         ties = sorted(pool.pool_id for pool in problem.pools)
@@ -107,6 +108,17 @@ class Board:
         search = _Search(self, window)
         largest_first = sorted(items, key=lambda item: (-item.need.cpu_milli, -item.need.disk_bytes, item.key))
         return search.run(largest_first)
+
+    def can_copy(self, items: Sequence[Item], window: int, choices: Choices) -> bool:
+        """Whether the links of the chosen pools carry what the items copy in this window."""
+        wanted: Counter[str] = Counter()
+        for item in items:
+            wanted[choices[item.key].pool_id] += item.copy_bytes
+        seconds = self._problem.windows[window].window.seconds
+        return all(
+            self._copied[window, pool_id] + amount <= self._copy_rate[pool_id] * seconds
+            for pool_id, amount in wanted.items()
+        )
 
     def commit(self, items: Sequence[Item], window: int, choices: Choices) -> None:
         for item in items:
@@ -157,11 +169,10 @@ class Board:
         return left, whole
 
     def _can_copy(self, item: Item, pool: PoolSlot, window: int | None) -> bool:
-        if window is None or not item.copy_bytes:
+        if window is None:
             return True
-        hours = self._problem.windows[window].window.seconds
-        copied = self._copied.get((window, pool.pool_id), 0)
-        return copied + item.copy_bytes <= pool.copy_bytes_per_second * hours
+        seconds = self._problem.windows[window].window.seconds
+        return self._copied[window, pool.pool_id] + item.copy_bytes <= self._copy_rate[pool.pool_id] * seconds
 
     def _move(self, item: Item, pool_id: str, window: int | None, sign: int) -> None:
         pool = next(pool for pool in self.eligible(item).pools if pool.pool_id == pool_id)
@@ -171,7 +182,7 @@ class Board:
         self._free[pool_id, hosts.architecture] -= compute * sign
         self._disk[pool_id] -= item.need.disk_bytes * sign
         if window is not None:
-            self._copied[window, pool_id] = self._copied.get((window, pool_id), 0) + item.copy_bytes * sign
+            self._copied[window, pool_id] += item.copy_bytes * sign
 
     def _partner_pools(self, item: Item) -> list[str]:
         return [self._placed[key][1] for key in self._partners[item.key] if key in self._placed]

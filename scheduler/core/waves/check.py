@@ -99,7 +99,7 @@ def _resolve(problem: WaveProblem, plan: WavePlan) -> tuple[list[_Entry], list[V
             message = (
                 f"“{each.system_name}”指派到不存在的算力池 {each.pool_id!r}，请改为已登记的池",
                 f"{each.system_name} is assigned to pool {each.pool_id!r}, which does not exist; name a"
-                f" registered one",
+                " registered one",
             )
             found.append(Violation(PlanRule.UNKNOWN_POOL, each.system_key, message))
         window = declared.get(each.window_id)
@@ -139,9 +139,10 @@ def _no_such_window(each: Assignment, window: Window | None, slot: WindowSlot | 
         return Violation(PlanRule.UNKNOWN_WINDOW, each.system_key, message)
     real = f"{slot.window.starts}..{slot.window.ends}" if slot else "无/none"
     message = (
-        f"“{each.system_name}”的窗口 {each.window_id} {window.starts}..{window.ends} 不在割接日历内（日历：{real}）",
-        f"window {each.window_id} of {each.system_name}, {window.starts}..{window.ends}, is none of the calendar's"
-        f" (calendar: {real})",
+        f"“{each.system_name}”的窗口 {each.window_id} {window.starts}..{window.ends}"
+        f" 不在割接日历内（日历：{real}）",
+        f"window {each.window_id} of {each.system_name}, {window.starts}..{window.ends}, is none of the"
+        f" calendar's (calendar: {real})",
     )
     return Violation(PlanRule.OUTSIDE_CALENDAR, each.system_key, message)
 
@@ -158,7 +159,7 @@ def _accounting(problem: WaveProblem, plan: WavePlan) -> Iterator[Violation]:
                 (
                     f"{key} 在计划中出现多次：指派 {assigned[key]} 次、未安置 {unplaced[key]} 次，应恰为一次",
                     f"{key} is assigned {assigned[key]} times and unplaced {unplaced[key]} times; it must be"
-                    f" once in all",
+                    " once in all",
                 ),
             )
     for item in problem.items:
@@ -191,8 +192,7 @@ def _wave_numbers(plan: WavePlan) -> Iterator[Violation]:
                     f"“{each.system_name}”记为第 {each.wave} 批，其窗口 {each.window_id} 在计划中的序号是"
                     f" {expected}",
                     f"{each.system_name} is in wave {each.wave}; its window {each.window_id} is number"
-                    f" {expected} of the"
-                    " plan's windows",
+                    f" {expected} of the plan's windows",
                 ),
             )
 
@@ -292,7 +292,7 @@ def _capacity(problem: WaveProblem, entries: list[_Entry]) -> Iterator[Violation
         message = (
             f"{pool.pool_id} 的{what[0]}不足：共需 {needed}，可用 {free}；请移走部分系统或扩容",
             f"{pool.pool_id} has too little {what[1]}: {needed} needed, {free} free; move systems away, or"
-            f" enlarge it",
+            " enlarge it",
         )
         return Violation(PlanRule.CAPACITY, None, message)
 
@@ -348,8 +348,7 @@ def _windows(problem: WaveProblem, entries: list[_Entry]) -> Iterator[Violation]
                     f"窗口 {window.window_id} 内须向 {pool.pool_id} 拷 {copied[pool.pool_id]} B,链路只能拷"
                     f" {budget} B",
                     f"window {window.window_id} must copy {copied[pool.pool_id]} B to {pool.pool_id}, its link"
-                    f" carries"
-                    f" {budget} B",
+                    f" carries {budget} B",
                 )
                 yield Violation(PlanRule.COPY_VOLUME, None, message)
 

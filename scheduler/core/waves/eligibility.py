@@ -121,8 +121,8 @@ def held_by_group(
         if culprit is None:
             continue
         reason = (
-            f"同批组成员“{culprit.system_name}”不能迁移（{culprit.reason[0]}），请先处理该成员，或拆分共用数据库、"
-            "取消同批",
+            f"同批组成员“{culprit.system_name}”不能迁移（{culprit.reason[0]}），请先处理该成员，"
+            "或拆分共用数据库、取消同批",
             f"{culprit.system_name} of the same move group cannot move ({culprit.reason[1]}); settle it first, or"
             " split the shared database or the group",
         )
@@ -135,6 +135,6 @@ def held_by_group(
 def _target_stays(target: Unplaced) -> Refusal:
     return UnplacedRule.CONSOLIDATION_TARGET, (
         f"整合目标“{target.system_name}”不迁移（{target.reason[0]}），请先确定整合目标的去向",
-        f"its consolidation target {target.system_name} does not move ({target.reason[1]}); settle where that goes"
-        " first",
+        f"its consolidation target {target.system_name} does not move ({target.reason[1]}); settle where that"
+        " goes first",
     )

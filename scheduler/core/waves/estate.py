@@ -114,29 +114,27 @@ def _reject_unknown(
     unknown = sorted(named - set(ledger))
     if unknown:
         raise ProblemError(
-            f"声明中的系统 {unknown[0]!r} 不在台账中，请核对“单位/名称” / declared system {unknown[0]!r} is not"
-            f" in the"
-            " ledger; write department/name as the ledger has them"
+            f"声明中的系统 {unknown[0]!r} 不在台账中，请核对“单位/名称”"
+            f" / declared system {unknown[0]!r} is not in the ledger; write department/name as the ledger has"
+            " them"
         )
     freezes = {freeze.name: freeze for freeze in calendar.freezes}
     for override in declarations.freeze_overrides:
         freeze = freezes.get(override.freeze)
         if freeze is None:
             raise ProblemError(
-                f"豁免的封网期 {override.freeze!r} 不在计划期内，可选：{'、'.join(sorted(freezes)) or '无'} / no"
-                f" freeze of that"
-                " name falls in the plan's time; name one of those listed"
+                f"豁免的封网期 {override.freeze!r} 不在计划期内，可选：{'、'.join(sorted(freezes)) or '无'}"
+                " / no freeze of that name falls in the plan's time; name one of those listed"
             )
         if freeze.overridable_by is None:
             raise ProblemError(
-                f"封网期 {override.freeze!r} 不可豁免，请另选窗口 / this freeze cannot be overridden; choose"
-                f" another window"
+                f"封网期 {override.freeze!r} 不可豁免，请另选窗口"
+                " / this freeze cannot be overridden; choose another window"
             )
         if not (override.approver.strip() and override.document.strip() and override.reason.strip()):
             raise ProblemError(
-                f"豁免封网期 {override.freeze!r} 须写明批准人、文号和理由（批准人：{freeze.overridable_by}） / to"
-                f" override this"
-                " freeze give approver, document number and reason"
+                f"豁免封网期 {override.freeze!r} 须写明批准人、文号和理由（批准人：{freeze.overridable_by}）"
+                " / to override this freeze give approver, document number and reason"
             )
 
 
@@ -190,8 +188,7 @@ def _notes(
             yield (
                 f"“{user}”引用的“{name.name}”在多个单位重名（{'、'.join(name.candidates)}），未计入依赖，请写明单位",
                 f"{user} names {name.name}, which several departments have ({', '.join(name.candidates)}); not"
-                f" counted"
-                " as a dependency, say which",
+                " counted as a dependency, say which",
             )
         else:
             yield (
@@ -207,9 +204,8 @@ def _notes(
     for override in declarations.freeze_overrides:
         systems = "、".join(sorted(override.system_keys))
         yield (
-            f"封网期“{override.freeze}”经 {override.approver} 批准（{override.document}）"
-            f"豁免：{systems or '全部系统'}；"
-            f"理由：{override.reason}",
+            f"封网期“{override.freeze}”经 {override.approver}"
+            f" 批准（{override.document}）豁免：{systems or '全部系统'}；理由：{override.reason}",
             f"freeze {override.freeze} is overridden by {override.approver} ({override.document}) for"
             f" {systems or 'every system'}: {override.reason}",
         )

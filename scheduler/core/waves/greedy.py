@@ -116,7 +116,8 @@ class _Planner:
                 continue
             obstacle = self._board.obstacle(items, window)
             if obstacle is None:
-                choices = self._board.choose_pools(items, window)
+                fits = self._board.can_copy(items, window, anywhere)
+                choices = anywhere if fits else self._board.choose_pools(items, window)
                 if choices is not None:
                     return Placing(items, window, choices, tuple(obstacles))
                 obstacle = Obstacle(Binding.COPY_VOLUME)

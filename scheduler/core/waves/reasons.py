@@ -56,8 +56,7 @@ class Explainer:
             f"需要 {item.zone}、等保 {item.level} 级、{item.architecture}、{need}；{choice.pool_id} 满足，"
             f"得分 {choice.score}（{scores_zh}）{refused_zh}",
             f"needs {item.zone}, level {item.level}, {item.architecture}, {need}; {choice.pool_id} offers it"
-            f" and scores"
-            f" {choice.score} ({scores_en}){refused_en}",
+            f" and scores {choice.score} ({scores_en}){refused_en}",
         )
 
     def then(self, item: Item, window: int) -> Pair:
@@ -183,7 +182,7 @@ def no_capacity(items: Sequence[Item], board: Board) -> Pair:
     return (
         f"可用的池（{'、'.join(pools)}）余量不足，共需 {need}；请扩容，或减小规模",
         f"the pools that could take it ({', '.join(pools)}) have too little free for {need}; enlarge them, or"
-        f" need less",
+        " need less",
     )
 
 
@@ -210,8 +209,7 @@ def no_window(obstacles: Sequence[Obstacle], problem: WaveProblem) -> Pair:
     return (
         f"{weeks} 周内没有可用窗口（共 {len(obstacles)} 个：{zh or '无'}）；请延长计划期、提高上限或申请封网豁免",
         f"no window within {weeks} weeks ({len(obstacles)} in all: {en or 'none'}); lengthen the horizon, raise"
-        f" the cap,"
-        " or ask for leave to override the freeze",
+        " the cap, or ask for leave to override the freeze",
     )
 
 
@@ -232,9 +230,8 @@ def cycle_together(names: Sequence[str]) -> Pair:
 def cycle_split(names: Sequence[str], why: Pair) -> Pair:
     return (
         f"循环依赖不能同窗迁移，逐组安排：{'、'.join(sorted(names))}；原因：{why[0]}",
-        f"a cycle of dependencies cannot move in one window and is placed group by group:"
-        f" {', '.join(sorted(names))};"
-        f" because {why[1]}",
+        "a cycle of dependencies cannot move in one window and is placed group by group:"
+        f" {', '.join(sorted(names))}; because {why[1]}",
     )
 
 
