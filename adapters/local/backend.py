@@ -68,7 +68,7 @@ class LocalBackend:
         self._events: EventSink | None = None
         self._lookout: asyncio.Task[None] | None = None
         self.capabilities = Capabilities(
-            pool_id=pool.pool_id, technology="local", runtimes=("process",), max_batch=256, enforces=("memory",)
+            pool_id=pool.pool_id, technology="local", runtimes=("process",), max_batch=64, enforces=("memory",)
         )
 
     async def start(self, events: EventSink) -> None:
