@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from inventory.freezes import read_operations_calendar
+from inventory.ledger.read import read_ledger
 from inventory.model.migration import UnplacedRule, WaveSettings
 from inventory.model.pool import Pool
 from inventory.model.system import AcceleratorDemand, Architecture, Disposition, Ownership, System, Zone
@@ -70,6 +71,19 @@ def test_the_one_system_of_district_a_that_has_not_moved_is_planned() -> None:
     assert (only.system_name, only.pool_id) == ("政务服务管理办公室人员信息管理系统", "cq-inner")
     assert only.window_id == "W2026-01-30"  # the municipal sessions are over
     assert len(plan.left_out) == 126
+
+
+@needs_shared
+def test_the_workbook_itself_leads_to_the_same_plan_as_its_answer_key() -> None:
+    workbook = KEY.with_name("district-a.xlsx")
+    reading = read_ledger(workbook.read_bytes(), workbook.name)
+    calendar = read_operations_calendar(SETTINGS.starts_on, SETTINGS.horizon_weeks)
+    plans = [
+        plan_waves(build_problem(systems, sample_pools(), calendar, SETTINGS), 1)
+        for systems in (reading.systems, district())
+    ]
+    assert plans[0].assignments == plans[1].assignments
+    assert [out.system_key for out in plans[0].left_out] == [out.system_key for out in plans[1].left_out]
 
 
 @needs_shared

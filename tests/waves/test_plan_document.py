@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from inventory.model.calendar import Freeze
 from inventory.model.migration import Declarations, FreezeOverride, WavePlan
 from inventory.model.system import Zone
-from scheduler.core.waves.check import check_plan
+from scheduler.core.waves.check import PlanRule, check_plan
 from scheduler.core.waves.document import PlanUnreadable, read_plan, write_plan
 from scheduler.core.waves.greedy import plan_waves
 from tests.waves.estates import WITHOUT_PILOTS, a_problem, a_system, days_only, key
@@ -46,6 +48,18 @@ def a_full_plan() -> WavePlan:
 def test_a_plan_comes_back_as_it_was() -> None:
     plan = a_full_plan()
     assert read_plan(write_plan(plan)) == plan
+
+
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "waves.md"
+
+
+def test_the_documented_example_is_a_plan_and_every_rule_is_documented() -> None:
+    text = DOCUMENTATION.read_text(encoding="utf-8")
+    example = re.search(r"```json\n(.*?)```", text, re.DOTALL)
+    assert example is not None
+    (wave,) = read_plan(example[1]).waves
+    assert wave.system_keys == ("区示例局/门户",)
+    assert [rule for rule in PlanRule if f"`{rule}`" not in text] == []
 
 
 def test_the_text_is_the_same_each_time_and_keeps_chinese_readable() -> None:

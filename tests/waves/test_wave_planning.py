@@ -294,6 +294,15 @@ class TestPools:
         assert pools_of(plan) == {"大": "both", "小": "plain"}
 
 
+def test_a_search_that_is_cut_short_says_that_it_proves_nothing() -> None:
+    """Thirteen systems of one group on six pools that hold two each: more combinations than the search tries."""
+    systems = [a_system(f"系统{number}", vcpu=30, database_instance="库") for number in range(13)]
+    pools = [a_pool(f"pool-{number}", nodes("x", 1)) for number in range(6)]
+    plan = plan_of(*systems, pools=pools, settings=capped(20))
+    assert {each.rule for each in plan.unplaced} == {UnplacedRule.NO_CAPACITY}
+    assert "未能穷尽搜索" in plan.unplaced[0].reason[0]
+
+
 def hand_worked() -> tuple[list[System], list[Pool], WaveSettings]:
     """Six systems, two pools, two a night.
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +21,7 @@ from scheduler.core.waves.greedy import plan_waves
 from scheduler.core.waves.problem import WaveProblem
 from tests.waves.random_estates import random_problem
 
+REPOSITORY = Path(__file__).parents[2]
 problems = st.integers(0, 10**9).map(random_problem)
 
 
@@ -98,3 +105,25 @@ def _spoil(problem: WaveProblem, plan: WavePlan, place: int) -> None:
         elsewhere = slot.window.window_id != victim.window_id
         assert (PlanRule.GROUP_SPLIT in found) == (len(mates) > 1 and elsewhere)
         assert (PlanRule.PILOT_RISK in found) == (item.risk > slot.max_risk)
+
+
+@pytest.mark.parametrize("hash_seed", ["1", "77"])
+def test_another_process_with_other_hashes_makes_the_same_plans(hash_seed: str) -> None:
+    """Sets of text are walked in another order in each process: no plan may depend on it."""
+    program = "from tests.waves.test_wave_properties import digest_of_plans; print(digest_of_plans())"
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(REPOSITORY)}
+    other = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert other.stdout.strip() == digest_of_plans()
+
+
+def digest_of_plans() -> str:
+    """One fingerprint of forty plans."""
+    texts = (write_plan(plan_waves(random_problem(seed), 1)) for seed in range(40))
+    return hashlib.sha256("".join(texts).encode()).hexdigest()

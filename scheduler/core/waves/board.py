@@ -78,6 +78,8 @@ class Board:
         self._frozen: dict[object, list[Freeze | None]] = {}
         self._exempt = frozenset(key for held in problem.freezes for key in held.exempt)
         self._eligible: dict[object, tuple[Eligible, dict[str, dict[str, int]]]] = {}
+        # Whether the last search ended for want of steps: then it proves nothing.
+        self.gave_up = False
 
     def window_of(self, key: str) -> int | None:
         """The window of an item that is placed; None where it is not."""
@@ -107,7 +109,9 @@ class Board:
         """
         search = _Search(self, window)
         largest_first = sorted(items, key=lambda item: (-item.need.cpu_milli, -item.need.disk_bytes, item.key))
-        return search.run(largest_first)
+        found = search.run(largest_first)
+        self.gave_up = found is None and search.exhausted
+        return found
 
     def can_copy(self, items: Sequence[Item], window: int, choices: Choices) -> bool:
         """Whether the links of the chosen pools carry what the items copy in this window."""
@@ -219,6 +223,10 @@ class _Search:
         self._board = board
         self._window = window
         self._steps = _SEARCH_STEPS
+
+    @property
+    def exhausted(self) -> bool:
+        return self._steps == 0
 
     def run(self, items: Sequence[Item]) -> Choices | None:
         """Leaves the board as it was."""

@@ -177,12 +177,15 @@ def no_pool(item: Item, refused: Sequence[PoolRefusal]) -> Pair:
 
 
 def no_capacity(items: Sequence[Item], board: Board) -> Pair:
+    """Why the pools that could take the items cannot take all of them; says so where the search was cut short."""
     need = format_resources(total(item.need for item in items))
     pools = sorted({pool.pool_id for item in items for pool in board.eligible(item).pools})
+    cut_zh = "（组合过多，未能穷尽搜索）" if board.gave_up else ""
+    cut_en = " (too many combinations: not all were tried)" if board.gave_up else ""
     return (
-        f"可用的池（{'、'.join(pools)}）余量不足，共需 {need}；请扩容，或减小规模",
-        f"the pools that could take it ({', '.join(pools)}) have too little free for {need}; enlarge them, or"
-        " need less",
+        f"可用的池（{'、'.join(pools)}）余量不足，共需 {need}{cut_zh}；请扩容，或减小规模",
+        f"the pools that could take it ({', '.join(pools)}) have too little free for {need}{cut_en};"
+        " enlarge them, or need less",
     )
 
 
