@@ -15,7 +15,10 @@ from typing import Any
 from openpyxl import Workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
-FULL_WIDTH = str.maketrans("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ*/,:()", "０１２３４５６７８９ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺ＊／，：（）")
+FULL_WIDTH = str.maketrans(
+    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ*/,:()",
+    "０１２３４５６７８９ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺ＊／，：（）",
+)
 GROUPS = {
     "name": "基本情况", "department": "基本情况", "function": "基本情况", "golive": "基本情况", "users": "基本情况", "zombie": "基本情况",
     "zone": "网络与安全", "classified": "网络与安全", "mlps": "网络与安全", "crypto_plan": "网络与安全", "data_catalog": "网络与安全",
@@ -63,7 +66,11 @@ SHEET_NAMES = {
     "vertical": ("市垂", "条线", "上级统建", "附件2-垂直管理"),
     "soe": ("国企", "平台公司", "国资企业", "附件3-区属国有企业"),
 }
-OWNERS = {"district": ("区级", "区属", "本级"), "vertical": ("市级垂管", "垂管", "上级统建"), "soe": ("国有企业", "国企", "国有公司")}
+OWNERS = {
+    "district": ("区级", "区属", "本级"),
+    "vertical": ("市级垂管", "垂管", "上级统建"),
+    "soe": ("国有企业", "国企", "国有公司"),
+}
 
 
 @dataclass
@@ -140,7 +147,9 @@ class Author:
         return self.pick(*spellings[system["zone"]])
 
     def write_classified(self, system: dict[str, Any]) -> str | None:
-        return self.pick(*{True: ("涉密", "是"), False: ("非涉密", "否", "不涉密"), None: (None, "不详")}[system["classified"]])
+        return self.pick(
+            *{True: ("涉密", "是"), False: ("非涉密", "否", "不涉密"), None: (None, "不详")}[system["classified"]]
+        )
 
     def write_mlps(self, system: dict[str, Any]) -> Any:
         level = system["mlps"]
@@ -150,7 +159,14 @@ class Author:
             return self.pick("未定级", "无", "未备案")
         word = "零一二三四"[int(level)]
         return self.widened(
-            self.pick(f"{word}级", f"等保{level}级", f"第{word}级", f"S{level}A{level}G{level}", f"等级保护{word}级", f"{level}级")
+            self.pick(
+                f"{word}级",
+                f"等保{level}级",
+                f"第{word}级",
+                f"S{level}A{level}G{level}",
+                f"等级保护{word}级",
+                f"{level}级",
+            )
         )
 
     def write_spec(self, system: dict[str, Any]) -> str | None:
@@ -160,7 +176,13 @@ class Author:
         cores, mem = system["vcpu"] // servers, system["mem_gb"] / servers
         mem_text = f"{mem:g}"
         if servers == 1:
-            forms = (f"{cores}核{mem_text}G", f"{cores}C/{mem_text}GB", f"CPU{cores}核，内存{mem_text}G", f"{cores}vCPU {mem_text}GB", f"{cores}核/{mem_text}G*1台")
+            forms = (
+                f"{cores}核{mem_text}G",
+                f"{cores}C/{mem_text}GB",
+                f"CPU{cores}核，内存{mem_text}G",
+                f"{cores}vCPU {mem_text}GB",
+                f"{cores}核/{mem_text}G*1台",
+            )
         else:
             forms = (
                 f"{cores}核{mem_text}G*{servers}台", f"{servers}台（{cores}C/{mem_text}GB）", f"{servers}台{cores}核{mem_text}G",
@@ -216,10 +238,22 @@ class Author:
         if len(parts) == 2:
             year, month = parts
             return self.pick(
-                f"{year}年{month}月", f"{year}.{month}", f"{year}-{month:02d}", f"{year}/{month}", f"{year % 100:02d}-{month:02d}", f"{year}{month:02d}"
+                f"{year}年{month}月",
+                f"{year}.{month}",
+                f"{year}-{month:02d}",
+                f"{year}/{month}",
+                f"{year % 100:02d}-{month:02d}",
+                f"{year}{month:02d}",
             )
         year, month, day = parts
-        return self.pick(f"{year}年{month}月{day}日", f"{year}.{month}.{day}", text, f"{year}{month:02d}{day:02d}", f"{year}/{month}/{day}", f"{text} 00:00:00")
+        return self.pick(
+            f"{year}年{month}月{day}日",
+            f"{year}.{month}.{day}",
+            text,
+            f"{year}{month:02d}{day:02d}",
+            f"{year}/{month}/{day}",
+            f"{text} 00:00:00",
+        )
 
     def write_arch(self, system: dict[str, Any]) -> str | None:
         spellings = {
@@ -248,16 +282,28 @@ class Author:
         return self._yes_no(system["zombie"], ("是", "√", "Y", "1"), ("否", "×", "N", "不是"))
 
     def write_crypto_plan(self, system: dict[str, Any]) -> Any:
-        return self._yes_no(system["crypto_plan"], ("是", "有", "√", "已编制", "✓", "已完成"), ("否", "无", "×", "未编制", "编制中", "没有"))
+        return self._yes_no(
+            system["crypto_plan"],
+            ("是", "有", "√", "已编制", "✓", "已完成"),
+            ("否", "无", "×", "未编制", "编制中", "没有"),
+        )
 
     def write_data_catalog(self, system: dict[str, Any]) -> Any:
-        return self._yes_no(system["data_catalog"], ("是", "已编目", "Y", "已完成", "有"), ("否", "未编目", "N", "未完成", "✗"))
+        return self._yes_no(
+            system["data_catalog"], ("是", "已编目", "Y", "已完成", "有"), ("否", "未编目", "N", "未完成", "✗")
+        )
 
     def write_should_migrate(self, system: dict[str, Any]) -> Any:
-        return self._yes_no(system["should_migrate"], ("是", "√", "Y", "应上云", "需要"), ("否", "×", "不需要", "N"))
+        return self._yes_no(
+            system["should_migrate"], ("是", "√", "Y", "应上云", "需要"), ("否", "×", "不需要", "N")
+        )
 
     def write_migrated(self, system: dict[str, Any]) -> Any:
-        return self._yes_no(system["migrated"], ("是", "√", "已上云", "已迁移", "已完成", "Y"), ("否", "×", "未上云", "未完成", "尚未迁移"))
+        return self._yes_no(
+            system["migrated"],
+            ("是", "√", "已上云", "已迁移", "已完成", "Y"),
+            ("否", "×", "未上云", "未完成", "尚未迁移"),
+        )
 
     def write_cpu_avg_pct(self, system: dict[str, Any]) -> Any:
         percent = system["cpu_avg_pct"]
@@ -298,10 +344,18 @@ class Author:
         if gpu is None:
             return self.pick(None, "无", "—")
         model, count = gpu["model"], gpu["count"]
-        return self.pick(f"{model}*{count}", f"{count}张{model}", f"{model}×{count}卡", f"{model} {count}张", f"{model}（{count}卡）")
+        return self.pick(
+            f"{model}*{count}",
+            f"{count}张{model}",
+            f"{model}×{count}卡",
+            f"{model} {count}张",
+            f"{model}（{count}卡）",
+        )
 
 
-def write_workbook(author: Author, systems: list[dict[str, Any]], one_sheet: bool = False) -> tuple[bytes, list[dict[str, Any]]]:
+def write_workbook(
+    author: Author, systems: list[dict[str, Any]], one_sheet: bool = False
+) -> tuple[bytes, list[dict[str, Any]]]:
     """The workbook's bytes, and the systems with the sheet and row where each now stands."""
     book = Workbook()
     book.worksheets[0].title = "填报说明"
@@ -340,11 +394,20 @@ def _write_sheet(sheet: Worksheet, author: Author, systems: list[dict[str, Any]]
     row = top + 1
     expected, run = [], row
     for index, system in enumerate(systems):
-        if author.repeat_heading and index and index % 9 == 0 and systems[index - 1]["department"] != system["department"]:
+        if (
+            author.repeat_heading
+            and index
+            and index % 9 == 0
+            and systems[index - 1]["department"] != system["department"]
+        ):
             for column, heading in enumerate(headings, 1):
                 sheet.cell(row, column, heading)
             row += 1
-        same = index > 0 and systems[index - 1]["department"] == system["department"] and expected[-1]["row"] == row - 1
+        same = (
+            index > 0
+            and systems[index - 1]["department"] == system["department"]
+            and expected[-1]["row"] == row - 1
+        )
         if not same:
             _merge_run(sheet, author, run, expected[-1]["row"] if expected else 0)
             run = row
@@ -355,7 +418,9 @@ def _write_sheet(sheet: Worksheet, author: Author, systems: list[dict[str, Any]]
     if author.notes:
         sheet.cell(row, author.rng.choice((1, 2)), author.pick("合计", "合 计", "总计"))
         sheet.cell(row, 3, f"{len(systems)}个")
-        sheet.cell(row + 1, 1, author.pick("注：1.系统名称填写全称。", "备注：资源按实际分配填写", "说明：空白表示未知"))
+        sheet.cell(
+            row + 1, 1, author.pick("注：1.系统名称填写全称。", "备注：资源按实际分配填写", "说明：空白表示未知")
+        )
         sheet.cell(row + 2, 1, "填表人：张三")
         sheet.cell(row + 2, 5, "审核人：李四")
         sheet.cell(row + 2, 9, "联系电话：02300000000")
@@ -380,7 +445,9 @@ def _write_groups(sheet: Worksheet, author: Author, top: int) -> None:
         column = end + 1
 
 
-def _write_row(sheet: Worksheet, author: Author, row: int, place: tuple[int, bool], system: dict[str, Any]) -> None:
+def _write_row(
+    sheet: Worksheet, author: Author, row: int, place: tuple[int, bool], system: dict[str, Any]
+) -> None:
     serial, same = place
     for column, target in enumerate(author.columns, 1):
         if target == "serial":

@@ -86,7 +86,9 @@ def test_numbers_of_people(value: Any, people: int | None) -> None:
     assert quantities.people(value) == people
 
 
-@pytest.mark.parametrize("value", ["100-200", "全体干部", "若干", "注册300人，活跃80人", "3.5人", -3, Percent(0.5), True])
+@pytest.mark.parametrize(
+    "value", ["100-200", "全体干部", "若干", "注册300人，活跃80人", "3.5人", -3, Percent(0.5), True]
+)
 def test_people_that_cannot_be_counted_are_unreadable(value: Any) -> None:
     with pytest.raises(Unreadable):
         quantities.people(value)
@@ -113,7 +115,9 @@ def test_a_date_that_says_nothing_is_unknown(value: Any) -> None:
     assert dates.partial_date(value) is None
 
 
-@pytest.mark.parametrize("value", ["2021.13", "5/6/2013", "2018-2020", "2021年2月30日", "去年", 7, "1921年", True, "2021年6月至8月"])
+@pytest.mark.parametrize(
+    "value", ["2021.13", "5/6/2013", "2018-2020", "2021年2月30日", "去年", 7, "1921年", True, "2021年6月至8月"]
+)
 def test_a_date_that_needs_guessing_is_unreadable(value: Any) -> None:
     with pytest.raises(Unreadable):
         dates.partial_date(value)
@@ -147,8 +151,53 @@ def test_money_that_cannot_be_read(value: Any) -> None:
         quantities.money_wan(value, "万元")
 
 
-YES = ["是", "有", "√", "✓", "✔", "Y", "y", "Yes", "已上云", "已完成", "1", 1, 1.0, True, "TRUE", "已迁移", "是（政务云）", "已编制", "是，2020年完成", "☑", "对"]
-NO = ["否", "无", "×", "✗", "x", "X", "N", "n", "No", "未完成", "未上云", "0", 0, False, "没有", "尚未迁移", "编制中", "正在迁移", "否（合同未到期）", "未编制", "不是", "□"]
+YES = [
+    "是",
+    "有",
+    "√",
+    "✓",
+    "✔",
+    "Y",
+    "y",
+    "Yes",
+    "已上云",
+    "已完成",
+    "1",
+    1,
+    1.0,
+    True,
+    "TRUE",
+    "已迁移",
+    "是（政务云）",
+    "已编制",
+    "是，2020年完成",
+    "☑",
+    "对",
+]
+NO = [
+    "否",
+    "无",
+    "×",
+    "✗",
+    "x",
+    "X",
+    "N",
+    "n",
+    "No",
+    "未完成",
+    "未上云",
+    "0",
+    0,
+    False,
+    "没有",
+    "尚未迁移",
+    "编制中",
+    "正在迁移",
+    "否（合同未到期）",
+    "未编制",
+    "不是",
+    "□",
+]
 
 
 @pytest.mark.parametrize(("value", "answer"), [(value, True) for value in YES] + [(value, False) for value in NO])
@@ -256,7 +305,15 @@ def test_names_are_kept_as_written_but_for_what_the_keyboard_left(cell: Any, nam
 
 
 def test_spellings_of_one_name_have_one_identity() -> None:
-    assert len({identity(name) for name in ("OA系统(一期)", "ＯＡ系统（一期）", "oa 系统（一期）", "《OA系统（一期）》")}) == 1
+    assert (
+        len(
+            {
+                identity(name)
+                for name in ("OA系统(一期)", "ＯＡ系统（一期）", "oa 系统（一期）", "《OA系统（一期）》")
+            }
+        )
+        == 1
+    )
 
 
 def test_signs_for_nothing_and_for_the_same_again() -> None:
@@ -265,6 +322,9 @@ def test_signs_for_nothing_and_for_the_same_again() -> None:
     assert is_ditto("同上") and is_ditto("〃") and not is_ditto("同上系统")
 
 
-@pytest.mark.parametrize(("count", "of", "percent"), [(34, 35, 97.1), (40, 67, 59.7), (1, 8, 12.5), (389, 400, 97.3), (0, 5, 0.0), (5, 5, 100.0), (1, 0, None)])
+@pytest.mark.parametrize(
+    ("count", "of", "percent"),
+    [(34, 35, 97.1), (40, 67, 59.7), (1, 8, 12.5), (389, 400, 97.3), (0, 5, 0.0), (5, 5, 100.0), (1, 0, None)],
+)
 def test_rates_round_half_up_as_reports_do(count: int, of: int, percent: float | None) -> None:
     assert percent_half_up(count, of) == percent

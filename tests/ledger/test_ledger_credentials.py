@@ -42,7 +42,9 @@ def test_ordinary_text_is_not_refused(text: str) -> None:
     assert not is_credential(text)
 
 
-@pytest.mark.parametrize("text", [None, "", "无", "—", "/", "不涉及", "另行提供", "***", "******", "请勿填写", "线下提供"])
+@pytest.mark.parametrize(
+    "text", [None, "", "无", "—", "/", "不涉及", "另行提供", "***", "******", "请勿填写", "线下提供"]
+)
 def test_a_credential_cell_that_withholds_the_secret_is_no_finding(text: str | None) -> None:
     assert is_withheld(text)
     assert reading([HEAD, ["区教委", "甲系统", 3, text, None]]).findings == ()
@@ -66,15 +68,31 @@ def test_a_cell_under_a_credential_heading_is_refused_whatever_it_says() -> None
 
 
 def test_the_rest_of_the_row_is_kept() -> None:
-    result = reading([HEAD, ["区教委", "甲系统", 3, SECRET, "密码：Abc@12345"], ["区教委", "乙系统", 4, None, "正常"]])
+    result = reading(
+        [HEAD, ["区教委", "甲系统", 3, SECRET, "密码：Abc@12345"], ["区教委", "乙系统", 4, None, "正常"]]
+    )
     assert names(result) == ["甲系统", "乙系统"]
     assert (result.systems[0].users, result.systems[0].remark, result.systems[1].remark) == (3, None, "正常")
     assert kinds(result) == [("credential_refused", "D2"), ("credential_refused", "E2")]
 
 
 def test_a_credential_in_a_title_a_note_or_a_sheet_that_is_no_ledger_is_refused_as_well() -> None:
-    result = reading({"说明": [["登录账号：admin，密码：Gov@2020"]], "区级系统": [["后台密码：Gov@2020"], HEAD, ["区教委", "甲系统", 3, None, None], ["注：密码：Gov@2020"]]})
-    assert [(finding.sheet, finding.cell) for finding in result.findings] == [("说明", "A1"), ("区级系统", "A1"), ("区级系统", "A4")]
+    result = reading(
+        {
+            "说明": [["登录账号：admin，密码：Gov@2020"]],
+            "区级系统": [
+                ["后台密码：Gov@2020"],
+                HEAD,
+                ["区教委", "甲系统", 3, None, None],
+                ["注：密码：Gov@2020"],
+            ],
+        }
+    )
+    assert [(finding.sheet, finding.cell) for finding in result.findings] == [
+        ("说明", "A1"),
+        ("区级系统", "A1"),
+        ("区级系统", "A4"),
+    ]
 
 
 def nasty_rows() -> list[list[object]]:
@@ -91,7 +109,11 @@ SECRETS = ("Tit1e@777", "Us3rs@777", "Abc@12345", "Rem@rk777", "Dep@rt777", "N@m
 
 
 def everywhere(result: LedgerReading) -> str:
-    return repr(result) + json.dumps(reading_json(result), ensure_ascii=False) + "".join(str(finding) for finding in result.findings)
+    return (
+        repr(result)
+        + json.dumps(reading_json(result), ensure_ascii=False)
+        + "".join(str(finding) for finding in result.findings)
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,7 +121,9 @@ def everywhere(result: LedgerReading) -> str:
     [(xlsx(nasty_rows()), "a.xlsx"), (xls(nasty_rows()), "a.xls"), (csv(nasty_rows()), "a.csv"), (csv(nasty_rows(), encoding="gb18030"), "b.csv")],
     ids=["xlsx", "xls", "csv", "gbk csv"],
 )  # fmt: skip
-def test_no_secret_is_in_the_reading_its_json_its_findings_or_the_marked_up_copy(content: bytes, filename: str) -> None:
+def test_no_secret_is_in_the_reading_its_json_its_findings_or_the_marked_up_copy(
+    content: bytes, filename: str
+) -> None:
     result = read_ledger(content, filename)
     assert sum(kind == "credential_refused" for kind, _ in kinds(result)) == len(SECRETS)
     shown = everywhere(result)

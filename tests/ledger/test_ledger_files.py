@@ -32,13 +32,20 @@ OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
 class TestDelimitedText:
-    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030", "utf-16", "utf-16-le", "utf-16-be"])
+    @pytest.mark.parametrize(
+        "encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030", "utf-16", "utf-16-le", "utf-16-be"]
+    )
     @pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
     def test_every_encoding_and_delimiter_reads_the_same(self, encoding: str, delimiter: str) -> None:
         result = read_ledger(csv(ROWS, delimiter, encoding), "区级台账.csv")
         assert names(result) == ["学籍管理系统", "预算执行系统"]
         first = result.systems[0]
-        assert (first.users, first.golive, first.cpu_avg_pct, first.deps) == (300, "2021-07", 27.0, ("预算执行系统",))
+        assert (first.users, first.golive, first.cpu_avg_pct, first.deps) == (
+            300,
+            "2021-07",
+            27.0,
+            ("预算执行系统",),
+        )
         assert (first.sheet, first.row, first.ownership) == ("区级台账", 3, "district")
         assert result.findings == ()
 
@@ -62,12 +69,30 @@ class TestOldExcel:
         rows = [
             HEAD,
             [1, "区教委", "学籍管理系统", ("yyyy-mm", date(2021, 7, 1)), 300, ("0.0%", 0.27), None],
-            [2, None, "预算执行系统", ("yyyy-mm-dd", date(2013, 12, 17)), 60000.0, ("0.00%", 0.009), "学籍管理系统"],
+            [
+                2,
+                None,
+                "预算执行系统",
+                ("yyyy-mm-dd", date(2013, 12, 17)),
+                60000.0,
+                ("0.00%", 0.009),
+                "学籍管理系统",
+            ],
         ]
         result = read_ledger(xls(rows, [(1, 2, 1, 1)]), "a.xls")
         first, second = result.systems
-        assert (first.golive, first.golive_precision, first.users, first.cpu_avg_pct) == ("2021-07", "month", 300, 27.0)
-        assert (second.department, second.golive, second.users, second.cpu_avg_pct) == ("区教委", "2013-12-17", 60000, 0.9)
+        assert (first.golive, first.golive_precision, first.users, first.cpu_avg_pct) == (
+            "2021-07",
+            "month",
+            300,
+            27.0,
+        )
+        assert (second.department, second.golive, second.users, second.cpu_avg_pct) == (
+            "区教委",
+            "2013-12-17",
+            60000,
+            0.9,
+        )
         assert result.findings == ()
 
     def test_a_marked_up_copy_of_xls_and_csv_is_an_xlsx_with_the_same_cells(self) -> None:
@@ -83,9 +108,18 @@ class TestOldExcel:
 
 class TestModernExcel:
     def test_date_cells_keep_the_precision_of_their_format(self) -> None:
-        rows = [HEAD[:4], [1, "区教委", "甲系统", ("yyyy年m月", date(2021, 7, 1))], [2, "区教委", "乙系统", ("yyyy/m/d", date(2021, 7, 5))], [3, "区教委", "丙系统", ("yyyy", date(2021, 1, 1))]]
+        rows = [
+            HEAD[:4],
+            [1, "区教委", "甲系统", ("yyyy年m月", date(2021, 7, 1))],
+            [2, "区教委", "乙系统", ("yyyy/m/d", date(2021, 7, 5))],
+            [3, "区教委", "丙系统", ("yyyy", date(2021, 1, 1))],
+        ]
         result = read_ledger(xlsx(rows), "a.xlsx")
-        assert [(system.golive, system.golive_precision) for system in result.systems] == [("2021-07", "month"), ("2021-07-05", "day"), ("2021", "year")]
+        assert [(system.golive, system.golive_precision) for system in result.systems] == [
+            ("2021-07", "month"),
+            ("2021-07-05", "day"),
+            ("2021", "year"),
+        ]
 
     def test_a_workbook_of_another_writer_with_prefixed_tags_and_rich_text_is_read(self) -> None:
         assert names(read_ledger(prefixed_workbook(), "a.xlsx")) == ["甲系统", "乙系统"]
@@ -140,7 +174,11 @@ def with_entities(content: bytes) -> bytes:
 
 
 def bomb(content: bytes) -> bytes:
-    return repacked(content, "xl/worksheets/sheet1.xml", b"<worksheet><sheetData>" + b" " * (80 * 1024**2) + b"</sheetData></worksheet>")
+    return repacked(
+        content,
+        "xl/worksheets/sheet1.xml",
+        b"<worksheet><sheetData>" + b" " * (80 * 1024**2) + b"</sheetData></worksheet>",
+    )
 
 
 def lying_bomb(content: bytes) -> bytes:
@@ -182,7 +220,9 @@ GOOD = xlsx(ROWS)
         "xml entities", "zip bomb", "zip bomb that lies", "no ledger", "no ledger csv",
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_one_line_that_names_file_rule_and_remedy(content: bytes, kind: type[LedgerError], says: str) -> None:
+def test_what_cannot_be_read_is_one_line_that_names_file_rule_and_remedy(
+    content: bytes, kind: type[LedgerError], says: str
+) -> None:
     with pytest.raises(kind, match=says) as caught:
         read_ledger(content, "来件.xlsx")
     assert "\n" not in str(caught.value)
@@ -212,7 +252,10 @@ class TestFuzz:
         self._read(content[: int(len(content) * share)], source)
 
     @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    @given(source=st.integers(0, 2), changes=st.lists(st.tuples(st.floats(0, 0.9999), st.integers(0, 255)), min_size=1, max_size=12))
+    @given(
+        source=st.integers(0, 2),
+        changes=st.lists(st.tuples(st.floats(0, 0.9999), st.integers(0, 255)), min_size=1, max_size=12),
+    )
     def test_files_with_changed_bytes(self, source: int, changes: list[tuple[float, int]]) -> None:
         content = bytearray(self.SOURCES[source])
         for place, byte in changes:
@@ -220,7 +263,10 @@ class TestFuzz:
         self._read(bytes(content), source)
 
     @settings(max_examples=150, deadline=None)
-    @given(st.binary(max_size=400), st.sampled_from([b"", b"PK\x03\x04", OLE2, b"\x09\x08", b"\xff\xfe", b"\xef\xbb\xbf"]))
+    @given(
+        st.binary(max_size=400),
+        st.sampled_from([b"", b"PK\x03\x04", OLE2, b"\x09\x08", b"\xff\xfe", b"\xef\xbb\xbf"]),
+    )
     def test_arbitrary_bytes(self, tail: bytes, head: bytes) -> None:
         self._read(head + tail, 2)
 

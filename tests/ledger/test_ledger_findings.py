@@ -21,7 +21,16 @@ def like(row: list[Any], **changes: Any) -> list[Any]:
 class TestDuplicates:
     @pytest.mark.parametrize(
         "name",
-        ["数据共享交换平台（二期）", "数据共享交换平台二期", "数据共享交换平台V2.0", "数据共享交换平台(升级版)", "数据共享 交换平台", "数据共享交换平台2.0", "数据共享交换平台（新）", "数据共享交换平台-二期"],
+        [
+            "数据共享交换平台（二期）",
+            "数据共享交换平台二期",
+            "数据共享交换平台V2.0",
+            "数据共享交换平台(升级版)",
+            "数据共享 交换平台",
+            "数据共享交换平台2.0",
+            "数据共享交换平台（新）",
+            "数据共享交换平台-二期",
+        ],
     )
     def test_the_same_system_under_a_later_name_is_held_and_counts_nowhere(self, name: str) -> None:
         result = reading([HEAD, EXCHANGE, like(EXCHANGE, 系统名称=name)])
@@ -36,15 +45,28 @@ class TestDuplicates:
         assert kinds(result) == [("possible_duplicate", "B2")]
 
     def test_other_dependencies_do_not_make_it_another_system(self) -> None:
-        rows = [HEAD, EXCHANGE, like(EXCHANGE, 系统名称="证照库", 用户规模=3, 上线时间="2015"), like(EXCHANGE, 系统名称="数据共享交换平台（二期）", 对接系统="证照库")]
+        rows = [
+            HEAD,
+            EXCHANGE,
+            like(EXCHANGE, 系统名称="证照库", 用户规模=3, 上线时间="2015"),
+            like(EXCHANGE, 系统名称="数据共享交换平台（二期）", 对接系统="证照库"),
+        ]
         assert [kind for kind, _ in kinds(reading(rows))] == ["possible_duplicate"]
 
     def test_the_department_spelled_out_is_the_same_department(self) -> None:
-        rows = [HEAD, like(EXCHANGE, 单位名称="区教委", 系统名称="学籍系统"), like(EXCHANGE, 单位名称="示例区教育委员会", 系统名称="学籍系统")]
+        rows = [
+            HEAD,
+            like(EXCHANGE, 单位名称="区教委", 系统名称="学籍系统"),
+            like(EXCHANGE, 单位名称="示例区教育委员会", 系统名称="学籍系统"),
+        ]
         assert kinds(reading(rows)) == [("possible_duplicate", "B3")]
 
     def test_the_department_spelled_otherwise_inside_the_name_is_seen_through(self) -> None:
-        rows = [HEAD, like(EXCHANGE, 单位名称="区卫健委", 系统名称="卫健委档案管理系统"), like(EXCHANGE, 单位名称="区卫生健康委", 系统名称="卫生健康委档案管理系统")]
+        rows = [
+            HEAD,
+            like(EXCHANGE, 单位名称="区卫健委", 系统名称="卫健委档案管理系统"),
+            like(EXCHANGE, 单位名称="区卫生健康委", 系统名称="卫生健康委档案管理系统"),
+        ]
         assert kinds(reading(rows)) == [("possible_duplicate", "B3")]
 
     def test_the_same_row_entered_twice_is_held_once(self) -> None:
@@ -55,14 +77,33 @@ class TestDuplicates:
     @pytest.mark.parametrize(
         "changes",
         [
-            {"系统名称": "数据共享交换平台（二期）", "上线时间": "2019.3", "用户规模": 3000, "服务器配置": "4台16核64G", "存储": "4T"},
+            {
+                "系统名称": "数据共享交换平台（二期）",
+                "上线时间": "2019.3",
+                "用户规模": 3000,
+                "服务器配置": "4台16核64G",
+                "存储": "4T",
+            },
             {"系统名称": "数据共享监管平台"},
-            {"系统名称": "数据共享交换平台", "单位名称": "区财政局", "上线时间": "2019.3", "用户规模": 3000, "存储": "4T"},
+            {
+                "系统名称": "数据共享交换平台",
+                "单位名称": "区财政局",
+                "上线时间": "2019.3",
+                "用户规模": 3000,
+                "存储": "4T",
+            },
             {"系统名称": "数据共享交换平台移动端"},
             {"系统名称": "数据共享交换平台", "单位名称": "市大数据局"},
             {"系统名称": "数据交换平台（二期）"},
         ],
-        ids=["a second phase with data of its own", "another name", "another department", "the mobile client", "the superior's own", "another base name"],
+        ids=[
+            "a second phase with data of its own",
+            "another name",
+            "another department",
+            "the mobile client",
+            "the superior's own",
+            "another base name",
+        ],
     )
     def test_a_different_system_is_never_held(self, changes: dict[str, Any]) -> None:
         result = reading([HEAD, EXCHANGE, like(EXCHANGE, **changes)])
@@ -81,7 +122,12 @@ class TestDuplicates:
         assert reading(rows).findings == ()
 
     def test_a_dependency_on_a_held_duplicate_means_the_system_it_repeats(self) -> None:
-        rows = [HEAD, EXCHANGE, like(EXCHANGE, 系统名称="数据共享交换平台（二期）"), like(EXCHANGE, 系统名称="门户", 用户规模=1, 对接系统="数据共享交换平台（二期）")]
+        rows = [
+            HEAD,
+            EXCHANGE,
+            like(EXCHANGE, 系统名称="数据共享交换平台（二期）"),
+            like(EXCHANGE, 系统名称="门户", 用户规模=1, 对接系统="数据共享交换平台（二期）"),
+        ]
         result = reading(rows)
         assert by_name(result)["门户"].deps == ("数据共享交换平台",)
         assert [kind for kind, _ in kinds(result)] == ["possible_duplicate"]
@@ -101,13 +147,24 @@ class TestConflicts:
         assert result.systems[0].mlps == "2"
 
     def test_the_same_name_in_two_departments_is_two_systems(self) -> None:
-        result = reading([HEAD, like(EXCHANGE, 系统名称="门户网站"), like(EXCHANGE, 系统名称="门户网站", 单位名称="区财政局", 用户规模=7, 存储="3T")])
+        result = reading(
+            [
+                HEAD,
+                like(EXCHANGE, 系统名称="门户网站"),
+                like(EXCHANGE, 系统名称="门户网站", 单位名称="区财政局", 用户规模=7, 存储="3T"),
+            ]
+        )
         assert len(result.systems) == 2
         assert result.findings == ()
 
 
 class TestDependencies:
-    ROWS = [HEAD, EXCHANGE, like(EXCHANGE, 系统名称="证照库（二期）", 上线时间="2020", 用户规模=3), like(EXCHANGE, 系统名称="规划、建设一体化平台", 用户规模=5, 上线时间="2018")]
+    ROWS = [
+        HEAD,
+        EXCHANGE,
+        like(EXCHANGE, 系统名称="证照库（二期）", 上线时间="2020", 用户规模=3),
+        like(EXCHANGE, 系统名称="规划、建设一体化平台", 用户规模=5, 上线时间="2018"),
+    ]
 
     @pytest.mark.parametrize(
         ("text", "deps"),
@@ -126,7 +183,9 @@ class TestDependencies:
             assert result.findings == ()
 
     def test_a_name_that_no_row_bears_is_a_finding_and_no_dependency(self) -> None:
-        result = reading([*self.ROWS, like(EXCHANGE, 系统名称="门户", 用户规模=1, 对接系统="证照库（二期）、省平台；交换平台")])
+        result = reading(
+            [*self.ROWS, like(EXCHANGE, 系统名称="门户", 用户规模=1, 对接系统="证照库（二期）、省平台；交换平台")]
+        )
         assert by_name(result)["门户"].deps == ("证照库（二期）",)
         assert [(finding.kind, finding.value) for finding in result.findings] == [
             (FindingKind.UNKNOWN_DEPENDENCY, "省平台"),
@@ -142,7 +201,9 @@ class TestDependencies:
         head = ["单位名称", "系统名称", "处置方式", "整合目标系统"]
         result = reading([head, ["区教委", "甲系统", "整合", "乙系统"], ["区教委", "丙系统", "整合", "甲系统"]])
         assert [system.merged_into for system in result.systems] == [None, "甲系统"]
-        assert [(finding.kind.value, finding.cell, finding.value) for finding in result.findings] == [("unknown_dependency", "D2", "乙系统")]
+        assert [(finding.kind.value, finding.cell, finding.value) for finding in result.findings] == [
+            ("unknown_dependency", "D2", "乙系统")
+        ]
 
     def test_a_short_name_from_its_own_column_is_a_name(self) -> None:
         head = ["单位名称", "系统名称", "系统简称", "对接系统"]
@@ -150,7 +211,12 @@ class TestDependencies:
         assert by_name(result)["门户"].deps == ("学籍管理系统",)
 
     def test_names_across_sheets_are_found(self) -> None:
-        result = reading({"区级": [HEAD, like(EXCHANGE, 对接系统="征缴平台")], "市垂": [HEAD, like(EXCHANGE, 单位名称="市税务局", 系统名称="征缴平台")]})
+        result = reading(
+            {
+                "区级": [HEAD, like(EXCHANGE, 对接系统="征缴平台")],
+                "市垂": [HEAD, like(EXCHANGE, 单位名称="市税务局", 系统名称="征缴平台")],
+            }
+        )
         assert by_name(result)["数据共享交换平台"].deps == ("征缴平台",)
 
 
@@ -159,7 +225,9 @@ class TestUnreadableAndMissing:
         result = reading([HEAD, like(EXCHANGE, 用户规模="全体干部", 存储="很大")])
         system = result.systems[0]
         assert (system.users, system.disk_gb) == (None, None)
-        assert [(finding.kind.value, finding.cell, finding.field, finding.value) for finding in result.findings] == [
+        assert [
+            (finding.kind.value, finding.cell, finding.field, finding.value) for finding in result.findings
+        ] == [
             ("unreadable_cell", "D2", "users", "全体干部"),
             ("unreadable_cell", "F2", "disk", "很大"),
         ]
@@ -172,7 +240,9 @@ class TestUnreadableAndMissing:
         assert kinds(result) == [("unreadable_cell", "D2")]
 
     def test_what_says_nothing_is_no_finding(self) -> None:
-        result = reading([HEAD, like(EXCHANGE, 用户规模="不详", 存储="—", 等保级别="/", 上线时间="未知", 服务器配置="无")])
+        result = reading(
+            [HEAD, like(EXCHANGE, 用户规模="不详", 存储="—", 等保级别="/", 上线时间="未知", 服务器配置="无")]
+        )
         assert result.findings == ()
 
     def test_a_row_with_data_and_no_name_is_reported_at_the_name_cell(self) -> None:

@@ -111,7 +111,15 @@ def test_a_second_table_with_a_two_row_heading_is_recognised() -> None:
 
 
 def test_section_bands_set_the_owner_of_the_rows_below_them() -> None:
-    rows = [HEAD, ["一、区级部门"], DATA[0], ["二、市级垂管系统"], DATA[1], ["三、区属国有企业"], [3, "示例水务公司", "抄表系统", 10, "2C4G"]]
+    rows = [
+        HEAD,
+        ["一、区级部门"],
+        DATA[0],
+        ["二、市级垂管系统"],
+        DATA[1],
+        ["三、区属国有企业"],
+        [3, "示例水务公司", "抄表系统", 10, "2C4G"],
+    ]
     result = reading({"汇总": rows})
     owners = [system.ownership for system in result.systems]
     assert owners == [Ownership.DISTRICT, Ownership.VERTICAL, Ownership.SOE]
@@ -133,8 +141,17 @@ def test_an_ownership_column_overrides_the_sheet_name() -> None:
     rows = [[*HEAD, "系统归属"], [*DATA[0], "市级垂管"], [*DATA[1], None]]
     result = reading({"区级系统": rows})
     assert [system.ownership for system in result.systems] == [Ownership.VERTICAL, Ownership.VERTICAL]
-    rows = [[*HEAD, "系统归属"], [*DATA[0], "市级垂管"], [*DATA[1], "区级"], [3, "区民政局", "救助系统", 5, "2C4G", "国企"]]
-    assert [system.ownership for system in reading({"汇总": rows}).systems] == [Ownership.VERTICAL, Ownership.DISTRICT, Ownership.SOE]
+    rows = [
+        [*HEAD, "系统归属"],
+        [*DATA[0], "市级垂管"],
+        [*DATA[1], "区级"],
+        [3, "区民政局", "救助系统", 5, "2C4G", "国企"],
+    ]
+    assert [system.ownership for system in reading({"汇总": rows}).systems] == [
+        Ownership.VERTICAL,
+        Ownership.DISTRICT,
+        Ownership.SOE,
+    ]
 
 
 def test_a_title_that_names_the_district_speaks_of_the_districts_own_systems() -> None:
@@ -154,12 +171,22 @@ def test_systems_of_superiors_have_no_migration_duty_of_the_district() -> None:
 
 class TestDepartments:
     def test_a_vertical_merge_holds_for_its_rows(self) -> None:
-        rows = [HEAD, [1, "区教委", "甲系统", 1, None], [2, None, "乙系统", 2, None], [3, "区财政局", "丙系统", 3, None]]
+        rows = [
+            HEAD,
+            [1, "区教委", "甲系统", 1, None],
+            [2, None, "乙系统", 2, None],
+            [3, "区财政局", "丙系统", 3, None],
+        ]
         result = reading(rows, "B2:B3")
         assert [system.department for system in result.systems] == ["区教委", "区教委", "区财政局"]
 
     def test_written_once_it_holds_until_the_next_one(self) -> None:
-        rows = [HEAD, [1, "区教委", "甲系统", 1, None], [2, None, "乙系统", 2, None], [3, "区财政局", "丙系统", 3, None]]
+        rows = [
+            HEAD,
+            [1, "区教委", "甲系统", 1, None],
+            [2, None, "乙系统", 2, None],
+            [3, "区财政局", "丙系统", 3, None],
+        ]
         result = reading(rows)
         assert [system.department for system in result.systems] == ["区教委", "区教委", "区财政局"]
         assert result.findings == ()
@@ -170,7 +197,12 @@ class TestDepartments:
         assert [system.department for system in reading(rows).systems] == ["区教委", "区教委"]
 
     def test_where_rows_repeat_it_themselves_an_empty_cell_is_missing(self) -> None:
-        rows = [HEAD, [1, "区教委", "甲系统", 1, None], [2, "区教委", "乙系统", 2, None], [3, None, "丙系统", 3, None]]
+        rows = [
+            HEAD,
+            [1, "区教委", "甲系统", 1, None],
+            [2, "区教委", "乙系统", 2, None],
+            [3, None, "丙系统", 3, None],
+        ]
         result = reading(rows)
         assert [system.department for system in result.systems] == ["区教委", "区教委", None]
         assert kinds(result) == [("missing_required", "B4")]
@@ -219,7 +251,11 @@ def test_a_name_merged_over_several_rows_is_one_system_with_all_their_machines()
 
 
 def test_a_category_merged_over_rows_holds_for_each_of_them() -> None:
-    rows = [["单位名称", "系统名称", "网络类型", "部署位置"], ["区教委", "甲系统", "政务外网", "政务云"], ["区财政局", "乙系统", None, None]]
+    rows = [
+        ["单位名称", "系统名称", "网络类型", "部署位置"],
+        ["区教委", "甲系统", "政务外网", "政务云"],
+        ["区财政局", "乙系统", None, None],
+    ]
     result = reading(rows, "C2:C3", "D2:D3")
     assert [(system.zone, system.environment) for system in result.systems] == [("政务外网", "政务云")] * 2
 
@@ -244,7 +280,10 @@ def test_a_workbook_without_any_ledger_is_an_error_that_names_its_sheets() -> No
 def test_resources_on_a_sheet_of_their_own_join_the_systems_they_belong_to() -> None:
     book = {
         "区级系统": [["单位名称", "系统名称", "用户规模", "等保级别"], ["区教委", "学籍管理系统", 300, "三级"]],
-        "资源": [["单位名称", "系统名称", "服务器数量", "CPU总核数", "内存总量（G）"], ["区教委", "学籍管理系统", 2, 16, 32]],
+        "资源": [
+            ["单位名称", "系统名称", "服务器数量", "CPU总核数", "内存总量（G）"],
+            ["区教委", "学籍管理系统", 2, 16, 32],
+        ],
     }
     result = reading(book)
     assert names(result) == ["学籍管理系统"]
@@ -284,7 +323,9 @@ class TestUnits:
             ("年运维费", 30.6, 30.6), ("年运维费", "30.6万元", 30.6), ("年运维费（万元）", "8000元", 0.8), ("年运维费（元）", "1,250", 0.125),
         ],
     )  # fmt: skip
-    def test_money_is_in_wan_whatever_the_heading_counts_in(self, heading: str, written: object, wan: float) -> None:
+    def test_money_is_in_wan_whatever_the_heading_counts_in(
+        self, heading: str, written: object, wan: float
+    ) -> None:
         rows = [["单位名称", "系统名称", heading], ["区教委", "甲系统", written]]
         assert reading(rows).systems[0].opex_wan == wan
 
@@ -303,7 +344,9 @@ class TestUnits:
             ("CPU平均利用率", 0.27, 27.0), ("CPU平均利用率", 27, 27.0), ("CPU平均利用率", "约8.0％", 8.0),
         ],
     )  # fmt: skip
-    def test_percentages_are_percent_whatever_their_cell_looks_like(self, heading: str, written: object, percent: float) -> None:
+    def test_percentages_are_percent_whatever_their_cell_looks_like(
+        self, heading: str, written: object, percent: float
+    ) -> None:
         rows = [["单位名称", "系统名称", heading], ["区教委", "甲系统", written]]
         assert reading(rows).systems[0].cpu_avg_pct == percent
 
@@ -339,20 +382,29 @@ class TestUnits:
         assert [(system.vcpu, system.mem_gb) for system in reading(rows).systems] == [(48, 96), (16, 32)]
 
     def test_a_group_heading_says_that_amounts_are_per_server(self) -> None:
-        rows = [["单位名称", "系统名称", "台数", "单台配置", None], [None, None, None, "CPU（核）", "内存（G）"], ["区教委", "甲系统", 2, 8, 16]]
+        rows = [
+            ["单位名称", "系统名称", "台数", "单台配置", None],
+            [None, None, None, "CPU（核）", "内存（G）"],
+            ["区教委", "甲系统", 2, 8, 16],
+        ]
         system = reading(rows, "A1:A2", "B1:B2", "C1:C2", "D1:E1").systems[0]
         assert (system.vcpu, system.mem_gb) == (16, 32)
 
     @pytest.mark.parametrize(
-        ("heading", "written", "users"), [("用户数（万人）", 1.2, 12000), ("用户数（人）", 300, 300), ("用户数（万人）", "300人", 300)]
+        ("heading", "written", "users"),
+        [("用户数（万人）", 1.2, 12000), ("用户数（人）", 300, 300), ("用户数（万人）", "300人", 300)],
     )
     def test_users_may_be_counted_in_ten_thousands(self, heading: str, written: object, users: int) -> None:
-        assert reading([["单位名称", "系统名称", heading], ["区教委", "甲系统", written]]).systems[0].users == users
+        assert (
+            reading([["单位名称", "系统名称", heading], ["区教委", "甲系统", written]]).systems[0].users == users
+        )
 
 
 class TestMapping:
     def test_a_mapping_file_names_what_the_lexicon_does_not_know(self) -> None:
-        mapping = HeaderMapping.from_yaml("headings:\n  承载网: zone\n  用户规模: ignore\nsheets:\n  平台类: soe\n")
+        mapping = HeaderMapping.from_yaml(
+            "headings:\n  承载网: zone\n  用户规模: ignore\nsheets:\n  平台类: soe\n"
+        )
         rows = [["单位名称", "系统名称", "用户规模", "承载网"], ["区教委", "甲系统", 300, "公网"]]
         result = read_ledger(xlsx({"平台类": rows}), "a.xlsx", mapping)
         system = result.systems[0]
@@ -361,7 +413,9 @@ class TestMapping:
     def test_a_mapping_can_name_the_system_column_itself(self) -> None:
         mapping = HeaderMapping.from_yaml("headings:\n  工程: name\n  甲方: department\n")
         rows = [["工程", "甲方", "规模"], ["甲系统", "区教委", "大"]]
-        assert [(s.name, s.department) for s in read_ledger(xlsx(rows), "a.xlsx", mapping).systems] == [("甲系统", "区教委")]
+        assert [(s.name, s.department) for s in read_ledger(xlsx(rows), "a.xlsx", mapping).systems] == [
+            ("甲系统", "区教委")
+        ]
 
     def test_a_sheet_can_be_skipped_by_the_mapping(self) -> None:
         mapping = HeaderMapping.from_yaml("sheets:\n  旧表: skip\n")
@@ -386,8 +440,15 @@ class TestMapping:
         assert "\n" not in str(caught.value)
 
     def test_every_heading_is_reported_with_its_confidence(self) -> None:
-        result = reading([["单位名称", "系统名称", "登保定级", "承建单位"], ["区教委", "甲系统", "三级", "某公司"]])
+        result = reading(
+            [["单位名称", "系统名称", "登保定级", "承建单位"], ["区教委", "甲系统", "三级", "某公司"]]
+        )
         report = {entry.heading: (entry.target, entry.cell) for entry in result.headings}
-        assert report == {"单位名称": ("department", "A1"), "系统名称": ("name", "B1"), "登保定级": ("mlps", "C1"), "承建单位": ("ignore", "D1")}
+        assert report == {
+            "单位名称": ("department", "A1"),
+            "系统名称": ("name", "B1"),
+            "登保定级": ("mlps", "C1"),
+            "承建单位": ("ignore", "D1"),
+        }
         confidence = {entry.heading: entry.confidence for entry in result.headings}
         assert confidence["系统名称"] > 0.9 > confidence["登保定级"] > 0.6

@@ -17,7 +17,9 @@ HEADINGS = ("序号", "单位名称", "系统名称", "用户规模", "服务器
 
 
 def xlsx(
-    sheets: dict[str, Rows] | Rows, merges: dict[str, Sequence[str]] | None = None, touch: Callable[[Workbook], None] | None = None
+    sheets: dict[str, Rows] | Rows,
+    merges: dict[str, Sequence[str]] | None = None,
+    touch: Callable[[Workbook], None] | None = None,
 ) -> bytes:
     """An .xlsx of named sheets (or of one called 区级系统); `touch` may change the workbook before it is saved.
 
