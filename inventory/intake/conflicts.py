@@ -25,6 +25,7 @@ from inventory.store.ledger.rows import FIELD_NAMES
 from inventory.store.ledger.tables import claims, conflicts
 
 # The name is what makes the rows one system; the precision goes with its date.
+KEEP = "keep"
 _NEVER = frozenset({"name", "golive_precision"})
 _KEYS_A_QUERY = 300
 
@@ -147,15 +148,14 @@ def _key_of(row: RowMapping) -> tuple[object, ...]:
 
 
 def _was_dismissed(difference: _Difference, recorded: Iterable[RowMapping]) -> bool:
-    """True when a person has already preferred the sender who is heard to this value of the other one."""
+    """True when a person has already decided against this value of the other sender, in favour of anybody."""
     for row in recorded:
         if row["state"] != "settled" or (row["system_key"], row["field"]) != (difference.system, difference.field):
             continue
-        keeps = row["decision"] == "keep"
-        winner = row["standing_sender"] if keeps else row["claiming_sender"]
+        keeps = row["decision"] == KEEP
         loser = row["claiming_sender"] if keeps else row["standing_sender"]
         dismissed = json.loads(row["claiming_value"] if keeps else row["standing_value"])
-        if (winner, loser) == (difference.heard, difference.other) and dismissed == difference.other_value:
+        if loser == difference.other and dismissed == difference.other_value:
             return True
     return False
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from inventory.intake.identity import SubmittedRow, keyed_rows
 from inventory.ledger import LedgerReading
+from inventory.store.chain import canonical_json
 from inventory.store.ledger.rows import FIELD_NAMES, SUSPICION
 
 ADDED, CHANGED, MISSING = "added", "changed", "missing"
@@ -76,7 +77,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class StandingRow:
-    """What the sender's latest applied file says of a row."""
+    """What the sender's latest applied file says of a row; `text` is the canonical JSON of its fields."""
 
     text: str
     sheet: str
@@ -89,7 +90,7 @@ def compare(standing: dict[str, StandingRow], submitted: Iterable[SubmittedRow])
         before = standing.pop(row.row_key, None)
         if before is None:
             yield Change(row.row_key, ADDED, None, row.fields, row.sheet, row.row)
-        elif before.text != row.text:
+        elif before.text != canonical_json(row.fields):
             yield Change(row.row_key, CHANGED, json.loads(before.text), row.fields, row.sheet, row.row)
     for key, gone in standing.items():
         yield Change(key, MISSING, json.loads(gone.text), None, gone.sheet, gone.row)

@@ -15,7 +15,6 @@ from itertools import chain
 from inventory.intake.generic_names import GENERIC_NAMES
 from inventory.ledger import LedgerReading
 from inventory.model.system import System, system_key
-from inventory.store.chain import canonical_json
 from inventory.store.ledger.rows import Fields, fields_of
 
 
@@ -30,13 +29,12 @@ class KeyedRow:
 
 @dataclass(frozen=True, slots=True)
 class SubmittedRow:
-    """A row as a sender submits it. `text` is the canonical JSON of `fields`: equal text is an unchanged row."""
+    """A row as a sender submits it, in its stored form."""
 
     row_key: str
     sheet: str
     row: int
     fields: Fields
-    text: str
 
 
 def keyed_rows(reading: LedgerReading) -> Iterator[KeyedRow]:
@@ -53,7 +51,7 @@ def submitted_rows(reading: LedgerReading) -> Iterator[SubmittedRow]:
     """The rows in their stored form, made one by one as they are asked for."""
     for row in keyed_rows(reading):
         fields = fields_of(row.system, row.suspected_of)
-        yield SubmittedRow(row.row_key, row.system.sheet, row.system.row, fields, canonical_json(fields))
+        yield SubmittedRow(row.row_key, row.system.sheet, row.system.row, fields)
 
 
 def name_key(name: str) -> str:

@@ -24,6 +24,7 @@ from typing import Any
 
 GENESIS = "0" * 64
 _CHINA = timedelta(hours=8)
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Head:
 
 def canonical_json(value: object) -> str:
     """JSON with sorted keys and no white space. Raises ValueError for NaN and for text that is not Unicode."""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = _CANONICAL.encode(value)
     text.encode()  # a lone surrogate fails here, with the offending character named, and not inside a driver
     return text
 

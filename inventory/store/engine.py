@@ -184,14 +184,27 @@ def _explain(engine: Engine, error: DBAPIError) -> StoreError | None:
             f"数据库 {name} 无法写入（{cause}）；请检查权限和磁盘空间",
             f"the database {name} cannot be written ({cause}); check its permissions and the disk's free space",
         )
-    if engine.dialect.name == "postgresql" and (error.connection_invalidated or not code or code.startswith("08")):
+    if engine.dialect.name == "postgresql":
+        return _explain_server(name, cause, code, error.connection_invalidated)
+    return None
+
+
+def _explain_server(name: str, cause: str, code: str, lost: bool) -> StoreError | None:
+    # A refused connection carries no SQLSTATE in psycopg, only the server's own line behind "FATAL:".
+    _, refused, server_says = cause.rpartition("FATAL:")
+    if refused or code in _REFUSALS:
+        return Unreachable(
+            f"数据库 {name} 拒绝连接（{server_says.strip()}）；请检查用户、密码和库名",
+            f"the database {name} refuses us ({server_says.strip()}); check the user, the password and the "
+            "database's name",
+        )
+    if lost or not code or code.startswith("08"):
         return Unreachable(
             f"连不上数据库 {name}（{cause}）；请启动服务器，或更正地址",
             f"the database {name} cannot be reached ({cause}); start the server, or correct the URL",
         )
-    if code in ("28P01", "28000", "3D000", "42501", "53300", "57P03"):
-        return Unreachable(
-            f"数据库 {name} 拒绝连接（{cause}）；请检查用户、密码和库名",
-            f"the database {name} refuses us ({cause}); check the user, the password and the database's name",
-        )
     return None
+
+
+# insufficient_privilege, too_many_connections, cannot_connect_now
+_REFUSALS = frozenset({"42501", "53300", "57P03"})

@@ -14,8 +14,9 @@ from datetime import date
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Table, insert, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Table, select, update
 
+from inventory.store.bulk import insert_rows
 from inventory.store.chain import Draft, Event, Head, link
 from inventory.store.engine import reading, translated, writing
 from inventory.store.errors import UnknownEventKind
@@ -23,6 +24,8 @@ from inventory.store.schema import chain_head, events
 
 Apply = Callable[[Connection, Sequence[Event]], None]
 PAGE = 1_000
+# An event of an import holds hundreds of ledger rows: whoever streams all events takes few at a time.
+STREAM_PAGE = 50
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Transaction:
                 recorded.append(event)
             if recorded:
                 self._projector.check(recorded)
-                self.connection.execute(insert(events), [_row_of(event) for event in recorded])
+                insert_rows(self.connection, events, [_row_of(event) for event in recorded])
                 self._projector.apply(self.connection, recorded)
         except BaseException:
             self._failed = True
@@ -173,10 +176,10 @@ def read_events(
     return tuple(_event_of(row) for row in connection.execute(query).mappings())
 
 
-def stream_events(connection: Connection, page: int = PAGE) -> Iterator[tuple[Event, ...]]:
+def stream_events(connection: Connection) -> Iterator[tuple[Event, ...]]:
     """All events in order, a page at a time, so that a long history never lies in memory."""
     after = 0
-    while batch := read_events(connection, after, page):
+    while batch := read_events(connection, after, STREAM_PAGE):
         yield batch
         after = batch[-1].seq
 

@@ -32,7 +32,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from inventory.store.chain import Head, event_hash
 from inventory.store.engine import writing
-from inventory.store.event_store import PAGE, Projector, Store, stream_events
+from inventory.store.event_store import PAGE, STREAM_PAGE, Projector, Store, stream_events
 from inventory.store.schema import chain_head, events, metadata
 
 
@@ -189,14 +189,18 @@ def _raw_events(connection: Connection) -> Iterator[tuple[int, str, str, tuple[b
     Bytes, because tampering may leave text that is not UTF-8; then an ordinary read would fail, and not judge.
     """
     texts = [_as_bytes(connection, column) for column in _HASHED]
-    query = select(events.c.seq, _as_bytes(connection, events.c.hash), *texts).order_by(events.c.seq).limit(PAGE)
+    query = (
+        select(events.c.seq, _as_bytes(connection, events.c.hash), *texts)
+        .order_by(events.c.seq)
+        .limit(STREAM_PAGE)
+    )
     after: int | None = None
     while True:
         page = connection.execute(query if after is None else query.where(events.c.seq > after)).all()
         for seq, digest, *fields in page:
             values = tuple(bytes(field) if field is not None else b"" for field in fields)
             yield seq, _ascii(values[0]), _ascii(digest), values
-        if len(page) < PAGE:
+        if len(page) < STREAM_PAGE:
             return
         after = page[-1][0]
 
@@ -271,14 +275,13 @@ def _compare_table(
 
 
 def _ordered_columns(table: Table) -> list[Column[Any]]:
-    keys = list(table.primary_key.columns)
-    return keys + [column for column in table.columns if column not in keys]
+    return sorted(table.columns, key=lambda column: not column.primary_key)
 
 
 def _rows(connection: Connection, table: Table) -> Iterator[tuple[Any, ...]]:
     """Rows in key order. Text sorts by code point on both engines, which is how Python compares it."""
     order: list[ColumnElement[Any]] = []
-    for column in table.primary_key.columns:
+    for column in _ordered_columns(table)[: len(table.primary_key.columns)]:
         bytewise = connection.dialect.name == "postgresql" and isinstance(column.type, String)
         order.append(column.collate("C") if bytewise else column)
     query = select(*_ordered_columns(table)).order_by(*order).execution_options(yield_per=PAGE)

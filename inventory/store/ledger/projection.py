@@ -7,13 +7,15 @@ written into the events; here it is only carried out, so that a rebuild gives th
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from inventory.store.bulk import insert_rows
 from inventory.store.chain import Event, canonical_json
 from inventory.store.event_store import Projection
 from inventory.store.ledger import fold, kinds
@@ -120,8 +122,7 @@ def _proposed(connection: Connection, events: Sequence[Event]) -> None:
         for event in events
         for change in event.payload["changes"]
     ]
-    if rows:
-        connection.execute(insert(import_changes), rows)
+    insert_rows(connection, import_changes, rows)
 
 
 def _claimed(connection: Connection, events: Sequence[Event]) -> None:
@@ -132,21 +133,19 @@ def _claimed(connection: Connection, events: Sequence[Event]) -> None:
         before = _standing_of(connection, sender, touched)
         for part in _parts(sorted(before)):
             connection.execute(delete(claims).where(claims.c.sender == sender, claims.c.row_key.in_(part)))
-        if body["claims"]:
-            connection.execute(
-                insert(claims), [_claim_row(event.subject, sender, baseline, claim) for claim in body["claims"]]
-            )
-        changes: list[tuple[str, dict[str, Any]]] = []
-        for claim in body["claims"]:
-            standing, system_key = before.get(claim["key"], ("new", ""))
-            if standing == "counted" and (claim["standing"] != "counted" or claim["to"] != system_key):
-                changes.append((system_key, {fold.WITHDRAW: sender, "baseline": baseline}))
-            if claim["standing"] == "counted":
-                changes.append((claim["to"], _claim_change(event.subject, sender, baseline, claim)))
+        rows = [_claim_row(event.subject, sender, baseline, claim) for claim in body["claims"]]
+        insert_rows(connection, claims, rows)
+        changes: list[_Change] = []
+        for row in rows:
+            standing, system_key = before.get(row["row_key"], ("new", ""))
+            if standing == "counted" and (row["standing"] != "counted" or row["system_key"] != system_key):
+                changes.append(_withdrawal(system_key, sender, baseline))
+            if row["standing"] == "counted":
+                changes.append(_claim_of(row))
         for key in body["withdrawn"]:
             standing, system_key = before.get(key, ("new", ""))
             if standing == "counted":
-                changes.append((system_key, {fold.WITHDRAW: sender, "baseline": baseline}))
+                changes.append(_withdrawal(system_key, sender, baseline))
         _change_systems(connection, event, changes)
 
 
@@ -176,15 +175,29 @@ def _claim_row(import_id: str, sender: str, baseline: bool, claim: dict[str, Any
     }
 
 
-def _claim_change(import_id: str, sender: str, baseline: bool, claim: dict[str, Any]) -> dict[str, Any]:
-    return {
-        fold.CLAIM: sender,
-        "import": import_id,
-        "sheet": claim["sheet"],
-        "row": claim["row"],
-        "fields": claim["fields"],
-        "baseline": baseline,
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """One change of one system; `fields` is the text of a claim's row, and None for all other changes."""
+
+    system_key: str
+    change: dict[str, Any]
+    fields: str | None = None
+
+
+def _claim_of(row: Mapping[str, Any]) -> _Change:
+    """The change that a row of `claims` makes to its system."""
+    change = {
+        fold.CLAIM: row["sender"],
+        "import": row["import_id"],
+        "sheet": row["sheet"],
+        "row": row["row"],
+        "baseline": row["baseline"],
     }
+    return _Change(row["system_key"], change, row["fields"])
+
+
+def _withdrawal(system_key: str, sender: str, baseline: bool) -> _Change:
+    return _Change(system_key, {fold.WITHDRAW: sender, "baseline": baseline})
 
 
 def _found(connection: Connection, events: Sequence[Event]) -> None:
@@ -193,8 +206,7 @@ def _found(connection: Connection, events: Sequence[Event]) -> None:
         for event in events
         for finding in event.payload["findings"]
     ]
-    if rows:
-        connection.execute(insert(findings), rows)
+    insert_rows(connection, findings, rows)
 
 
 def _findings_gone(connection: Connection, events: Sequence[Event]) -> None:
@@ -217,8 +229,7 @@ def _conflicted(connection: Connection, events: Sequence[Event]) -> None:
         for event in events
         for conflict in event.payload["conflicts"]
     ]
-    if rows:
-        connection.execute(insert(conflicts), rows)
+    insert_rows(connection, conflicts, rows)
 
 
 def _conflicts_gone(connection: Connection, events: Sequence[Event]) -> None:
@@ -246,20 +257,19 @@ def _settled(connection: Connection, events: Sequence[Event]) -> None:
         )
         changes = [change for move in body["moves"] for change in _moved(connection, move)]
         if body["change"] is not None:
-            changes.append((body["change"]["system"], body["change"]["what"]))
+            changes.append(_Change(body["change"]["system"], body["change"]["what"]))
         _change_systems(connection, event, changes)
 
 
-def _moved(connection: Connection, move: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _moved(connection: Connection, move: dict[str, Any]) -> Iterator[_Change]:
     """Gives one claim another standing: what that takes from one system and brings to another."""
     mine = (claims.c.sender == move["sender"], claims.c.row_key == move["key"])
     row = connection.execute(select(claims).where(*mine)).mappings().one()
     connection.execute(update(claims).where(*mine).values(system_key=move["to"], standing=move["standing"]))
     if row["standing"] == "counted":
-        yield row["system_key"], {fold.WITHDRAW: row["sender"], "baseline": row["baseline"]}
+        yield _withdrawal(row["system_key"], row["sender"], row["baseline"])
     if move["standing"] == "counted":
-        claim = {"sheet": row["sheet"], "row": row["row"], "fields": json.loads(row["fields"])}
-        yield move["to"], _claim_change(row["import_id"], row["sender"], row["baseline"], claim)
+        yield _claim_of({**row, "system_key": move["to"]})
 
 
 def _mapping_remembered(connection: Connection, events: Sequence[Event]) -> None:
@@ -272,7 +282,7 @@ def _mapping_remembered(connection: Connection, events: Sequence[Event]) -> None
 def _fact(name: str, connection: Connection, events: Sequence[Event]) -> None:
     for event in events:
         what = {name: event.payload["source"], "into": event.payload.get("into")}
-        _change_systems(connection, event, [(event.subject, what)])
+        _change_systems(connection, event, [_Change(event.subject, what)])
 
 
 def _migrated(connection: Connection, events: Sequence[Event]) -> None:
@@ -287,32 +297,40 @@ def _merged(connection: Connection, events: Sequence[Event]) -> None:
     _fact(fold.MERGED, connection, events)
 
 
-def _change_systems(connection: Connection, event: Event, changes: Sequence[tuple[str, dict[str, Any]]]) -> None:
+def _change_systems(connection: Connection, event: Event, changes: Sequence[_Change]) -> None:
     """Records the changes of one event and brings the systems that they concern up to date."""
-    if not changes:
-        return
-    connection.execute(
-        insert(system_changes),
-        [
-            {
-                "system_key": system_key,
-                "seq": event.seq,
-                "ordinal": ordinal,
-                "effective_on": event.effective_on.isoformat(),
-                "change": canonical_json(change),
-            }
-            for ordinal, (system_key, change) in enumerate(changes)
-        ],
-    )
-    _refold(connection, {system_key for system_key, _ in changes})
+    rows = [
+        {
+            "system_key": one.system_key,
+            "seq": event.seq,
+            "ordinal": ordinal,
+            "effective_on": event.effective_on.isoformat(),
+            "change": canonical_json(one.change),
+            "fields": one.fields,
+        }
+        for ordinal, one in enumerate(changes)
+    ]
+    for part in _parts(sorted({one.system_key for one in changes})):
+        concerned = frozenset(part)
+        _refold(connection, part, [row for row in rows if row["system_key"] in concerned])
 
 
-def _refold(connection: Connection, system_keys: Collection[str]) -> None:
-    for part in _parts(sorted(system_keys)):
-        states = [state for _, state in folded(connection, system_keys=part) if state is not None]
-        connection.execute(delete(systems).where(systems.c.system_key.in_(part)))
-        if states:
-            connection.execute(insert(systems), [_system_row(state) for state in states])
+def _refold(connection: Connection, system_keys: Sequence[str], fresh: Sequence[Mapping[str, Any]]) -> None:
+    """Adds the fresh rows of `system_changes`, all about these systems, and folds the systems anew."""
+    concerned = system_changes.c.system_key.in_(system_keys)
+    known = set(connection.execute(select(system_changes.c.system_key).where(concerned).distinct()).scalars())
+    insert_rows(connection, system_changes, fresh)
+    states = [state for _, state in folded(connection, system_keys=sorted(known))] if known else []
+    # A system that nothing was known of yet has no other changes than these: no need to read them back.
+    new = sorted((row for row in fresh if row["system_key"] not in known), key=_system_key)
+    states += [fold.fold(key, map(_dated, changes)) for key, changes in groupby(new, key=_system_key)]
+    if known:
+        connection.execute(delete(systems).where(systems.c.system_key.in_(sorted(known))))
+    insert_rows(connection, systems, [_system_row(state) for state in states if state is not None])
+
+
+def _system_key(row: Mapping[str, Any]) -> str:
+    return str(row["system_key"])
 
 
 def folded(
@@ -326,10 +344,16 @@ def folded(
         query = query.where(system_changes.c.system_key.in_(system_keys))
     if as_of is not None:
         query = query.where(system_changes.c.effective_on <= as_of.isoformat())
-    rows = connection.execute(query.execution_options(yield_per=1_000))
-    for system_key, changes in groupby(rows, key=lambda row: str(row.system_key)):
-        pairs = ((date.fromisoformat(row.effective_on), json.loads(row.change)) for row in changes)
-        yield system_key, fold.fold(system_key, pairs)
+    rows: Iterable[Any] = connection.execute(query.execution_options(yield_per=1_000)).mappings()
+    for system_key, changes in groupby(rows, key=_system_key):
+        yield system_key, fold.fold(system_key, map(_dated, changes))
+
+
+def _dated(row: Mapping[str, Any]) -> tuple[date, dict[str, Any]]:
+    change: dict[str, Any] = json.loads(row["change"])
+    if row["fields"] is not None:
+        change["fields"] = json.loads(row["fields"])
+    return date.fromisoformat(row["effective_on"]), change
 
 
 def _system_row(state: fold.SystemState) -> dict[str, Any]:

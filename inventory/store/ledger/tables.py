@@ -81,6 +81,7 @@ claims = Table(
 )
 
 # Everything that ever changed one system, in the order in which it was recorded; `fold` makes the state of it.
+# `fields` is the row of a claim, beside its `change`: the same text as in `claims`.
 system_changes = Table(
     "system_changes",
     metadata,
@@ -89,6 +90,7 @@ system_changes = Table(
     Column("ordinal", Integer, primary_key=True),
     Column("effective_on", Day, nullable=False),
     Column("change", Text, nullable=False),
+    Column("fields", Text),
 )
 
 # The state of each system after all events. `fields` is what stands of all claims; the other columns repeat parts

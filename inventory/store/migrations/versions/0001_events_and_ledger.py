@@ -101,6 +101,7 @@ def _create_ledger() -> None:
         sa.Column("ordinal", sa.Integer, primary_key=True),
         sa.Column("effective_on", sa.String(10), nullable=False),
         sa.Column("change", sa.Text, nullable=False),
+        sa.Column("fields", sa.Text),
     )
     op.create_table(
         "systems",

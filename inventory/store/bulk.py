@@ -1,0 +1,32 @@
+"""Inserts many rows of one table fast: the statement is compiled once, the values go to the driver as they are.
+
+For events and projections, where SQLAlchemy's work for each row (naming, copying, converting parameters) costs
+several times what the database does. Values must be plain: str, int, bool, float, None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Table
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Inserts `rows`, which all name the same columns (at least two); columns not named become NULL."""
+    if not rows:
+        return
+    names = tuple(rows[0])
+    statement = _statement(connection.dialect, table, names)
+    values = itemgetter(*names)
+    connection.exec_driver_sql(statement, [values(row) for row in rows])
+
+
+@lru_cache(maxsize=64)
+def _statement(dialect: Dialect, table: Table, names: tuple[str, ...]) -> str:
+    quote = dialect.identifier_preparer
+    columns = ", ".join(quote.format_column(table.c[name]) for name in names)
+    places = ", ".join(["?" if dialect.paramstyle == "qmark" else "%s"] * len(names))
+    return f"INSERT INTO {quote.format_table(table)} ({columns}) VALUES ({places})"
