@@ -22,9 +22,10 @@ from inventory.ledger import mark_up, read_ledger
 from inventory.model.pool import Pool
 from inventory.pool_catalogue import read_pools
 from inventory.store.verify import verify
-from scheduler.runtime.actors import open_store
+from scheduler.runtime.control_plane_actor import open_store
 from xisuan.client import (
     ARCHITECTURE_ARM64,
+    WORKLOAD_STATE_SUCCEEDED,
     ZONE_INTRANET,
     Client,
     Program,
@@ -32,10 +33,8 @@ from xisuan.client import (
     Resources,
     WorkloadSpec,
 )
-from xisuan.migration.v1.migration_service_pb2 import Wave
-from xisuan.operations import ImportRequest, Operations, PlanRequest, PoolHealth
+from xisuan.operations import ImportRequest, Operations, PlanRequest, PoolHealth, Wave
 from xisuan.operations import Pool as PoolMessage
-from xisuan.workload.v1.workload_pb2 import WORKLOAD_STATE_SUCCEEDED
 
 ACTOR = "demo"
 WORKBOOK = "示例区台账.xlsx"

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-
 Advance = Callable[[int], None]
 
 
@@ -25,7 +24,7 @@ class Story:
     def step(self, zh: str, en: str) -> None:
         self._step += 1
         self._console.print()
-        self._console.print(f"[bold cyan]{self._step:>2} {zh}[/]  [dim]{en}  · {self.seconds:.0f} s[/]")
+        self._console.print(f"[bold cyan]{self._step:>2} {zh}[/]  [dim]{en}  · {self.seconds:.0f} s[/]", soft_wrap=True)
 
     @property
     def seconds(self) -> float:

@@ -26,6 +26,7 @@ from xisuan.migration.v1.migration_service_pb2 import (
     PlanRequest,
     PlanResponse,
     Violation,
+    Wave,
 )
 from xisuan.migration.v1.migration_service_pb2_grpc import MigrationServiceStub
 from xisuan.pool.v1 import pool_service_pb2 as pool_pb
@@ -48,6 +49,7 @@ __all__ = [
     "PoolHealth",
     "PoolSpec",
     "Violation",
+    "Wave",
 ]
 
 PATIENCE_S = 10.0

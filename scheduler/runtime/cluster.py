@@ -15,15 +15,10 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from scheduler.runtime.actors import (
-    CONTROL_PLANE,
-    NAMESPACE,
-    ControlPlaneShell,
-    GatewayShell,
-    PoolHostShell,
-    RuntimeSettings,
-    pool_host_name,
-)
+from scheduler.runtime.calls import CONTROL_PLANE, NAMESPACE, RuntimeSettings, pool_host_name
+from scheduler.runtime.control_plane_actor import ControlPlaneShell
+from scheduler.runtime.gateway_actor import GatewayShell
+from scheduler.runtime.pool_host_actor import PoolHostShell
 
 # The smallest object store that Ray accepts is 75 MiB; batches of ours are far smaller.
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024

@@ -12,7 +12,7 @@ from adapters.wire.inspection import InvalidMessage, violations_to_wire
 from adapters.wire.status import Failure, abort
 from inventory.store.errors import Locked, StoreError
 from scheduler.core.admission import RefusalKind, Refused
-from scheduler.services.ports import ErrorCode, RequestError
+from scheduler.services.ports import ControlPlaneUnavailable, ErrorCode, RequestError
 from xisuan.common.v1 import common_pb2
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -24,10 +24,6 @@ _CODE_OF_REFUSAL = {
     RefusalKind.PRECONDITION: ErrorCode.FAILED_PRECONDITION,
 }
 _RETRY_MS = 1_000
-
-
-class ControlPlaneUnavailable(Exception):
-    """The control plane does not answer now: it is starting, being restarted, or gone."""
 
 
 @asynccontextmanager

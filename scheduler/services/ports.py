@@ -43,6 +43,10 @@ class RequestError(Exception):
         return self.message
 
 
+class ControlPlaneUnavailable(Exception):
+    """The control plane does not answer now: it is starting, being restarted, or gone."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkloadRecord:
     """A workload with all its runs, first to last."""

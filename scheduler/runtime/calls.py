@@ -1,0 +1,137 @@
+"""How one actor calls another: by name, with Ray's failures turned into ours.
+
+Kept apart from the actors themselves, so that a process loads only what its own actor needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from adapters.contract import Launch, Refusal, RunReport, Stop
+from adapters.port import AdapterUnavailable
+from inventory.model.pool import Pool
+from scheduler.ports import NodeAnswer, NodeRequest, PoolView
+from scheduler.runtime.pool_link import HeldRun
+from scheduler.services.ports import ControlPlaneUnavailable
+
+NAMESPACE = "xisuan"
+CONTROL_PLANE = "control-plane"
+log = logging.getLogger("xisuan.calls")
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeSettings:
+    """`pool_hosts` actors share the pools; `gateways` answer gRPC calls."""
+
+    store_url: str
+    pool_hosts: int = 1
+    gateways: int = 1
+
+
+def pool_host_name(number: int) -> str:
+    return f"pool-host-{number}"
+
+
+def control_plane() -> Any:
+    """The handle of the control-plane actor. Raises ValueError while there is none."""
+    return ray.get_actor(CONTROL_PLANE, NAMESPACE)
+
+
+class RemotePart:
+    """A port of `scheduler.services`, answered by the control-plane actor."""
+
+    def __init__(self, part: str) -> None:
+        self._part = part
+
+    def __getattr__(self, method: str) -> Any:
+        async def call(*arguments: Any) -> Any:
+            try:
+                return await control_plane().call.remote(self._part, method, arguments)
+            except RayTaskError as error:
+                raise error.cause from None
+            except (RayActorError, ValueError) as error:
+                raise ControlPlaneUnavailable(
+                    "控制平面正在启动或重启，请重试 / the control plane is starting or restarting; retry"
+                ) from error
+
+        return call
+
+
+class RayHosts:
+    """`PoolHosts` over the pool-host actors; a pool belongs to the host that its id hashes to."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = tuple(names)
+
+    async def attach(self, pool: Pool, endpoint: str, cursor: str, held: Sequence[HeldRun]) -> None:
+        await self._call(self._name(pool.pool_id), "attach", pool, endpoint, cursor, held)
+
+    async def attached(self) -> frozenset[str]:
+        answers = await asyncio.gather(*(self._call(name, "attached") for name in self._names))
+        return frozenset().union(*answers)
+
+    async def views(self) -> Mapping[str, PoolView]:
+        calls = (self._call(name, "views") for name in self._names)
+        return _merged(await asyncio.gather(*calls, return_exceptions=True))
+
+    async def place(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
+        return await self._spread("place", requests)
+
+    async def probe(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
+        return await self._spread("probe", requests)
+
+    async def release(self, run_ids: Mapping[str, Sequence[str]]) -> None:
+        await self._spread("release", run_ids)
+
+    async def launch(self, pool_id: str, epoch: int, launches: Sequence[Launch]) -> list[RunReport | Refusal]:
+        answer: list[RunReport | Refusal] = await self._call(
+            self._name(pool_id), "launch", pool_id, epoch, launches
+        )
+        return answer
+
+    async def stop(self, pool_id: str, epoch: int, stops: Sequence[Stop]) -> list[RunReport | Refusal]:
+        answer: list[RunReport | Refusal] = await self._call(self._name(pool_id), "stop", pool_id, epoch, stops)
+        return answer
+
+    async def close(self) -> None:
+        answers = (self._call(name, "close") for name in self._names)
+        await asyncio.gather(*answers, return_exceptions=True)
+
+    def _name(self, pool_id: str) -> str:
+        return self._names[zlib.crc32(pool_id.encode()) % len(self._names)]
+
+    async def _spread(self, method: str, by_pool: Mapping[str, Any]) -> dict[str, Any]:
+        """Splits a call by host. A host that does not answer is left out: its pools are not in the result."""
+        shares: dict[str, dict[str, Any]] = {}
+        for pool_id, asked in by_pool.items():
+            shares.setdefault(self._name(pool_id), {})[pool_id] = asked
+        calls = (self._call(name, method, share) for name, share in shares.items())
+        return _merged(await asyncio.gather(*calls, return_exceptions=True))
+
+    async def _call(self, name: str, method: str, *arguments: Any) -> Any:
+        try:
+            return await ray.get_actor(name, NAMESPACE).call.remote(method, arguments)
+        except RayTaskError as error:
+            raise error.cause from None
+        except (RayActorError, ValueError) as error:
+            raise AdapterUnavailable(f"池主机 {name} 正在重启 / pool host {name} is being restarted") from error
+
+
+def _merged(answers: Sequence[Any]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for answer in answers:
+        if isinstance(answer, AdapterUnavailable):
+            log.warning("%s", answer)
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            merged |= answer or {}
+    return merged

@@ -1,0 +1,70 @@
+"""The Ray actor of the control plane: a thin shell, restarted by Ray for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from inventory.store.engine import open_engine
+from inventory.store.event_store import Store
+from inventory.store.ledger.projection import LEDGER_PROJECTION
+from scheduler.runtime.calls import RayHosts, RuntimeSettings, pool_host_name
+from scheduler.runtime.clock import SystemClock
+from scheduler.runtime.control_plane import ControlPlane, ControlPlaneSettings
+from scheduler.runtime.desks import InTurn
+from scheduler.runtime.pool_link import PoolReport
+from scheduler.services.ledger_desk import READS as LEDGER_READS
+from scheduler.services.ledger_desk import LedgerDesk
+from scheduler.services.migration_desk import READS as MIGRATION_READS
+from scheduler.services.migration_desk import MigrationDesk
+from scheduler.store.projection import SCHEDULER
+from scheduler.store.scheduler_store import SchedulerStore
+
+
+def open_store(url: str) -> Store:
+    """The store with every projection of the product. Raises StoreError."""
+    return Store(open_engine(url), (LEDGER_PROJECTION, SCHEDULER))
+
+
+class ControlPlaneShell:
+    """Starts the control plane at the first call, because Ray restarts an actor by calling `__init__` alone."""
+
+    def __init__(self, settings: RuntimeSettings) -> None:
+        self._settings = settings
+        self._starting = asyncio.Lock()
+        self._parts: dict[str, Any] = {}
+        self._plane: ControlPlane | None = None
+
+    async def call(self, part: str, method: str, arguments: tuple[Any, ...]) -> Any:
+        """One operation of a port in `scheduler.services`: `part` is scheduling, ledger or migration."""
+        await self._ready()
+        return await getattr(self._parts[part], method)(*arguments)
+
+    async def report(self, report: PoolReport) -> None:
+        await (await self._ready()).report(report)
+
+    async def close(self) -> None:
+        if self._plane is not None:
+            await self._plane.close()
+
+    async def _ready(self) -> ControlPlane:
+        async with self._starting:
+            if self._plane is None:
+                store = SchedulerStore(open_store(self._settings.store_url))
+                hosts = RayHosts([pool_host_name(number) for number in range(self._settings.pool_hosts)])
+                plane = ControlPlane(store, hosts, SystemClock(), ControlPlaneSettings(), _die)
+                plane.start()
+                now_ms = SystemClock().now_ms
+                self._parts = {
+                    "scheduling": plane,
+                    "ledger": InTurn(LedgerDesk(store.store, now_ms), plane.writer, LEDGER_READS),
+                    "migration": InTurn(MigrationDesk(store, now_ms), plane.writer, MIGRATION_READS),
+                }
+                self._plane = plane
+            return self._plane
+
+
+def _die() -> None:
+    """Ends this actor's process at once; Ray starts a new one, which loads what is stored."""
+    os._exit(1)

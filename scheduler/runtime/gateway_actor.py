@@ -1,0 +1,26 @@
+"""The Ray actor of a gateway: a thin shell around `scheduler.services.server.Gateway`."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from scheduler.runtime.calls import RemotePart
+from scheduler.services.desk_ports import Ledger, Migration
+from scheduler.services.ports import Scheduling
+from scheduler.services.server import Gateway
+
+
+class GatewayShell:
+    def __init__(self) -> None:
+        self._gateway: Gateway | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        scheduling = cast(Scheduling, RemotePart("scheduling"))
+        self._gateway = Gateway(
+            scheduling, cast(Ledger, RemotePart("ledger")), cast(Migration, RemotePart("migration"))
+        )
+        return await self._gateway.start(host, port)
+
+    async def close(self) -> None:
+        if self._gateway is not None:
+            await self._gateway.close()

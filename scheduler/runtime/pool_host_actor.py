@@ -1,0 +1,38 @@
+"""The Ray actor of a pool host: a thin shell around `scheduler.runtime.pool_host.PoolHost`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from ray.exceptions import RayActorError, RayTaskError
+
+from adapters.client import AdapterClient
+from scheduler.runtime.calls import control_plane
+from scheduler.runtime.pool_host import PoolHost
+from scheduler.runtime.pool_link import PoolReport
+
+log = logging.getLogger("xisuan.pool_host")
+_REDELIVER_S = 0.5
+
+
+class PoolHostShell:
+    def __init__(self) -> None:
+        self._host: PoolHost | None = None
+
+    async def call(self, method: str, arguments: tuple[Any, ...]) -> Any:
+        if self._host is None:
+            self._host = PoolHost(AdapterClient, _deliver)
+        return await getattr(self._host, method)(*arguments)
+
+
+async def _deliver(report: PoolReport) -> None:
+    """Until the control plane has stored it: a report is never dropped, and may be given twice."""
+    while True:
+        try:
+            await control_plane().report.remote(report)
+            return
+        except (RayActorError, RayTaskError, ValueError) as error:
+            log.warning("report of %s is delivered again: %s", report.pool_id, error)
+            await asyncio.sleep(_REDELIVER_S)
