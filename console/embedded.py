@@ -87,6 +87,9 @@ class AdapterProcess:
             f"{said[-1] if said else 'no output'}"
         )
 
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
     def kill(self) -> None:
         """Ends it as a crash would. For fault drills."""
         self._process.kill()

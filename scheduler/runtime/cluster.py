@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from scheduler.runtime.calls import CONTROL_PLANE, NAMESPACE, RuntimeSettings, pool_host_name
 from scheduler.runtime.control_plane_actor import ControlPlaneShell
@@ -67,12 +67,12 @@ class Runtime:
 
     def call(self, part: str, method: str, *arguments: Any) -> Any:
         """One operation of a port, from this process; blocks."""
-        return ray.get(self._plane.call.remote(part, method, arguments))
+        return _get(self._plane.call.remote(part, method, arguments))
 
     def serve(self, host: str, port: int) -> list[int]:
         """Starts the gateways and returns their ports; the first gets `port`, the others free ones."""
         ports = [port] + [0] * (len(self._gateways) - 1)
-        started: list[int] = ray.get(
+        started: list[int] = _get(
             [gateway.start.remote(host, wanted) for gateway, wanted in zip(self._gateways, ports, strict=True)]
         )
         return started
@@ -84,3 +84,11 @@ class Runtime:
                 ray.get([handle.close.remote() for handle in handles], timeout=_CLOSE_S)
             except RayError as error:
                 logging.getLogger("xisuan.runtime").warning("an actor did not end by itself: %s", error)
+
+
+def _get(reference: Any) -> Any:
+    """The result of a call; what the actor raised is raised here as it was."""
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        raise error.cause from None

@@ -1,0 +1,177 @@
+"""`xisuan up` runs the service on this machine; `xisuan demo` runs the whole main job on illustrative data."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console.embedded import OWN_ADAPTERS, AdapterFailed, EmbeddedSettings, Running, running
+from console.faults import Fault
+from console.home import Endpoint, Home, find_home
+from inventory.model.pool import Pool
+from inventory.pool_catalogue import read_pools
+from scheduler.runtime.clock import SystemClock
+from scheduler.runtime.control_plane_actor import open_store
+from scheduler.store.scheduler_store import SchedulerStore
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+_WATCH_S = 1.0
+_RESTART_PAUSE_S = 2.0
+
+
+def up(
+    pools: Annotated[Path | None, typer.Option(help="算力池文件 / pools, CSV")] = None,
+    node_groups: Annotated[Path | None, typer.Option(help="节点组文件 / their node groups, CSV")] = None,
+    endpoint: Annotated[
+        list[str] | None, typer.Option(help="外部适配器 POOL=HOST:PORT，可重复 / an adapter that runs elsewhere")
+    ] = None,
+    simulate: Annotated[
+        bool,
+        typer.Option(
+            "--simulate", help="用模拟适配器代替本机没有的技术 / simulate what this machine cannot serve"
+        ),
+    ] = False,
+    port: Annotated[int, typer.Option(help="网关端口，0 为自动 / gateway port, 0: a free one")] = 0,
+    host: Annotated[
+        str, typer.Option(help="只能是回环地址 / loopback only: calls are not authenticated")
+    ] = "127.0.0.1",
+    speed: Annotated[float, typer.Option(help="模拟池每秒走过的秒数 / simulated seconds in a second")] = 1.0,
+    seed: Annotated[int, typer.Option(help="模拟池的随机种子 / seed of simulated pools")] = 0,
+    pool_hosts: Annotated[int, typer.Option(min=1, help="池主机数 / pool-host actors")] = 1,
+) -> None:
+    """启动服务，Ctrl-C 或 SIGTERM 停止 / Runs the service until Ctrl-C or SIGTERM."""
+    _require_loopback(host)
+    home = find_home()
+    # Two signals would otherwise cut the orderly end short: the first one is taken, the others change nothing.
+    stopping = threading.Event()
+    with home.writer_lock():
+        declared = _declared(pools, node_groups)
+        everything = _with_stored(home, declared)
+        settings = EmbeddedSettings(
+            home=home.folder,
+            store_url=home.store_url,
+            host=host,
+            port=port,
+            endpoints=_endpoints(endpoint or [], everything),
+            simulate_all=simulate,
+            speed=speed,
+            seed=seed,
+            pool_hosts=pool_hosts,
+        )
+        with _one_line(), running(settings, everything) as service:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stopping.set())
+            home.write_endpoint(Endpoint(service.address, os.getpid(), SystemClock().now_ms()))
+            try:
+                _announce(home, service, settings, everything)
+                _watch(service, stopping)
+            finally:
+                home.remove_endpoint()
+                typer.echo("正在停止 / stopping")
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except AdapterFailed as error:
+        raise Fault(str(error)) from error
+
+
+def demo() -> None:
+    """示例：从工作簿到上云，约一分钟 / The main job on illustrative data, in about a minute."""
+    from console.demo import DemoPaths, run_demo
+    from console.story import Story
+
+    if not (EXAMPLES / "ledger").is_dir():
+        raise Fault(
+            f"找不到示例数据 {EXAMPLES}；请在源码目录中运行 make demo"
+            f" / the examples are not at {EXAMPLES}; run make demo in a checkout"
+        )
+    home = find_home()
+    home.create()
+    with home.writer_lock():
+        run_demo(DemoPaths(EXAMPLES, home.folder / "demo"), Story())
+
+
+def _declared(pools: Path | None, node_groups: Path | None) -> tuple[Pool, ...]:
+    if (pools is None) != (node_groups is None):
+        raise Fault("--pools 与 --node-groups 须同时给出 / --pools and --node-groups go together: give both")
+    return read_pools(pools, node_groups) if pools and node_groups else ()
+
+
+def _with_stored(home: Home, declared: Sequence[Pool]) -> tuple[Pool, ...]:
+    """Pools of the files, and those that were registered before; a file's word is the newer one."""
+    store = open_store(home.store_url)
+    try:
+        stored = {entry.pool.pool_id: entry.pool for entry in SchedulerStore(store).pools()}
+    finally:
+        store.close()
+    return tuple((stored | {pool.pool_id: pool for pool in declared}).values())
+
+
+def _endpoints(given: Sequence[str], pools: Sequence[Pool]) -> Mapping[str, str]:
+    known = {pool.pool_id for pool in pools}
+    endpoints = {}
+    for text in given:
+        pool_id, _, address = text.partition("=")
+        if pool_id not in known or ":" not in address:
+            raise Fault(
+                f"--endpoint {text}：须为 POOL=HOST:PORT，且 POOL 在池文件中"
+                f" / must be POOL=HOST:PORT with a pool of the pool file: {', '.join(sorted(known)) or '-'}"
+            )
+        endpoints[pool_id] = address
+    return endpoints
+
+
+def _require_loopback(host: str) -> None:
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = host == "localhost"
+    if not is_loopback:
+        raise Fault(
+            f"--host {host}：服务尚无身份认证，只能监听回环地址（如 127.0.0.1）"
+            f" / calls are not authenticated, so the service listens on loopback only, for example 127.0.0.1"
+        )
+
+
+def _announce(home: Home, service: Running, settings: EmbeddedSettings, pools: Sequence[Pool]) -> None:
+    typer.echo(f"西算已启动 / Xisuan is up: {service.address}")
+    typer.echo(f"数据目录 / home: {home.folder}")
+    simulated = [pool.pool_id for pool in pools if settings.simulate_all and pool.adapter not in OWN_ADAPTERS]
+    simulated = [pool_id for pool_id in simulated if pool_id in service.adapters]
+    if simulated:
+        typer.echo(f"以模拟适配器代替 / simulated stand-ins: {', '.join(simulated)}")
+    if service.unserved:
+        typer.echo(
+            f"没有适配器的池，只登记于文件：{', '.join(service.unserved)}；用 --endpoint 或 --simulate"
+            f" / pools without an adapter are not registered; give --endpoint or --simulate"
+        )
+
+
+def _watch(service: Running, stopping: threading.Event) -> None:
+    """Adapters of ours that die are started again: their runs are on disk, and are found again."""
+    log = logging.getLogger("xisuan.up")
+    while not stopping.wait(_WATCH_S):
+        for pool_id, adapter in service.adapters.items():
+            if adapter.is_alive():
+                continue
+            log.warning("the adapter of pool %s ended; it is started again", pool_id)
+            time.sleep(_RESTART_PAUSE_S)
+            try:
+                endpoint = adapter.restart()
+            except AdapterFailed as error:
+                log.warning("%s", error)
+                continue
+            service.runtime.call("scheduling", "register_pool", adapter.pool, endpoint)
