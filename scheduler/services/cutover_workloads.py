@@ -26,11 +26,13 @@ from scheduler.core.waves.items import need_of
 # Stopping the source, switching names and checking, beside the copying: half an hour is a common figure.
 SWITCH_MS = 30 * 60 * 1000
 _MOST_TASKS = 10_000
+_LONGEST_KEY = 256
 
 
 def client_key(plan_id: str, plan_key: str) -> str:
-    """The idempotency key of a system's cutover under one plan."""
-    return f"{plan_id}/{plan_key}"
+    """The idempotency key of a system's cutover under one plan; a very long system key is told by its hash."""
+    key = f"{plan_id}/{plan_key}"
+    return key if len(key) <= _LONGEST_KEY else f"{plan_id}/{hashlib.sha256(plan_key.encode()).hexdigest()}"
 
 
 def queue_of(department: str | None) -> str:

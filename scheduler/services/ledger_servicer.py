@@ -47,7 +47,9 @@ class LedgerServicer(LedgerServiceServicer):
     async def GetDiff(self, request: pb.GetDiffRequest, context: Context) -> pb.GetDiffResponse:
         async with answering(context):
             answer = await self._ledger.diff(request.import_id)
-            return pb.GetDiffResponse(status=answer.status, diff_json=_text(answer.diff))
+            # Whoever asked for the newest import learns here which one it is.
+            document = {"import_id": answer.import_id, **answer.diff}
+            return pb.GetDiffResponse(status=answer.status, diff_json=_text(document))
 
     async def Resolve(self, request: pb.ResolveRequest, context: Context) -> pb.ResolveResponse:
         async with answering(context):

@@ -57,7 +57,7 @@ class MigrationDesk:
     def draft(self, request: PlanRequest, pools: Sequence[Pool] = ()) -> PlanDraft:
         """Plans every system that should migrate and has not, and has the judge check the plan. Stores nothing.
 
-        `pools` are planned for where none is registered yet.
+        `pools` are planned for where none is registered; beside registered ones they are refused.
         """
         self._require_no_cutover_under_way()
         with _refusing():
@@ -139,6 +139,11 @@ class MigrationDesk:
     def _problem(self, settings: WaveSettings, declarations: Declarations, pools: Sequence[Pool]) -> WaveProblem:
         _require_year(settings.starts_on)
         registered = [stored.pool for stored in self._store.pools()]
+        if registered and pools:
+            raise ProblemError(
+                f"已登记 {len(registered)} 个算力池，按它们编排；请不要再给出算力池文件"
+                f" / {len(registered)} pools are registered and planned for; give no pool files beside them"
+            )
         return build_problem(
             self._intake.systems(),
             registered or list(pools),

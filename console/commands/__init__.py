@@ -1,0 +1,1 @@
+"""One file for each group of commands; `console.app` names them all."""

@@ -1,0 +1,133 @@
+"""`xisuan migration`: plan waves, have any plan judged, follow it, start a wave.
+
+Planning and judging work through the running service, or on the store itself where none runs; starting a wave
+submits workloads and needs the service.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console import migration_views, printing
+from console.commands.options import AsJson, By, NodeGroupFile, PoolFile, day
+from console.commands.pool import read_pool_files
+from console.connection import operations
+from console.faults import AnswerIsNo
+from console.files import STANDARD_OUTPUT, read_text, replacing
+from console.home import find_home
+from console.ledger_access import open_ledger
+from console.migration_access import BrokenRule, open_migration
+from console.people import actor
+from inventory.model.pool import Pool
+from scheduler.core.waves.document import write_plan
+from scheduler.services.desk_ports import PlanRequest
+from scheduler.services.migration_servicer import MAX_CAP, MAX_WEEKS
+
+app = typer.Typer(no_args_is_help=True, help="迁移：编排、检查、批次、进度、开始 / migration waves")
+_MAX_PLAN_BYTES = 64 * 1024 * 1024
+
+
+@app.command()
+def plan(
+    start: Annotated[str, typer.Option("--start", metavar="DAY", help="从哪天起可割接 / the first day")],
+    seed: Annotated[int, typer.Option("--seed", help="决定并列时的先后 / fixes all ties")] = 0,
+    cap: Annotated[
+        int, typer.Option("--cap", min=0, max=MAX_CAP, help="每窗口系统数上限，0 为缺省 / systems in a window")
+    ] = 0,
+    weeks: Annotated[
+        int, typer.Option("--weeks", min=0, max=MAX_WEEKS, help="可用周数，0 为缺省 / weeks that may be used")
+    ] = 0,
+    pools: PoolFile = None,
+    node_groups: NodeGroupFile = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="OUT", help="计划写成 JSON，- 为标准输出 / the plan as JSON")
+    ] = None,
+    by: By = None,
+) -> None:
+    """编排：把应迁未迁的系统排进割接窗口并检查 / plan every system that should migrate and has not, and check it."""
+    request = PlanRequest(day(start, "--start"), seed, cap, weeks)
+    declared = _pools(pools, node_groups)
+    home, name = find_home(), actor(by)
+    with replacing(json_file) as output:
+        with open_migration(home, writing=True) as migration:
+            made = migration.plan(request, name, declared)
+        output.write(f"{write_plan(made.plan)}\n".encode())
+    if json_file != STANDARD_OUTPUT:
+        with open_ledger(home, writing=False) as ledger:
+            printing.watermark(ledger.rates("", "ownership=all", False)["illustrative"])
+        migration_views.show_plan(made)
+    _require_kept(made.broken)
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="PLAN.json", help="计划文件 / plan file (docs/waves.md)")],
+    pools: PoolFile = None,
+    node_groups: NodeGroupFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """检查任何计划是否守规则，逐条指出 / judge any plan against ledger, pools and calendar; name each broken rule."""
+    text = read_text(file, _MAX_PLAN_BYTES)
+    with open_migration(find_home(), writing=False) as migration:
+        broken = migration.check(text, _pools(pools, node_groups))
+    if as_json:
+        printing.write_json([migration_views.broken_json(one) for one in broken])
+    else:
+        migration_views.show_broken(broken)
+    _require_kept(broken)
+
+
+@app.command()
+def waves(as_json: AsJson = False) -> None:
+    """最新计划的批次 / the waves of the newest plan."""
+    with open_migration(find_home(), writing=False) as migration:
+        planned = migration.waves()
+    if as_json:
+        printing.write_json(migration_views.waves_json(planned))
+    else:
+        migration_views.show_waves(planned)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """最新计划的进度 / how far the newest plan is."""
+    with open_migration(find_home(), writing=False) as migration:
+        progress = migration.status()
+    if as_json:
+        printing.write_json(migration_views.progress_json(progress))
+    else:
+        migration_views.show_progress(progress)
+
+
+@app.command()
+def start(
+    wave: Annotated[int, typer.Argument(metavar="WAVE", min=1, help="批次号 / number of the wave")],
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """开始一批：每个系统提交一个割接作业（可重复执行）/ submit the workloads of one wave."""
+    name = actor(by)
+    with operations(find_home()) as service:
+        workload_ids = service.start_wave(wave, name)
+    if as_json:
+        printing.write_json({"wave": wave, "workload_ids": list(workload_ids)})
+        return
+    printing.say(
+        f"第 {wave} 批：{len(workload_ids)} 个割接作业 / wave {wave}: {len(workload_ids)} workloads", "bold"
+    )
+    for workload_id in workload_ids:
+        printing.say(f"  {workload_id}")
+    printing.say("进度见 xisuan migration status / see xisuan migration status")
+
+
+def _pools(pools: Path | None, node_groups: Path | None) -> tuple[Pool, ...]:
+    return () if pools is None and node_groups is None else read_pool_files(pools, node_groups)
+
+
+def _require_kept(broken: tuple[BrokenRule, ...]) -> None:
+    if broken:
+        zh, en = broken[0].message
+        raise AnswerIsNo(f"计划违反 {len(broken)} 条规则：{zh} / the plan breaks {len(broken)} rules: {en}")

@@ -1,0 +1,301 @@
+"""`xisuan workload`: submit job files, follow workloads, read their logs, ask why they wait."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapters.wire.scalars import WORKLOAD_STATES
+from adapters.wire.workloads import submission_to_wire
+from console import printing, workload_views
+from console.commands.options import AsJson
+from console.connection import workloads
+from console.faults import AnswerIsNo, Fault
+from console.files import read_text
+from console.home import find_home
+from console.jobfile import MAX_FILE_BYTES, read_jobs
+from inventory.model.workload import Submission, WorkloadState
+from xisuan.client import (
+    FINAL_STATES,
+    Client,
+    DryRunResult,
+    PoolOpinion,
+    SubmitResult,
+    Workload,
+    WorkloadSpec,
+    item_error,
+)
+
+app = typer.Typer(no_args_is_help=True, help="作业：提交、查看、日志、取消、解释 / workloads")
+
+JobFile = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="作业文件 / job file (docs/workloads.md)")]
+Queue = Annotated[str, typer.Option("--queue", help="未写 queue 的作业用此队列 / queue of jobs that name none")]
+WorkloadId = Annotated[str, typer.Argument(metavar="ID", help="作业编号 / workload id")]
+
+
+@app.command()
+def submit(
+    file: JobFile,
+    queue: Queue = "",
+    wait: Annotated[bool, typer.Option("--wait", help="等到全部结束 / wait until all have ended")] = False,
+    is_dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="只试算，不提交 / only try, submit nothing")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """提交作业文件（重复提交同一文件不会重复建立）/ submit a job file; submitting it again changes nothing."""
+    if is_dry_run:
+        dry_run(file, queue, as_json)
+        return
+    jobs = _jobs(file, queue)
+    with workloads(find_home()) as client:
+        accepted = _submit(client, jobs, file)
+        if wait:
+            accepted = _follow(client, accepted, quiet=as_json)
+    if as_json:
+        printing.write_json([workload_views.workload_json(workload) for workload in accepted])
+    elif not wait:
+        printing.table(
+            "作业 / workloads", workload_views.COLUMNS, [workload_views.row(workload) for workload in accepted]
+        )
+    if wait:
+        _require_success(accepted)
+
+
+@app.command("dry-run")
+def dry_run(file: JobFile, queue: Queue = "", as_json: AsJson = False) -> None:
+    """试算：现在提交会放到哪里、为什么 / where a job file would go now, and why; stores nothing."""
+    jobs = _jobs(file, queue)
+    with workloads(find_home()) as client:
+        results = client.dry_run([submission_to_wire(job) for job in jobs])
+    _refuse_items([(job.name, result) for job, result in zip(jobs, results, strict=True)], file)
+    if as_json:
+        printing.write_json([_dry_run_json(job, result) for job, result in zip(jobs, results, strict=True)])
+    else:
+        for job, result in zip(jobs, results, strict=True):
+            _show_dry_run(job, result)
+    waiting = [job.name for job, result in zip(jobs, results, strict=True) if not result.placement.pool_id]
+    if waiting:
+        names = ", ".join(waiting[:5]) + (" …" if len(waiting) > 5 else "")
+        raise AnswerIsNo(
+            f"{len(waiting)} 个作业现在无处可放：{names} / {len(waiting)} jobs would have to wait: {names}"
+        )
+
+
+@app.command("ls")
+def ls(
+    queue: Annotated[str, typer.Option("--queue", help="只看此队列 / only this queue")] = "",
+    states: Annotated[
+        list[WorkloadState] | None, typer.Option("--state", help="只看此状态，可重复 / only these states")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """列出作业 / list workloads."""
+    wanted = [WORKLOAD_STATES[state] for state in states or ()]
+    with workloads(find_home()) as client:
+        found = list(client.list(queue=queue, states=wanted))
+    if as_json:
+        printing.write_json([workload_views.workload_json(workload) for workload in found])
+    else:
+        rows = (workload_views.row(workload) for workload in found)
+        printing.table(f"作业 / workloads: {len(found)}", workload_views.COLUMNS, rows)
+
+
+@app.command()
+def get(workload_id: WorkloadId, as_json: AsJson = False) -> None:
+    """一个作业及其各次运行 / one workload with all its runs."""
+    with workloads(find_home()) as client:
+        workload = client.get(workload_id)
+    if as_json:
+        printing.write_json(workload_views.workload_json(workload))
+        return
+    spec = workload.spec
+    printing.panel(
+        f"{workload.workload_id} {spec.name}",
+        [
+            f"状态 / state: {workload_views.state_of(workload)} {workload.message}".rstrip(),
+            f"队列 / queue: {spec.queue}    键 / key: {spec.client_key}    优先级 / priority: {spec.priority}",
+            f"需求 / needs: {workload_views.needs(workload)}",
+            f"命令 / command: {' '.join(spec.program.command) or spec.program.image}",
+        ],
+    )
+    columns = (
+        "次/attempt",
+        "算力池/pool",
+        "状态/state",
+        "退出码/exit",
+        "节点/nodes",
+        "安置/placed",
+        "结束/ended",
+        "说明",
+    )
+    printing.table("运行 / runs", columns, [workload_views.run_row(run) for run in workload.runs])
+
+
+@app.command()
+def watch(
+    workload_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
+    queue: Annotated[str, typer.Option("--queue", help="只看此队列 / only this queue")] = "",
+    cursor: Annotated[str, typer.Option("--cursor", help="从此处继续 / go on after this cursor")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """持续显示状态变化；给出编号时，全部结束即退出 / follow changes; with ids, until all of them have ended."""
+    with workloads(find_home()) as client:
+        pending = {workload_id for workload_id in workload_ids or () if _is_open(client, workload_id)}
+        if workload_ids and not pending:
+            return
+        for message in client.watch(workload_ids=workload_ids or (), queue=queue, cursor=cursor):
+            for change in message.changes:
+                if as_json:
+                    printing.write_json_line(workload_views.change_json(change) | {"cursor": message.cursor})
+                else:
+                    printing.say(workload_views.change_line(change))
+                if change.state in FINAL_STATES:
+                    pending.discard(change.workload_id)
+            if workload_ids:
+                if not message.changes:  # the first message: whoever ended meanwhile sends no change any more
+                    pending = {workload_id for workload_id in pending if _is_open(client, workload_id)}
+                if not pending:
+                    return
+
+
+@app.command()
+def logs(
+    workload_id: WorkloadId,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="持续到运行结束 / stay until the run ends")
+    ] = False,
+    attempt: Annotated[int, typer.Option("--attempt", min=0, help="第几次运行，0 为最后一次 / 0: the last")] = 0,
+) -> None:
+    """运行的输出 / the output of a run."""
+    with workloads(find_home()) as client:
+        for chunk in client.logs(workload_id, attempt=attempt, follow=follow):
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+
+
+@app.command()
+def cancel(
+    workload_ids: Annotated[list[str], typer.Argument(metavar="ID...")],
+    reason: Annotated[str, typer.Option("--reason", help="原因，记入台账 / kept in the record")] = "",
+) -> None:
+    """取消作业（可重复执行）/ cancel workloads; doing it again changes nothing."""
+    with workloads(find_home()) as client:
+        for workload_id in workload_ids:
+            workload = client.cancel(workload_id, reason)
+            printing.say(f"{workload_id}  {workload_views.state_of(workload)}")
+
+
+@app.command()
+def explain(workload_id: WorkloadId, as_json: AsJson = False) -> None:
+    """每个算力池对该作业的意见 / what each pool says to this workload now, and what would have to change."""
+    with workloads(find_home()) as client:
+        said = client.explain(workload_id)
+    if as_json:
+        printing.write_json(
+            {
+                "workload_id": workload_id,
+                "summary_zh": said.summary_zh,
+                "summary_en": said.summary_en,
+                "refusals_by_code": dict(sorted(said.refusals_by_code.items())),
+                "opinions": [workload_views.opinion_json(opinion) for opinion in said.opinions],
+            }
+        )
+        return
+    printing.say(f"{said.summary_zh} / {said.summary_en}", "bold")
+    _show_opinions(said.opinions)
+
+
+def _jobs(file: Path, queue: str) -> list[Submission]:
+    return read_jobs(read_text(file, MAX_FILE_BYTES), str(file), queue)
+
+
+def _submit(client: Client, jobs: Sequence[Submission], file: Path) -> list[Workload]:
+    specs: list[WorkloadSpec] = [submission_to_wire(job) for job in jobs]
+    results = client.submit_batch(specs)
+    done = [result.accepted for result in results if result.HasField("accepted")]
+    refused = [(job.name, result) for job, result in zip(jobs, results, strict=True) if result.HasField("error")]
+    if refused and done:
+        ids = ", ".join(accepted.workload.workload_id for accepted in done[:10])
+        printing.warn(
+            f"{len(done)} 个作业已提交（{ids}），改正后再次提交同一文件即可 / {len(done)} jobs were submitted; correct "
+            "the others and submit the same file again"
+        )
+    _refuse_items(refused, file)
+    return [accepted.workload for accepted in done]
+
+
+def _refuse_items(results: Sequence[tuple[str, SubmitResult | DryRunResult]], file: Path) -> None:
+    """Raises Fault with a line for each refused item."""
+    lines = []
+    for name, result in results:
+        if result.HasField("error"):
+            lines.append(f"{file} “{name}”: {item_error(result.error).message}")
+    if lines:
+        raise Fault(*lines)
+
+
+def _follow(client: Client, accepted: Sequence[Workload], *, quiet: bool) -> list[Workload]:
+    """The workloads as they ended; says each change on the way."""
+    ids = [workload.workload_id for workload in accepted]
+    pending = set(ids)
+    for message in client.watch(workload_ids=ids):
+        for change in message.changes:
+            if not quiet:
+                printing.say(workload_views.change_line(change))
+            if change.state in FINAL_STATES:
+                pending.discard(change.workload_id)
+        if not message.changes:
+            pending = {workload_id for workload_id in pending if _is_open(client, workload_id)}
+        if not pending:
+            break
+    return [client.get(workload_id) for workload_id in ids]
+
+
+def _is_open(client: Client, workload_id: str) -> bool:
+    return client.get(workload_id).state not in FINAL_STATES
+
+
+def _require_success(ended: Sequence[Workload]) -> None:
+    failed = [
+        f"{workload.workload_id} {workload_views.state_of(workload)} {workload.message}".rstrip()
+        for workload in ended
+        if workload.state != WORKLOAD_STATES[WorkloadState.SUCCEEDED]
+    ]
+    if failed:
+        raise AnswerIsNo(
+            f"{len(failed)} 个作业没有成功：{'；'.join(failed[:5])} / {len(failed)} workloads did not succeed"
+        )
+
+
+def _show_dry_run(job: Submission, result: DryRunResult) -> None:
+    placement = result.placement
+    cost = f"，约 ¥{placement.estimated_cost_cny:.2f}" if placement.estimated_cost_cny else ""
+    if placement.pool_id:
+        nodes = ", ".join(placement.nodes[:4])
+        printing.say(f"{job.name}: → {placement.pool_id} ({nodes}){cost}", "bold")
+    else:
+        printing.say(f"{job.name}: 等待 / would wait", "bold")
+    _show_opinions(placement.opinions)
+
+
+def _show_opinions(opinions: Sequence[PoolOpinion]) -> None:
+    columns = ("算力池/pool", "意见/opinion", "需要/needed", "提供/offered", "怎样才行、得分 / remedy, score")
+    rows = [row for opinion in opinions for row in workload_views.opinion_rows(opinion)]
+    printing.table("算力池意见 / opinions", columns, rows)
+
+
+def _dry_run_json(job: Submission, result: DryRunResult) -> dict[str, object]:
+    placement = result.placement
+    return {
+        "name": job.name,
+        "key": job.client_key,
+        "pool_id": placement.pool_id or None,
+        "nodes": list(placement.nodes),
+        "estimated_cost_cny": placement.estimated_cost_cny,
+        "opinions": [workload_views.opinion_json(opinion) for opinion in placement.opinions],
+    }

@@ -1,0 +1,92 @@
+"""Finds the running service of this home, and decides when a command may work on the store itself.
+
+A service is there when the endpoint that it wrote answers the health check. An endpoint whose process is dead, or
+that does not answer while nobody holds the writer's lock, was left behind by a crash and is ignored.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from console.faults import Fault
+from console.home import Home
+from inventory.store.engine import open_engine
+from inventory.store.event_store import Store
+from inventory.store.ledger.projection import LEDGER_PROJECTION
+from scheduler.store.projection import SCHEDULER
+from xisuan.client import Client
+from xisuan.operations import Operations
+
+HEALTH_TIMEOUT_S = 2.0
+# The service was found a moment ago: what fails now is worth a few tries, not a long wait.
+PATIENCE_S = 5.0
+
+
+def service_address(home: Home) -> str | None:
+    """host:port of the running service, None when there is none. XISUAN_ADDRESS names one of another machine.
+
+    Raises Fault when a service is there and does not answer: to work beside it on its store would be wrong.
+    """
+    named = os.environ.get("XISUAN_ADDRESS")
+    if named:
+        return named
+    endpoint = home.read_endpoint()
+    if endpoint is not None and endpoint.is_process_alive():
+        with Operations(endpoint.address) as service:
+            if service.is_serving(HEALTH_TIMEOUT_S):
+                return endpoint.address
+        if home.is_locked():
+            raise Fault(
+                f"服务（进程 {endpoint.pid}，{endpoint.address}）没有应答；请稍后重试，或停止该进程后重新运行 xisuan up"
+                f" / the service (process {endpoint.pid}, {endpoint.address}) does not answer; try again, or stop it "
+                "and run xisuan up"
+            )
+    return None
+
+
+def require_service(home: Home) -> str:
+    """The address of the service, for commands that cannot do without."""
+    address = service_address(home)
+    if address is None:
+        raise Fault(
+            f"服务未运行（数据目录 {home.folder}）；请先在另一个终端运行 xisuan up"
+            f" / the service is not running (home {home.folder}); run xisuan up in another terminal first"
+        )
+    return address
+
+
+@contextmanager
+def workloads(home: Home) -> Iterator[Client]:
+    """A client for workloads, of the running service."""
+    with Client(require_service(home), patience_s=PATIENCE_S) as client:
+        yield client
+
+
+@contextmanager
+def operations(home: Home) -> Iterator[Operations]:
+    """A client for pools, ledger and migration, of the running service."""
+    with Operations(require_service(home), patience_s=PATIENCE_S) as service:
+        yield service
+
+
+@contextmanager
+def local_store(home: Home, *, writing: bool) -> Iterator[Store]:
+    """The store itself, where no service runs; writers hold the home's lock. Raises StoreError, Fault."""
+    home.create()
+    if writing:
+        with home.writer_lock(), _opened(home) as store:
+            yield store
+    else:
+        with _opened(home) as store:
+            yield store
+
+
+@contextmanager
+def _opened(home: Home) -> Iterator[Store]:
+    store = Store(open_engine(home.store_url), (LEDGER_PROJECTION, SCHEDULER))
+    try:
+        yield store
+    finally:
+        store.close()

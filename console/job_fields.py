@@ -1,0 +1,152 @@
+"""How the fields of a job file are read: amounts, durations, zones, architectures, commands.
+
+Each reader takes what YAML gives and returns the model's value, or raises ValueError with the rule and the remedy
+("中文 / English"); `console.jobfile` adds file, job, line, field and value.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+
+from adapters.wire.scalars import (
+    MAX_ACCELERATOR_MILLI,
+    MAX_CPU_MILLI,
+    MAX_DISK_BYTES,
+    MAX_DURATION_MS,
+    MAX_MEMORY_BYTES,
+)
+from inventory.model.system import Architecture, Zone
+from inventory.model.units import parse_bytes, parse_cpu
+
+ZONE_WORDS: Mapping[str, Zone] = {
+    "internet": Zone.INTERNET,
+    "互联网": Zone.INTERNET,
+    "extranet": Zone.EXTRANET,
+    "政务外网": Zone.EXTRANET,
+    "intranet": Zone.INTRANET,
+    "政务内网": Zone.INTRANET,
+    "dedicated": Zone.DEDICATED,
+    "业务专网": Zone.DEDICATED,
+}
+ARCHITECTURE_WORDS: Mapping[str, Architecture] = {
+    "x86_64": Architecture.X86_64,
+    "x86": Architecture.X86_64,
+    "amd64": Architecture.X86_64,
+    "arm64": Architecture.ARM64,
+    "aarch64": Architecture.ARM64,
+    "c86": Architecture.C86,
+}
+_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+
+def cpu_milli(value: object) -> int:
+    """Milli-CPU of 4, 0.5 or "500m"."""
+    rule = "须为核数（4、0.5）或毫核（500m） / write cores (4, 0.5) or milli-cores (500m)"
+    amount = _amount(value, parse_cpu, rule)
+    return _at_most(amount, MAX_CPU_MILLI, ("一百万核", "a million cores"))
+
+
+def memory_bytes(value: object) -> int:
+    rule = "须写数量和单位，如 512Mi、8Gi / write a number with its unit, such as 512Mi or 8Gi"
+    return _at_most(_amount(value, parse_bytes, rule), MAX_MEMORY_BYTES, ("1024Ti", "1024Ti"))
+
+
+def disk_bytes(value: object) -> int:
+    rule = "须写数量和单位，如 20Gi、1Ti / write a number with its unit, such as 20Gi or 1Ti"
+    return _at_most(_amount(value, parse_bytes, rule), MAX_DISK_BYTES, ("1048576Ti", "1048576Ti"))
+
+
+def card_milli(value: object) -> int:
+    """Milli-accelerators of a number of cards: 2, 0.5."""
+    rule = "须为加速卡张数，如 1、8、0.5 / write a number of cards, such as 1, 8 or 0.5"
+    return _at_most(_amount(value, parse_cpu, rule), MAX_ACCELERATOR_MILLI, ("一百万张", "a million cards"))
+
+
+def duration_ms(value: object) -> int:
+    """Milliseconds of "90s", "5m", "2h", "1h30m"; a bare number is refused, because nobody knows its unit."""
+    text = str(value).strip()
+    if isinstance(value, bool) or not _DURATION.fullmatch(text):
+        raise ValueError("须带单位，如 90s、5m、2h、1h30m / write it with units, such as 90s, 5m, 2h or 1h30m")
+    total = sum(float(number) * _UNIT_MS[unit] for number, unit in _PART.findall(text))
+    return _at_most(int(total + 0.5), MAX_DURATION_MS, ("十年", "ten years"))
+
+
+def zone(value: object) -> Zone:
+    word = str(value).strip()
+    found = ZONE_WORDS.get(word) or ZONE_WORDS.get(word.lower())
+    if found is None:
+        known = ", ".join(ZONE_WORDS)
+        raise ValueError(f"没有这个网络区域，可用：{known} / there is no such zone; use one of {known}")
+    return found
+
+
+def architectures(value: object) -> tuple[Architecture, ...]:
+    """One architecture, or a list of them."""
+    words = value if isinstance(value, list) else [value]
+    return tuple(_architecture(word) for word in words)
+
+
+def _architecture(value: object) -> Architecture:
+    found = ARCHITECTURE_WORDS.get(str(value).strip().lower())
+    if found is None:
+        known = ", ".join(ARCHITECTURE_WORDS)
+        raise ValueError(
+            f"没有架构 {value!r}，可用：{known} / there is no architecture {value!r}; use one of {known}"
+        )
+    return found
+
+
+def command(value: object) -> tuple[str, ...]:
+    """A list of words, or one line that is split as a shell would; no shell is involved."""
+    if isinstance(value, str):
+        try:
+            return tuple(shlex.split(value))
+        except ValueError:
+            raise ValueError(
+                "引号不成对，请补全或写成列表 / a quote is not closed; close it, or write a list"
+            ) from None
+    if not isinstance(value, list):
+        raise ValueError(
+            "须为一行命令或列表，如 [python3, run.py] / write one line or a list, such as [python3, run.py]"
+        )
+    return tuple(text(word) for word in value)
+
+
+def text(value: object) -> str:
+    """A text; numbers are taken as they are written, yes/no and dates must be quoted."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError("须为文本，请加引号 / must be text: put it in quotes")
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """One text, or a list of them."""
+    return tuple(text(item) for item in value) if isinstance(value, list) else (text(value),)
+
+
+def settings(value: object) -> dict[str, str]:
+    """Names and values."""
+    if not isinstance(value, dict):
+        raise ValueError("须为“名称: 值”，每行一个 / write one name: value a line")
+    return {text(name): text(entry) for name, entry in value.items()}
+
+
+def _amount(value: object, parse: object, rule: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or not callable(parse):
+        raise ValueError(rule)
+    try:
+        return int(parse(value))
+    except (ValueError, OverflowError):
+        raise ValueError(rule) from None
+
+
+def _at_most(amount: int, limit: int, shown: tuple[str, str]) -> int:
+    if amount > limit:
+        raise ValueError(f"超过上限 {shown[0]}，请改小 / is over the limit of {shown[1]}; ask for less")
+    return amount

@@ -1,0 +1,148 @@
+"""Wave plans for the command line: through the running service, or at the store itself where none runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from console.connection import PATIENCE_S, local_store, service_address
+from console.faults import Fault
+from console.home import Home
+from inventory.model.calendar import Window
+from inventory.model.migration import Pair, Wave, WavePlan
+from inventory.model.pool import Pool
+from scheduler.core.waves.check import Violation
+from scheduler.core.waves.document import read_plan
+from scheduler.runtime.clock import SystemClock
+from scheduler.services.desk_ports import MigrationProgress, PlannedWaves, PlanRequest, WaveProgress
+from scheduler.services.migration_desk import MigrationDesk
+from scheduler.store.scheduler_store import SchedulerStore
+from xisuan.operations import Operations
+from xisuan.operations import PlanRequest as WirePlanRequest
+from xisuan.operations import Violation as WireViolation
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenRule:
+    """A rule that a plan breaks, as a stable word, and the system (empty: none) that it is about."""
+
+    rule: str
+    system_key: str
+    message: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan that was made; `plan_id` is empty when it breaks a rule and was not kept."""
+
+    plan_id: str
+    plan: WavePlan
+    broken: tuple[BrokenRule, ...]
+
+
+class MigrationAccess(Protocol):
+    def plan(self, request: PlanRequest, actor: str, pools: Sequence[Pool]) -> Planned: ...
+
+    def check(self, plan_json: str, pools: Sequence[Pool]) -> tuple[BrokenRule, ...]: ...
+
+    def waves(self) -> PlannedWaves: ...
+
+    def status(self) -> MigrationProgress: ...
+
+
+@contextmanager
+def open_migration(home: Home, *, writing: bool) -> Iterator[MigrationAccess]:
+    """The service's plans when it runs, else the store's; a local writer holds the home's lock."""
+    address = service_address(home)
+    if address is not None:
+        with Operations(address, patience_s=PATIENCE_S) as service:
+            yield RemoteMigration(service)
+    else:
+        with local_store(home, writing=writing) as store:
+            yield LocalMigration(MigrationDesk(SchedulerStore(store), SystemClock().now_ms))
+
+
+class LocalMigration:
+    def __init__(self, desk: MigrationDesk) -> None:
+        self._desk = desk
+
+    def plan(self, request: PlanRequest, actor: str, pools: Sequence[Pool]) -> Planned:
+        draft = self._desk.draft(request, pools)
+        plan_id = "" if draft.violations else self._desk.adopt(draft, actor)
+        return Planned(plan_id, draft.plan, _broken(draft.violations))
+
+    def check(self, plan_json: str, pools: Sequence[Pool]) -> tuple[BrokenRule, ...]:
+        return _broken(self._desk.check(plan_json, pools))
+
+    def waves(self) -> PlannedWaves:
+        return self._desk.waves()
+
+    def status(self) -> MigrationProgress:
+        return self._desk.status()
+
+
+class RemoteMigration:
+    def __init__(self, service: Operations) -> None:
+        self._service = service
+
+    def plan(self, request: PlanRequest, actor: str, pools: Sequence[Pool]) -> Planned:
+        _refuse_pools(pools)
+        answer = self._service.plan(
+            WirePlanRequest(
+                starts_on=request.starts_on.isoformat(),
+                seed=request.seed,
+                window_cap=request.window_cap,
+                horizon_weeks=request.horizon_weeks,
+                actor=actor,
+            )
+        )
+        return Planned(answer.plan_id, read_plan(answer.plan_json), _broken_of_wire(answer.violations))
+
+    def check(self, plan_json: str, pools: Sequence[Pool]) -> tuple[BrokenRule, ...]:
+        _refuse_pools(pools)
+        return _broken_of_wire(self._service.check_plan(plan_json))
+
+    def waves(self) -> PlannedWaves:
+        answer = self._service.waves()
+        waves = (
+            Wave(
+                wave.number,
+                Window(
+                    wave.window_id,
+                    datetime.fromisoformat(wave.starts),
+                    datetime.fromisoformat(wave.ends),
+                    wave.provisional,
+                ),
+                tuple(wave.system_keys),
+            )
+            for wave in answer.waves
+        )
+        return PlannedWaves(answer.plan_id, tuple(waves))
+
+    def status(self) -> MigrationProgress:
+        answer = self._service.migration_status()
+        waves = (
+            WaveProgress(wave.number, wave.systems, wave.started, wave.migrated, wave.failed)
+            for wave in answer.waves
+        )
+        return MigrationProgress(answer.plan_id, tuple(waves), answer.unplaced)
+
+
+def _refuse_pools(pools: Sequence[Pool]) -> None:
+    if pools:
+        raise Fault(
+            "服务运行时按已登记的算力池编排；请去掉 --pools 和 --node-groups，或先用 xisuan pool register 登记"
+            " / the service plans for its registered pools; leave out --pools and --node-groups, or register them "
+            "with xisuan pool register"
+        )
+
+
+def _broken(violations: Sequence[Violation]) -> tuple[BrokenRule, ...]:
+    return tuple(BrokenRule(one.rule.value, one.system_key or "", one.message) for one in violations)
+
+
+def _broken_of_wire(violations: Sequence[WireViolation]) -> tuple[BrokenRule, ...]:
+    return tuple(BrokenRule(one.rule, one.system_key, (one.message_zh, one.message_en)) for one in violations)

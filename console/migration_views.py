@@ -1,0 +1,152 @@
+"""Wave plans as people and programs see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from console import printing
+from console.migration_access import BrokenRule, Planned
+from inventory.model.calendar import Window
+from inventory.model.migration import Pair, Unplaced
+from scheduler.services.desk_ports import MigrationProgress, PlannedWaves
+
+_SHOWN = 40
+
+
+def show_plan(made: Planned) -> None:
+    plan = made.plan
+    kept = f"{made.plan_id}" if made.plan_id else "未采用（违反规则）/ not adopted: it breaks rules"
+    printing.say(
+        f"计划 / plan: {kept}    起始 / from {plan.starts_on}    种子 / seed {plan.seed}    "
+        f"安排 / placed {len(plan.assignments)}，未安排 / no place {len(plan.unplaced)}，"
+        f"不在迁移之列 / left out {len(plan.left_out)}",
+        "bold",
+    )
+    windows = {window.window_id: window for window in plan.windows}
+    rows = [
+        (
+            one.wave,
+            window_text(windows[one.window_id]),
+            one.system_name,
+            one.pool_id,
+            both(one.why_here),
+            both(one.why_then),
+            both(one.why_not_earlier),
+        )
+        for one in sorted(plan.assignments, key=lambda one: (one.wave, one.system_key))
+    ]
+    columns = (
+        "批次/wave",
+        "窗口/window",
+        "系统/system",
+        "算力池/pool",
+        "为何在此/here",
+        "为何此时/then",
+        "为何不更早/not earlier",
+    )
+    printing.table("批次安排 / assignments", columns, rows)
+    _show_unplaced("没有位置的系统 / systems without a place", plan.unplaced)
+    _show_unplaced("不在迁移之列或缺少事实 / not to be moved, or facts are missing", plan.left_out)
+    for split in plan.splits:
+        printing.say(f"拆开的依赖 / broken dependency: {split.user} → {split.used}: {both(split.reason)}")
+    for note in plan.notes:
+        printing.say(f"说明 / note: {both(note)}")
+    show_broken(made.broken)
+
+
+def _show_unplaced(title: str, unplaced: Sequence[Unplaced]) -> None:
+    if unplaced:
+        rows = [(one.system_name, one.rule.value, both(one.reason)) for one in unplaced[:_SHOWN]]
+        printing.table(f"{title}: {len(unplaced)}", ("系统/system", "规则/rule", "原因/reason"), rows)
+        if len(unplaced) > _SHOWN:
+            printing.say(
+                f"… 另有 {len(unplaced) - _SHOWN} 个，见 --json / and {len(unplaced) - _SHOWN} more, see --json"
+            )
+
+
+def show_broken(broken: Sequence[BrokenRule]) -> None:
+    if not broken:
+        printing.say("检查通过：计划遵守全部规则 / the check passes: the plan keeps every rule", "bold green")
+        return
+    rows = [(one.rule, one.system_key, both(one.message)) for one in broken]
+    printing.table(f"违反的规则 / broken rules: {len(broken)}", ("规则/rule", "系统/system", "说明/message"), rows)
+
+
+def show_waves(planned: PlannedWaves) -> None:
+    rows = [
+        (wave.number, window_text(wave.window), len(wave.system_keys), "、".join(wave.system_keys))
+        for wave in planned.waves
+    ]
+    columns = ("批次/wave", "窗口/window", "系统数/systems", "系统/system keys")
+    printing.table(f"{planned.plan_id} 的批次 / waves: {len(rows)}", columns, rows)
+
+
+def show_progress(progress: MigrationProgress) -> None:
+    rows = [
+        (wave.number, wave.systems, wave.started, wave.migrated, wave.failed, _words(wave.systems, wave.migrated))
+        for wave in progress.waves
+    ]
+    columns = ("批次/wave", "系统/systems", "已开始/started", "已迁移/migrated", "失败/failed", "进度/progress")
+    printing.table(f"{progress.plan_id} 的进度 / progress", columns, rows)
+    systems = sum(wave.systems for wave in progress.waves)
+    migrated = sum(wave.migrated for wave in progress.waves)
+    printing.say(
+        f"共 / in all: {migrated}/{systems} 已迁移 migrated；没有位置 / without a place: {progress.unplaced}",
+        "bold",
+    )
+
+
+def _words(systems: int, migrated: int) -> str:
+    return f"{migrated}/{systems}"
+
+
+def window_text(window: Window) -> str:
+    mark = "（暂定/provisional）" if window.provisional else ""
+    return f"{window.starts:%Y-%m-%d %H:%M}–{window.ends:%m-%d %H:%M}{mark}"
+
+
+def both(pair: Pair) -> str:
+    return f"{pair[0]} / {pair[1]}"
+
+
+def broken_json(one: BrokenRule) -> dict[str, Any]:
+    return {
+        "rule": one.rule,
+        "system_key": one.system_key or None,
+        "message": {"zh": one.message[0], "en": one.message[1]},
+    }
+
+
+def waves_json(planned: PlannedWaves) -> dict[str, Any]:
+    return {
+        "plan_id": planned.plan_id,
+        "waves": [
+            {
+                "number": wave.number,
+                "window_id": wave.window.window_id,
+                "starts": wave.window.starts.isoformat(),
+                "ends": wave.window.ends.isoformat(),
+                "provisional": wave.window.provisional,
+                "system_keys": list(wave.system_keys),
+            }
+            for wave in planned.waves
+        ],
+    }
+
+
+def progress_json(progress: MigrationProgress) -> dict[str, Any]:
+    return {
+        "plan_id": progress.plan_id,
+        "unplaced": progress.unplaced,
+        "waves": [
+            {
+                "number": wave.number,
+                "systems": wave.systems,
+                "started": wave.started,
+                "migrated": wave.migrated,
+                "failed": wave.failed,
+            }
+            for wave in progress.waves
+        ],
+    }
