@@ -55,7 +55,9 @@ def machines(record: Record) -> str:
     servers, cores, mem = int(record["servers"]), record["cores"], record["mem_gb"]
     if servers == 1:
         return (f"{cores}核{mem}G", f"{cores}C/{mem}GB", f"CPU{cores}核，内存{mem}G")[len(record["name"]) % 3]
-    return (f"{cores}核{mem}G*{servers}台", f"{servers}台（{cores}C/{mem}GB）", f"{servers}台{cores}核{mem}G")[len(record["name"]) % 3]
+    return (f"{cores}核{mem}G*{servers}台", f"{servers}台（{cores}C/{mem}GB）", f"{servers}台{cores}核{mem}G")[
+        len(record["name"]) % 3
+    ]
 
 
 def total(name: str) -> Callable[[Record], Any]:
@@ -72,35 +74,56 @@ def secret(record: Record) -> str | None:
 
 
 DEPARTMENTS: list[Column] = [
-    ("基本情况", "系统全称", text("name")), ("基本情况", "责任单位", text("department")), ("基本情况", "主要功能", text("function")),
-    ("基本情况", "建成投用时间", text("golive")), ("基本情况", "使用人数", text("users")), ("迁移意见", "拟处置方式", text("disposition")),
-    ("迁移意见", "并入系统", text("target")), ("迁移意见", "是否纳入上云范围", text("should")), ("迁移意见", "是否已迁移", text("migrated")),
-    ("资源", "每台配置及台数", machines), ("资源", "硬盘", text("disk")), ("资源", "AI加速卡", text("gpu")), ("资源", "CPU使用率", text("cpu_pct")),
-    ("软硬件", "芯片架构", text("arch")), ("软硬件", "数据库实例", text("instance")), ("网络安全", "网络环境", text("zone")), ("网络安全", "密级", text("classified")),
-    ("网络安全", "定级情况", text("mlps")), ("网络安全", "密码应用方案", text("crypto")), ("网络安全", "是否编目", text("catalog")),
-    ("网络安全", "登录账号及口令", secret), ("网络安全", "是否僵尸系统", text("zombie")), ("其他", "对接的系统名称", text("deps")),
+    ("基本情况", "系统全称", text("name")), ("基本情况", "责任单位", text("department")),
+    ("基本情况", "主要功能", text("function")),
+    ("基本情况", "建成投用时间", text("golive")), ("基本情况", "使用人数", text("users")),
+    ("迁移意见", "拟处置方式", text("disposition")),
+    ("迁移意见", "并入系统", text("target")), ("迁移意见", "是否纳入上云范围", text("should")),
+    ("迁移意见", "是否已迁移", text("migrated")),
+    ("资源", "每台配置及台数", machines), ("资源", "硬盘", text("disk")), ("资源", "AI加速卡", text("gpu")),
+    ("资源", "CPU使用率", text("cpu_pct")),
+    ("软硬件", "芯片架构", text("arch")), ("软硬件", "数据库实例", text("instance")),
+    ("网络安全", "网络环境", text("zone")), ("网络安全", "密级", text("classified")),
+    ("网络安全", "定级情况", text("mlps")), ("网络安全", "密码应用方案", text("crypto")),
+    ("网络安全", "是否编目", text("catalog")),
+    ("网络安全", "登录账号及口令", secret), ("网络安全", "是否僵尸系统", text("zombie")),
+    ("其他", "对接的系统名称", text("deps")),
     ("其他", "年运维费（万元）", number("opex_wan")), ("其他", "部署位置", text("env")),
 ]  # fmt: skip
 BUREAUS: list[Column] = [
-    ("", "主管部门", text("department")), ("", "应用名称", text("name")), ("", "系统归属", lambda _: "区属"), ("", "网络类型", text("zone")),
-    ("", "是否涉密", lambda record: "否" if record["classified"] == "非涉密" else "是"), ("", "等级保护", text("mlps")), ("", "服务器数量（台）", number("servers")),
-    ("", "单台CPU（核）", number("cores")), ("", "单台内存（GB）", number("mem_gb")), ("", "存储容量（GB）", number("disk")), ("", "GPU/NPU", text("gpu")),
-    ("", "CPU平均利用率", number("cpu_pct")), ("", "CPU类型", text("arch")), ("", "启用年月", text("golive")), ("", "用户数（人）", number("users")),
-    ("", "功能简介", text("function")), ("", "关联系统", text("deps")), ("", "共享数据库", text("instance")), ("", "年度运维费用（元）", yuan),
-    ("", "是否有密码应用方案", number("crypto")), ("", "数据资源目录", number("catalog")), ("", "僵尸系统", number("zombie")), ("", "处置意见", text("disposition")),
-    ("", "整合至系统", text("target")), ("", "应上云", text("should")), ("", "已上云", text("migrated")), ("", "部署环境", text("env")),
+    ("", "主管部门", text("department")), ("", "应用名称", text("name")), ("", "系统归属", lambda _: "区属"),
+    ("", "网络类型", text("zone")),
+    ("", "是否涉密", lambda record: "否" if record["classified"] == "非涉密" else "是"), ("", "等级保护", text("mlps")),
+    ("", "服务器数量（台）", number("servers")),
+    ("", "单台CPU（核）", number("cores")), ("", "单台内存（GB）", number("mem_gb")),
+    ("", "存储容量（GB）", number("disk")), ("", "GPU/NPU", text("gpu")),
+    ("", "CPU平均利用率", number("cpu_pct")), ("", "CPU类型", text("arch")), ("", "启用年月", text("golive")),
+    ("", "用户数（人）", number("users")),
+    ("", "功能简介", text("function")), ("", "关联系统", text("deps")), ("", "共享数据库", text("instance")),
+    ("", "年度运维费用（元）", yuan),
+    ("", "是否有密码应用方案", number("crypto")), ("", "数据资源目录", number("catalog")),
+    ("", "僵尸系统", number("zombie")), ("", "处置意见", text("disposition")),
+    ("", "整合至系统", text("target")), ("", "应上云", text("should")), ("", "已上云", text("migrated")),
+    ("", "部署环境", text("env")),
 ]  # fmt: skip
 SUPERIORS: list[Column] = [
-    ("", "使用单位", text("department")), ("", "信息系统名称", text("name")), ("", "业务描述", text("function")), ("", "所属网络", text("zone")), ("", "涉密情况", text("classified")),
-    ("", "安全保护等级", text("mlps")), ("", "服务器规格", machines), ("", "存储空间", text("disk")), ("", "CPU利用率", text("cpu_pct")), ("", "服务器架构", text("arch")),
-    ("", "上线日期", text("golive")), ("", "用户规模", text("users")), ("", "依赖系统", text("deps")), ("", "运维经费（万元）", number("opex_wan")),
+    ("", "使用单位", text("department")), ("", "信息系统名称", text("name")), ("", "业务描述", text("function")),
+    ("", "所属网络", text("zone")), ("", "涉密情况", text("classified")),
+    ("", "安全保护等级", text("mlps")), ("", "服务器规格", machines), ("", "存储空间", text("disk")),
+    ("", "CPU利用率", text("cpu_pct")), ("", "服务器架构", text("arch")),
+    ("", "上线日期", text("golive")), ("", "用户规模", text("users")), ("", "依赖系统", text("deps")),
+    ("", "运维经费（万元）", number("opex_wan")),
     ("", "密码方案", text("crypto")), ("", "数据目录", text("catalog")), ("", "部署方式", text("env")),
 ]  # fmt: skip
 COMPANIES: list[Column] = [
-    ("", "单位", text("department")), ("", "平台名称", text("name")), ("", "用途", text("function")), ("", "接入网络", text("zone")), ("", "密级", text("classified")), ("", "等保等级", text("mlps")),
-    ("", "台数", number("servers")), ("", "CPU总核数", total("cores")), ("", "内存总量（GB）", total("mem_gb")), ("", "磁盘容量（GB）", number("disk")),
-    ("", "CPU平均使用率（%）", number("cpu_pct")), ("", "处理器", text("arch")), ("", "投用时间", text("golive")), ("", "用户数量", number("users")),
-    ("", "年运维费（万元）", number("opex_wan")), ("", "密码应用方案", text("crypto")), ("", "数据资源目录", text("catalog")), ("", "部署地点", text("env")),
+    ("", "单位", text("department")), ("", "平台名称", text("name")), ("", "用途", text("function")),
+    ("", "接入网络", text("zone")), ("", "密级", text("classified")), ("", "等保等级", text("mlps")),
+    ("", "台数", number("servers")), ("", "CPU总核数", total("cores")), ("", "内存总量（GB）", total("mem_gb")),
+    ("", "磁盘容量（GB）", number("disk")),
+    ("", "CPU平均使用率（%）", number("cpu_pct")), ("", "处理器", text("arch")), ("", "投用时间", text("golive")),
+    ("", "用户数量", number("users")),
+    ("", "年运维费（万元）", number("opex_wan")), ("", "密码应用方案", text("crypto")),
+    ("", "数据资源目录", text("catalog")), ("", "部署地点", text("env")),
 ]  # fmt: skip
 
 
@@ -111,7 +134,11 @@ def make() -> bytes:
     book = Workbook()
     _instructions(book.worksheets[0])
     _grouped(book.create_sheet("区直部门"), [record for record in records if record["sheet"] == "A"])
-    for name, key, columns in (("委办局（本级）", "B", BUREAUS), ("市垂", "C", SUPERIORS), ("平台公司", "D", COMPANIES)):
+    for name, key, columns in (
+        ("委办局（本级）", "B", BUREAUS),
+        ("市垂", "C", SUPERIORS),
+        ("平台公司", "D", COMPANIES),
+    ):
         _plain(book.create_sheet(name), columns, [record for record in records if record["sheet"] == key])
     buffer = io.BytesIO()
     book.save(buffer)
@@ -190,7 +217,10 @@ def _watermark(sheet: Worksheet) -> None:
 def _with_fixed_times(content: bytes) -> bytes:
     """The same parts with fixed times: openpyxl and zip write the clock into the file."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as target:
+    with (
+        zipfile.ZipFile(io.BytesIO(content)) as source,
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as target,
+    ):
         for name in source.namelist():
             part = source.read(name)
             if name == "docProps/core.xml":

@@ -17,7 +17,9 @@ from inventory.ledger.grid import Row, Sheet, Workbook
 _DELIMITERS = ",\t;|；，"
 _MARKUP = re.compile(r"\s*<(?:!doctype|html|table|\?xml|mso|style|meta)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
-_ORDINARY = re.compile(r"[\t\r\n\x20-\x7e\u00b7-\u00ff\u2010-\u22ff\u2460-\u25ff\u2600-\u27bf\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
+_ORDINARY = re.compile(
+    r"[\t\r\n\x20-\x7e\u00b7-\u00ff\u2010-\u22ff\u2460-\u25ff\u2600-\u27bf\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
+)
 _FIELD_LIMIT = 1 << 20
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

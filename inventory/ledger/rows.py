@@ -61,7 +61,9 @@ class RowReader:
 
     def kind(self, row: Row) -> RowKind:
         table = self.table
-        if looks_like_heading(row) or (packed(row.values[0]) in table.first_words and row_key(row) in table.heading_rows):
+        if looks_like_heading(row) or (
+            packed(row.values[0]) in table.first_words and row_key(row) in table.heading_rows
+        ):
             return RowKind.HEADING
         filled: list[tuple[int, Value]] = [
             (index, value)

@@ -60,6 +60,7 @@ class SystemReader:
     def __init__(self, reader: RowReader, sample: list[Row], money_unit: str | None) -> None:
         self._reader = reader
         self._columns = reader.table.columns
+        self._texts = tuple(target for target in _TEXT_FIELDS if target in self._columns)
         self._merged_values: dict[tuple[int, int], Value] = {}
         self._caches: dict[str, dict[object, object]] = {}
         self._each = self._counts_each(sample)
@@ -74,7 +75,7 @@ class SystemReader:
         golive, precision = read.pop("golive", None) or (None, None)
         of_district = place.ownership in (Ownership.DISTRICT, None)
         chosen: dict[str, Any] = {target: read.get(target) for target in _CHOSEN_FIELDS}
-        texts: dict[str, Any] = {target: self._text(row, target) for target in _TEXT_FIELDS}
+        texts: dict[str, Any] = {target: self._text(row, target) for target in self._texts}
         system = System(
             sheet=place.sheet,
             row=row.number,

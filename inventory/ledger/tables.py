@@ -151,9 +151,19 @@ def looks_like_heading(row: Row) -> bool:
         elif value is not None:
             return False
     words = lexicon()
-    fits = [words.exact(value) for value in filled if len(value) <= MAX_HEADING_LENGTH]
-    known = [fit for fit in fits if fit is not None]
-    return 2 * len(known) > len(filled) and any(fit.target == NAME for fit in known) and len(known) >= 2
+    known = unknown = 0
+    names = False
+    for value in filled:
+        fit = words.exact(value) if len(value) <= MAX_HEADING_LENGTH else None
+        if fit is None:
+            unknown += 1
+            # Asked of every row: half of it unknown settles the matter.
+            if 2 * unknown >= len(filled):
+                return False
+        else:
+            known += 1
+            names = names or fit.target == NAME
+    return names and known >= 2
 
 
 def find_table(

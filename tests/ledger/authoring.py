@@ -20,9 +20,12 @@ FULL_WIDTH = str.maketrans(
     "０１２３４５６７８９ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺ＊／，：（）",
 )
 GROUPS = {
-    "name": "基本情况", "department": "基本情况", "function": "基本情况", "golive": "基本情况", "users": "基本情况", "zombie": "基本情况",
-    "zone": "网络与安全", "classified": "网络与安全", "mlps": "网络与安全", "crypto_plan": "网络与安全", "data_catalog": "网络与安全",
-    "credential": "网络与安全", "spec": "资源情况", "servers": "资源情况", "vcpu": "资源情况", "mem": "资源情况", "disk": "资源情况",
+    "name": "基本情况", "department": "基本情况", "function": "基本情况", "golive": "基本情况", "users": "基本情况",
+    "zombie": "基本情况",
+    "zone": "网络与安全", "classified": "网络与安全", "mlps": "网络与安全", "crypto_plan": "网络与安全",
+    "data_catalog": "网络与安全",
+    "credential": "网络与安全", "spec": "资源情况", "servers": "资源情况", "vcpu": "资源情况", "mem": "资源情况",
+    "disk": "资源情况",
     "gpu": "资源情况", "cpu_avg_pct": "资源情况", "arch": "软件环境", "os": "软件环境", "deps": "对接", "opex_wan": "经费",
     "disposition": "迁移情况", "merged_into": "迁移情况", "should_migrate": "迁移情况", "migrated": "迁移情况",
     "ownership": "基本情况", "remark": "其他",
@@ -32,33 +35,45 @@ DIALECTS: tuple[dict[str, str], ...] = (
         "name": "信息系统全称", "department": "责任单位", "function": "主要功能", "golive": "建成时间", "users": "用户数",
         "zombie": "是否僵尸系统", "zone": "网络环境", "classified": "密级", "mlps": "定级情况", "crypto_plan": "密评方案",
         "data_catalog": "是否编目", "credential": "登录账号及口令", "spec": "每台配置", "servers": "台数", "vcpu": "CPU（核）",
-        "mem": "内存（GB）", "disk": "硬盘", "gpu": "加速卡", "cpu_avg_pct": "CPU使用率", "arch": "芯片架构", "os": "服务器操作系统",
+        "mem": "内存（GB）", "disk": "硬盘", "gpu": "加速卡", "cpu_avg_pct": "CPU使用率", "arch": "芯片架构",
+        "os": "服务器操作系统",
         "deps": "依赖系统", "opex_wan": "运维费用（元）", "disposition": "拟处置方式", "merged_into": "并入系统",
         "should_migrate": "是否纳入上云范围", "migrated": "是否已迁移", "ownership": "系统归属", "remark": "说明",
     },
     {
         "name": "应用名称", "department": "主管部门", "function": "系统用途", "golive": "投入使用时间", "users": "注册用户（人）",
-        "zombie": "是否属于僵尸系统", "zone": "所属网络", "classified": "是否涉密", "mlps": "等级保护", "crypto_plan": "是否编制密码应用方案",
-        "data_catalog": "数据资源目录编制情况", "credential": "管理员用户名/密码", "spec": "虚拟机规格", "servers": "虚拟机数量（台）",
+        "zombie": "是否属于僵尸系统", "zone": "所属网络", "classified": "是否涉密", "mlps": "等级保护",
+        "crypto_plan": "是否编制密码应用方案",
+        "data_catalog": "数据资源目录编制情况", "credential": "管理员用户名/密码", "spec": "虚拟机规格",
+        "servers": "虚拟机数量（台）",
         "vcpu": "vCPU总数", "mem": "内存总量(G)", "disk": "存储容量（T）", "gpu": "GPU/NPU", "cpu_avg_pct": "CPU平均使用率(%)",
-        "arch": "处理器类型", "os": "操作系统及版本", "deps": "关联系统", "opex_wan": "年运维费（万元）", "disposition": "处置意见",
+        "arch": "处理器类型", "os": "操作系统及版本", "deps": "关联系统", "opex_wan": "年运维费（万元）",
+        "disposition": "处置意见",
         "merged_into": "合并至", "should_migrate": "应上云", "migrated": "已上云", "ownership": "管理层级", "remark": "备注",
     },
     {
-        "name": "*系统名称\n（全称）", "department": "使用单位", "function": "业务描述", "golive": "上线运行时间", "users": "使用人数",
-        "zombie": "僵尸系统认定", "zone": "部署网络", "classified": "涉密情况", "mlps": "安全等级", "crypto_plan": "商用密码应用方案",
-        "data_catalog": "数据目录是否编制", "credential": "系统IP、账号、密码", "spec": "服务器规格及数量", "servers": "服务器（台）",
-        "vcpu": "单台CPU核数", "mem": "单台内存（GB）", "disk": "磁盘空间（GB）", "gpu": "AI加速卡", "cpu_avg_pct": "CPU占用率（均值）",
-        "arch": "服务器架构", "os": "操作系统", "deps": "对接的系统名称", "opex_wan": "年度运维经费（千元）", "disposition": "处理方式",
-        "merged_into": "整合至系统", "should_migrate": "是否需迁移上云", "migrated": "是否完成上云", "ownership": "权属类别", "remark": "其他说明",
+        "name": "*系统名称\n（全称）", "department": "使用单位", "function": "业务描述", "golive": "上线运行时间",
+        "users": "使用人数",
+        "zombie": "僵尸系统认定", "zone": "部署网络", "classified": "涉密情况", "mlps": "安全等级",
+        "crypto_plan": "商用密码应用方案",
+        "data_catalog": "数据目录是否编制", "credential": "系统IP、账号、密码", "spec": "服务器规格及数量",
+        "servers": "服务器（台）",
+        "vcpu": "单台CPU核数", "mem": "单台内存（GB）", "disk": "磁盘空间（GB）", "gpu": "AI加速卡",
+        "cpu_avg_pct": "CPU占用率（均值）",
+        "arch": "服务器架构", "os": "操作系统", "deps": "对接的系统名称", "opex_wan": "年度运维经费（千元）",
+        "disposition": "处理方式",
+        "merged_into": "整合至系统", "should_migrate": "是否需迁移上云", "migrated": "是否完成上云",
+        "ownership": "权属类别", "remark": "其他说明",
     },
     {
         "name": "信息系统（平台）名称", "department": "单位", "function": "功能简介", "golive": "启用日期", "users": "用户数量",
-        "zombie": "是否僵尸信息系统", "zone": "网络类型", "classified": "涉密属性", "mlps": "登保定级", "crypto_plan": "密码应用方案情况",
+        "zombie": "是否僵尸信息系统", "zone": "网络类型", "classified": "涉密属性", "mlps": "登保定级",
+        "crypto_plan": "密码应用方案情况",
         "data_catalog": "数据编目", "credential": "访问地址账号密码", "spec": "云主机配置", "servers": "云主机台数",
         "vcpu": "CPU总核数", "mem": "总内存", "disk": "云存储", "gpu": "GPU卡", "cpu_avg_pct": "CPU平均利用率",
         "arch": "CPU类型", "os": "OS", "deps": "对接系统（平台）", "opex_wan": "运维经费", "disposition": "迁移方式",
-        "merged_into": "归并目标系统", "should_migrate": "应迁移", "migrated": "迁移完成情况", "ownership": "层级", "remark": "备注说明",
+        "merged_into": "归并目标系统", "should_migrate": "应迁移", "migrated": "迁移完成情况", "ownership": "层级",
+        "remark": "备注说明",
     },
 )  # fmt: skip
 SHEET_NAMES = {
@@ -141,7 +156,8 @@ class Author:
 
     def write_zone(self, system: dict[str, Any]) -> str | None:
         spellings = {
-            "互联网": ("互联网", "公网", "Internet", "因特网"), "政务外网": ("政务外网", "电子政务外网", "外网", "政务外网（公用区）"),
+            "互联网": ("互联网", "公网", "Internet", "因特网"),
+            "政务外网": ("政务外网", "电子政务外网", "外网", "政务外网（公用区）"),
             "政务内网": ("政务内网", "电子政务内网"), "业务专网": ("业务专网", "专网", "部门专网"), None: (None, "", "不详"),
         }  # fmt: skip
         return self.pick(*spellings[system["zone"]])
@@ -257,7 +273,8 @@ class Author:
 
     def write_arch(self, system: dict[str, Any]) -> str | None:
         spellings = {
-            "x86_64": ("x86", "X86", "Intel", "x86_64", "AMD", "Intel至强", "兆芯"), "arm64": ("鲲鹏", "鲲鹏920", "飞腾", "ARM", "aarch64", "ARM（鲲鹏）"),
+            "x86_64": ("x86", "X86", "Intel", "x86_64", "AMD", "Intel至强", "兆芯"),
+            "arm64": ("鲲鹏", "鲲鹏920", "飞腾", "ARM", "aarch64", "ARM（鲲鹏）"),
             "c86": ("海光", "海光C86", "Hygon"), None: (None, "", "—"),
         }  # fmt: skip
         return self.pick(*spellings[system["arch"]])
@@ -330,8 +347,10 @@ class Author:
 
     def write_disposition(self, system: dict[str, Any]) -> str | None:
         spellings = {
-            "retire": ("关停", "已关停", "停用下线", "下线注销"), "consolidate": ("整合", "优化整合", "合并"), "rehost": ("平迁", "迁移", "直接迁移", "迁移（平迁）"),
-            "replatform": ("改造", "改造迁移", "迁移（改造）", "适配改造后迁移"), "refactor": ("重构", "迁移（重构）"), "repurchase": ("替换", "采购替换"),
+            "retire": ("关停", "已关停", "停用下线", "下线注销"), "consolidate": ("整合", "优化整合", "合并"),
+            "rehost": ("平迁", "迁移", "直接迁移", "迁移（平迁）"),
+            "replatform": ("改造", "改造迁移", "迁移（改造）", "适配改造后迁移"), "refactor": ("重构", "迁移（重构）"),
+            "repurchase": ("替换", "采购替换"),
             "retain": ("例外保留", "暂缓", "保留"), None: (None, "", "待定"),
         }  # fmt: skip
         return self.pick(*spellings[system["disposition"]])

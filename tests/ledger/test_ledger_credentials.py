@@ -20,10 +20,14 @@ HEAD = ["单位名称", "系统名称", "用户规模", "系统IP、账号、密
 @pytest.mark.parametrize(
     "text",
     [
-        SECRET, "10.12.3.4:8080，root，P@ssw0rd!", "账号：admin 密码：Abc@12345", "用户名:zhangsan,口令:123456", "密码：888888", "pwd=Qwer1234", "password: hunter2x", "root/Admin@123",
-        "admin:admin123", "sa/Sql2012!", "jdbc:mysql://user:pa55w0rd@10.1.1.1:3306/db", "ftp://gov:gov2020@10.1.2.3/", "token: 9f8e7d6c5b4a39281706", "AKIAIOSFODNN7EXAMPLE",
-        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc", "访问密钥：LTAI5tQnKxExample77", "后台账号为admin", "登录密码是abc123", "系统已上线，后台密码：Gov#2021", "ａｄｍｉｎ／Ａｂｃ＠１２３４５",
-        "-----BEGIN RSA PRIVATE KEY-----", "Authorization: Bearer abcdef1234567890", "192.168.1.10 administrator Gov@2020",
+        SECRET, "10.12.3.4:8080，root，P@ssw0rd!", "账号：admin 密码：Abc@12345", "用户名:zhangsan,口令:123456",
+        "密码：888888", "pwd=Qwer1234", "password: hunter2x", "root/Admin@123",
+        "admin:admin123", "sa/Sql2012!", "jdbc:mysql://user:pa55w0rd@10.1.1.1:3306/db", "ftp://gov:gov2020@10.1.2.3/",
+        "token: 9f8e7d6c5b4a39281706", "AKIAIOSFODNN7EXAMPLE",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc", "访问密钥：LTAI5tQnKxExample77", "后台账号为admin",
+        "登录密码是abc123", "系统已上线，后台密码：Gov#2021", "ａｄｍｉｎ／Ａｂｃ＠１２３４５",
+        "-----BEGIN RSA PRIVATE KEY-----", "admin/123456", "账号admin密码Abc12345", "10.1.2.3/root/123456",
+        "oracle/Ora@2020x", "Authorization: Bearer abcdef1234567890", "192.168.1.10 administrator Gov@2020",
     ],
 )  # fmt: skip
 def test_what_looks_like_an_account_or_password_is_refused(text: str) -> None:
@@ -33,9 +37,14 @@ def test_what_looks_like_an_account_or_password_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "密码应用方案已编制", "商用密码：SM4", "密码应用方案：已评审", "统一身份认证系统", "账号密码另行提供", "密码：另行提供", "密码：***", "账号：无", "账号数：300", "10.12.3.4", "http://10.1.2.3/portal",
-        "CPU32核，内存128G", "admin管理系统", "用户名密码登录，短信验证", "系统管理/用户管理/角色管理", "2021/7/5", "区政务服务事项管理系统;区数据共享交换平台", "联系人：张三 13800000000", "user@example.gov.cn",
-        "单点登录（token）", "密码机2台", "root权限已收回", "test/demo", "Windows Server 2012/SQL Server 2012", "口令：请勿填写", "账号：采用统一认证",
+        "密码应用方案已编制", "商用密码：SM4", "密码应用方案：已评审", "统一身份认证系统", "账号密码另行提供",
+        "密码：另行提供", "密码：***", "账号：无", "账号数：300", "10.12.3.4", "http://10.1.2.3/portal",
+        "CPU32核，内存128G", "admin管理系统", "用户名密码登录，短信验证", "系统管理/用户管理/角色管理", "2021/7/5",
+        "区政务服务事项管理系统;区数据共享交换平台", "联系人：张三 13800000000", "user@example.gov.cn",
+        "单点登录（token）", "密码机2台", "Oracle/MySQL5.7", "CentOS/麒麟V10", "10.12.3.4 Windows Server2012",
+        "密码AES256加密", "10.1.1.1/nginx/tomcat8",
+        "OA system/2019v2", "x86/鲲鹏920", "Tomcat:8080", "root权限已收回", "test/demo", "Windows Server 2012/SQL Server 2012",
+        "口令：请勿填写", "账号：采用统一认证",
     ],
 )  # fmt: skip
 def test_ordinary_text_is_not_refused(text: str) -> None:
@@ -53,8 +62,10 @@ def test_a_credential_cell_that_withholds_the_secret_is_no_finding(text: str | N
 @pytest.mark.parametrize(
     ("heading", "asks"),
     [
-        ("系统IP、账号、密码", True), ("登录账号", True), ("管理员用户名/密码", True), ("口令", True), ("password", True), ("访问密钥", True), ("后台登录信息", True),
-        ("密码应用方案", False), ("商用密码应用情况", False), ("密码测评", False), ("账号数量", False), ("用户数", False), ("用户规模", False), ("是否有密码应用方案", False),
+        ("系统IP、账号、密码", True), ("登录账号", True), ("管理员用户名/密码", True), ("口令", True),
+        ("password", True), ("访问密钥", True), ("后台登录信息", True),
+        ("密码应用方案", False), ("商用密码应用情况", False), ("密码测评", False), ("账号数量", False),
+        ("用户数", False), ("用户规模", False), ("是否有密码应用方案", False),
     ],
 )  # fmt: skip
 def test_headings_that_ask_for_credentials(heading: str, asks: bool) -> None:
@@ -118,7 +129,8 @@ def everywhere(result: LedgerReading) -> str:
 
 @pytest.mark.parametrize(
     ("content", "filename"),
-    [(xlsx(nasty_rows()), "a.xlsx"), (xls(nasty_rows()), "a.xls"), (csv(nasty_rows()), "a.csv"), (csv(nasty_rows(), encoding="gb18030"), "b.csv")],
+    [(xlsx(nasty_rows()), "a.xlsx"), (xls(nasty_rows()), "a.xls"), (csv(nasty_rows()), "a.csv"),
+    (csv(nasty_rows(), encoding="gb18030"), "b.csv")],
     ids=["xlsx", "xls", "csv", "gbk csv"],
 )  # fmt: skip
 def test_no_secret_is_in_the_reading_its_json_its_findings_or_the_marked_up_copy(

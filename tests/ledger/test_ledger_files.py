@@ -50,7 +50,8 @@ class TestDelimitedText:
         assert result.findings == ()
 
     def test_quoted_cells_may_hold_line_breaks_and_delimiters(self) -> None:
-        content = '单位名称,系统名称,对接系统\n区教委,"甲系统","乙系统\n丙系统"\n区教委,乙系统,\n区教委,丙系统,"甲系统,乙系统"\n'.encode()
+        text = '单位名称,系统名称,对接系统\n区教委,"甲系统","乙系统\n丙系统"\n区教委,乙系统,\n区教委,丙系统,"甲系统,乙系统"\n'
+        content = text.encode()
         found = by_name(read_ledger(content, "a.csv"))
         assert found["甲系统"].deps == ("乙系统", "丙系统")
         assert found["丙系统"].deps == ("甲系统", "乙系统")
@@ -137,13 +138,17 @@ def prefixed_workbook() -> bytes:
         f'<x:worksheet xmlns:x="{main}"><x:sheetData>'
         '<x:row><x:c t="s"><x:v>0</x:v></x:c><x:c t="s"><x:v>1</x:v></x:c><x:c t="s"><x:v>2</x:v></x:c></x:row>'
         '<x:row><x:c t="s"><x:v>3</x:v></x:c><x:c t="s"><x:v>4</x:v></x:c><x:c><x:v>300</x:v></x:c></x:row>'
-        '<x:row r="3"><x:c r="B3" t="inlineStr"><x:is><x:t>乙系统</x:t></x:is></x:c><x:c r="C3" t="str"><x:f>1+1</x:f><x:v>80人</x:v></x:c></x:row>'
+        '<x:row r="3"><x:c r="B3" t="inlineStr"><x:is><x:t>乙系统</x:t></x:is></x:c>'
+        '<x:c r="C3" t="str"><x:f>1+1</x:f><x:v>80人</x:v></x:c></x:row>'
         '</x:sheetData><x:mergeCells count="1"><x:mergeCell ref="A2:A3"/></x:mergeCells></x:worksheet>'
     )
     parts = {
-        "_rels/.rels": f'<Relationships xmlns="{package}"><Relationship Id="a" Type="{relations}/officeDocument" Target="/xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": f'<x:workbook xmlns:x="{main}" xmlns:r="{relations}"><x:sheets><x:sheet name="区级" sheetId="1" r:id="s1"/></x:sheets></x:workbook>',
-        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}"><Relationship Id="s1" Type="{relations}/worksheet" Target="worksheets/one.xml"/>'
+        "_rels/.rels": f'<Relationships xmlns="{package}">'
+        f'<Relationship Id="a" Type="{relations}/officeDocument" Target="/xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<x:workbook xmlns:x="{main}" xmlns:r="{relations}"><x:sheets>'
+        '<x:sheet name="区级" sheetId="1" r:id="s1"/></x:sheets></x:workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}">'
+        f'<Relationship Id="s1" Type="{relations}/worksheet" Target="worksheets/one.xml"/>'
         f'<Relationship Id="s2" Type="{relations}/sharedStrings" Target="/xl/strings.xml"/></Relationships>',
         "xl/worksheets/one.xml": sheet,
         "xl/strings.xml": f'<x:sst xmlns:x="{main}">{strings}</x:sst>',
@@ -168,7 +173,8 @@ def repacked(content: bytes, part: str, new: bytes) -> bytes:
 def with_entities(content: bytes) -> bytes:
     sheet = (
         b'<?xml version="1.0"?><!DOCTYPE w [<!ENTITY a "aaaaaaaaaa"><!ENTITY x SYSTEM "file:///etc/passwd">]>'
-        b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData><row r="1"><c r="A1" t="inlineStr"><is><t>&x;&a;</t></is></c></row></sheetData></worksheet>'
+        b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+        b'<row r="1"><c r="A1" t="inlineStr"><is><t>&x;&a;</t></is></c></row></sheetData></worksheet>'
     )
     return repacked(content, "xl/worksheets/sheet1.xml", sheet)
 
@@ -216,7 +222,8 @@ GOOD = xlsx(ROWS)
         (csv([["a", "b"], ["c", "d"]]), NoLedgerHeaderError, "表头"),
     ],
     ids=[
-        "nothing", "blank", "pdf", "picture", "program", "web page", "word document", "xlsb", "encrypted", "ole2 without a workbook", "cut in half", "sheet cut", "workbook part cut",
+        "nothing", "blank", "pdf", "picture", "program", "web page", "word document", "xlsb", "encrypted",
+        "ole2 without a workbook", "cut in half", "sheet cut", "workbook part cut",
         "xml entities", "zip bomb", "zip bomb that lies", "no ledger", "no ledger csv",
     ],
 )  # fmt: skip

@@ -1,4 +1,8 @@
-"""A workbook of 200,000 rows is read within 1 GB, as a whole."""
+"""A workbook of 200,000 rows is read within 1 GB, as a whole.
+
+`make bench` reads the 200,000; the tests read a quarter of them within a quarter of the memory beyond what the
+program itself takes, which shows the same for a quarter of the time.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,11 @@ import sys
 import zipfile
 from pathlib import Path
 
+from pytest_benchmark.fixture import BenchmarkFixture
+
 ROWS = 200_000
-_LIMIT_MB = 1024
+LIMIT_MB = 1024
+_PROGRAM_MB = 80
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006/relationships"
@@ -30,9 +37,12 @@ print(json.dumps([len(reading.systems), len(reading.findings), len(reading.syste
 def write_large(path: Path, rows: int) -> None:
     """A workbook written as text, as openpyxl would need minutes for it."""
     parts = {
-        "_rels/.rels": f'<Relationships xmlns="{_PACKAGE}"><Relationship Id="a" Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets><sheet name="区级系统" sheetId="1" r:id="s"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{_PACKAGE}"><Relationship Id="s" Type="{_OFFICE}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+        "_rels/.rels": f'<Relationships xmlns="{_PACKAGE}">'
+        f'<Relationship Id="a" Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>'
+        '<sheet name="区级系统" sheetId="1" r:id="s"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{_PACKAGE}">'
+        f'<Relationship Id="s" Type="{_OFFICE}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
     }
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, text in parts.items():
@@ -59,9 +69,9 @@ def _row(number: int, cells: tuple[str, ...]) -> str:
     )
 
 
-def test_two_hundred_thousand_rows_are_read_within_a_gigabyte(tmp_path: Path) -> None:
-    path = tmp_path / "large.xlsx"
-    write_large(path, ROWS)
+def read_large(path: Path, rows: int) -> int:
+    """Reads a workbook of so many rows in a process of its own and gives its peak memory in MB."""
+    write_large(path, rows)
     run = subprocess.run(
         [sys.executable, "-c", _READ, str(path)],
         capture_output=True,
@@ -71,5 +81,16 @@ def test_two_hundred_thousand_rows_are_read_within_a_gigabyte(tmp_path: Path) ->
     )
     assert run.returncode == 0, run.stderr[-2000:]
     systems, findings, deps, last_row, peak_mb = json.loads(run.stdout)
-    assert (systems, findings, deps, last_row) == (ROWS, 0, 1, ROWS + 1)
-    assert peak_mb < _LIMIT_MB
+    assert (systems, findings, deps, last_row) == (rows, 0, 1, rows + 1)
+    return int(peak_mb)
+
+
+def test_a_quarter_of_the_largest_ledger_takes_a_quarter_of_the_memory(tmp_path: Path) -> None:
+    peak_mb = read_large(tmp_path / "large.xlsx", ROWS // 4)
+    assert peak_mb < _PROGRAM_MB + (LIMIT_MB - _PROGRAM_MB) / 4
+
+
+def test_two_hundred_thousand_rows_are_read_within_a_gigabyte(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    peak_mb = benchmark.pedantic(read_large, (tmp_path / "large.xlsx", ROWS), rounds=1)
+    benchmark.extra_info["peak_mb"] = peak_mb
+    assert peak_mb < LIMIT_MB

@@ -128,8 +128,10 @@ def test_section_bands_set_the_owner_of_the_rows_below_them() -> None:
 @pytest.mark.parametrize(
     ("sheet", "owner"),
     [
-        ("区属", Ownership.DISTRICT), ("本级", Ownership.DISTRICT), ("区级系统", Ownership.DISTRICT), ("县级", Ownership.DISTRICT),
-        ("市垂", Ownership.VERTICAL), ("条线", Ownership.VERTICAL), ("上级垂管系统", Ownership.VERTICAL), ("市级统建", Ownership.VERTICAL),
+        ("区属", Ownership.DISTRICT), ("本级", Ownership.DISTRICT), ("区级系统", Ownership.DISTRICT),
+        ("县级", Ownership.DISTRICT),
+        ("市垂", Ownership.VERTICAL), ("条线", Ownership.VERTICAL), ("上级垂管系统", Ownership.VERTICAL),
+        ("市级统建", Ownership.VERTICAL),
         ("国企", Ownership.SOE), ("平台公司", Ownership.SOE), ("区属国有企业", Ownership.SOE), ("国有公司系统", Ownership.SOE),
     ],
 )  # fmt: skip
@@ -295,8 +297,10 @@ def test_resources_on_a_sheet_of_their_own_join_the_systems_they_belong_to() -> 
 @pytest.mark.parametrize(
     ("line", "day"),
     [
-        (["截至日期：2021年6月30日"], "2021-06-30"), (["数据截至2021年6月30日"], "2021-06-30"), (["截止时间：2021.6"], "2021-06-30"),
-        (["截至日期：", "2021-06-30"], "2021-06-30"), (["填报单位：某局", None, "统计时间：2021/6/30"], "2021-06-30"), (["（截至2021年6月30日）"], "2021-06-30"),
+        (["截至日期：2021年6月30日"], "2021-06-30"), (["数据截至2021年6月30日"], "2021-06-30"),
+        (["截止时间：2021.6"], "2021-06-30"),
+        (["截至日期：", "2021-06-30"], "2021-06-30"), (["填报单位：某局", None, "统计时间：2021/6/30"], "2021-06-30"),
+        (["（截至2021年6月30日）"], "2021-06-30"),
     ],
 )  # fmt: skip
 def test_the_as_of_day_is_read_from_the_title_rows(line: list[str], day: str) -> None:
@@ -319,8 +323,10 @@ class TestUnits:
     @pytest.mark.parametrize(
         ("heading", "written", "wan"),
         [
-            ("年运维费（元）", 306000, 30.6), ("年运维费（万元）", 30.6, 30.6), ("年运维费（千元）", 306, 30.6), ("年运维费（亿元）", 0.003, 30.0),
-            ("年运维费", 30.6, 30.6), ("年运维费", "30.6万元", 30.6), ("年运维费（万元）", "8000元", 0.8), ("年运维费（元）", "1,250", 0.125),
+            ("年运维费（元）", 306000, 30.6), ("年运维费（万元）", 30.6, 30.6), ("年运维费（千元）", 306, 30.6),
+            ("年运维费（亿元）", 0.003, 30.0),
+            ("年运维费", 30.6, 30.6), ("年运维费", "30.6万元", 30.6), ("年运维费（万元）", "8000元", 0.8),
+            ("年运维费（元）", "1,250", 0.125),
         ],
     )  # fmt: skip
     def test_money_is_in_wan_whatever_the_heading_counts_in(
@@ -340,7 +346,8 @@ class TestUnits:
     @pytest.mark.parametrize(
         ("heading", "written", "percent"),
         [
-            ("CPU平均利用率", ("0.0%", 0.27), 27.0), ("CPU平均利用率", "27.0%", 27.0), ("CPU平均利用率（%）", 27, 27.0), ("CPU平均利用率（%）", 0.9, 0.9),
+            ("CPU平均利用率", ("0.0%", 0.27), 27.0), ("CPU平均利用率", "27.0%", 27.0), ("CPU平均利用率（%）", 27, 27.0),
+            ("CPU平均利用率（%）", 0.9, 0.9),
             ("CPU平均利用率", 0.27, 27.0), ("CPU平均利用率", 27, 27.0), ("CPU平均利用率", "约8.0％", 8.0),
         ],
     )  # fmt: skip
@@ -430,7 +437,8 @@ class TestMapping:
     @pytest.mark.parametrize(
         ("text", "named"),
         [
-            ("headings:\n  承载网: zones\n", "zones"), ("headers:\n  a: zone\n", "headers"), ("sheets:\n  a: 国企\n", "sheets"), ("- a\n", "YAML"),
+            ("headings:\n  承载网: zones\n", "zones"), ("headers:\n  a: zone\n", "headers"),
+            ("sheets:\n  a: 国企\n", "sheets"), ("- a\n", "YAML"),
             ("headings: [\n", "YAML"), ("headings: zone\n", "headings"),
         ],
     )  # fmt: skip

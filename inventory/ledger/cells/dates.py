@@ -35,7 +35,10 @@ _CHINESE_DATE = re.compile(
     r"([零〇○一二三四五六七八九]{2,4})年(?:([一二三四五六七八九十]{1,2})月)?(?:([一二三四五六七八九十]{1,3})[日号])?"
 )
 _MONTHS = {
-    name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)
+    name: number
+    for number, name in enumerate(
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1
+    )
 }
 _SURROUNDING = re.compile(
     r"^(?:约|大约|于|自|预计)|(?:正式)?(?:上线|建成|投入使用|投用|启用|运行|左右|前后|起|至今|份|初|底|末|中旬|上旬|下旬)+$"
