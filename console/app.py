@@ -1,43 +1,62 @@
 """The command line: its commands as an explicit map, and how every command ends.
 
 `console.entry` calls `run_command`. A group of commands is one file below `console/commands`; adding one means to
-write it and to name it here.
+write it and to name it here. Only the group that is asked for is loaded: `xisuan --help` must not wait for Ray.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import typer
 from typer.main import get_command
 
-from console.commands import adapter, ledger, migration, pool, rates, service, up, workload
 from console.faults import ExitCode, explain
 from console.home import find_home
 
 HELP = "西算：政务云迁移编排与算力调度 / Xisuan: cloud migration and compute scheduling for governments"
 
-# Groups: `xisuan <group> <command>`.
-GROUPS: Mapping[str, typer.Typer] = {
-    "ledger": ledger.app,
-    "migration": migration.app,
-    "pool": pool.app,
-    "workload": workload.app,
-    "adapter": adapter.app,
-}
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command or a group lives, and its line in `xisuan --help`."""
+
+    module: str
+    name: str
+    help: str
+
+    def load(self) -> Any:
+        return getattr(importlib.import_module(f"console.commands.{self.module}"), self.name)
+
+
 # Commands of their own: `xisuan <command>`.
-COMMANDS: Mapping[str, Callable[..., None]] = {
-    "rates": rates.rates,
-    "status": service.status,
-    "doctor": service.doctor,
-    "verify": service.verify,
+COMMANDS: Mapping[str, Place] = {
+    "up": Place("up", "up", "启动服务 / run the service"),
+    "demo": Place("up", "demo", "约一分钟的完整示例 / the whole main job on illustrative data"),
+    "status": Place("service", "status", "现在的情况 / how things stand"),
+    "doctor": Place("service", "doctor", "检查这台机器能否运行 / can it run on this machine"),
+    "verify": Place("service", "verify", "验证事件链和投影 / is what was stored still true"),
+    "rates": Place("rates", "rates", "上云率、整合率 / rates with numerator, denominator, scope and day"),
+}
+# Groups: `xisuan <group> <command>`.
+GROUPS: Mapping[str, Place] = {
+    "ledger": Place("ledger", "app", "台账：导入、比对、应用、裁定、导出 / the ledger"),
+    "migration": Place("migration", "app", "迁移：编排、检查、批次、进度、开始 / migration waves"),
+    "pool": Place("pool", "app", "算力池：列出、登记、封锁、排空 / compute pools"),
+    "workload": Place("workload", "app", "作业：提交、查看、日志、取消、解释 / workloads"),
+    "adapter": Place("adapter", "app", "算力池适配器 / pool adapters"),
 }
 
 
-def make_app() -> typer.Typer:
+def make_app(wanted: str = "") -> typer.Typer:
+    """The whole command line, of which only the command or group `wanted` is loaded; the others have their names
+    and their lines of help."""
     app = typer.Typer(
         name="xisuan",
         help=HELP,
@@ -46,19 +65,26 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for name, group in GROUPS.items():
-        app.add_typer(group, name=name)
-    for name, command in COMMANDS.items():
-        app.command(name)(command)
+    for name, place in (*COMMANDS.items(), *GROUPS.items()):
+        if name != wanted:
+            app.command(name, help=place.help)(_not_loaded)
+        elif name in GROUPS:
+            app.add_typer(place.load(), name=name)
+        else:
+            app.command(name)(place.load())
     return app
+
+
+def _not_loaded() -> None:
+    """Stands for a command that was not asked for."""
+    raise AssertionError("a command runs only when it is the first word, and then it is loaded")
 
 
 def run_command(arguments: Sequence[str]) -> int:
     """Runs one command; whatever it raises becomes lines on standard error and an exit code."""
     try:
-        code = get_command(make_app()).main(
-            args=list(arguments) or ["--help"], prog_name="xisuan", standalone_mode=False
-        )
+        words = list(arguments) or ["--help"]
+        code = get_command(make_app(words[0])).main(args=words, prog_name="xisuan", standalone_mode=False)
         sys.stdout.flush()
     except typer.Abort:
         return ExitCode.INTERRUPTED

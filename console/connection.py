@@ -1,4 +1,4 @@
-"""Finds the running service of this home, and decides when a command may work on the store itself.
+"""Finds the running service of this home, so that a command may call it, or work on the store itself.
 
 A service is there when the endpoint that it wrote answers the health check. An endpoint whose process is dead, or
 that does not answer while nobody holds the writer's lock, was left behind by a crash and is ignored.
@@ -12,10 +12,6 @@ from contextlib import contextmanager
 
 from console.faults import Fault
 from console.home import Home
-from inventory.store.engine import open_engine
-from inventory.store.event_store import Store
-from inventory.store.ledger.projection import LEDGER_PROJECTION
-from scheduler.store.projection import SCHEDULER
 from xisuan.client import Client
 from xisuan.operations import Operations
 
@@ -69,24 +65,3 @@ def operations(home: Home) -> Iterator[Operations]:
     """A client for pools, ledger and migration, of the running service."""
     with Operations(require_service(home), patience_s=PATIENCE_S) as service:
         yield service
-
-
-@contextmanager
-def local_store(home: Home, *, writing: bool) -> Iterator[Store]:
-    """The store itself, where no service runs; writers hold the home's lock. Raises StoreError, Fault."""
-    home.create()
-    if writing:
-        with home.writer_lock(), _opened(home) as store:
-            yield store
-    else:
-        with _opened(home) as store:
-            yield store
-
-
-@contextmanager
-def _opened(home: Home) -> Iterator[Store]:
-    store = Store(open_engine(home.store_url), (LEDGER_PROJECTION, SCHEDULER))
-    try:
-        yield store
-    finally:
-        store.close()

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from console.connection import local_store, service_address
+from console.connection import service_address
 from console.faults import Fault, explain
 from console.home import Home
+from console.local_store import local_store
 from inventory.store.errors import StoreError
 from inventory.store.event_store import Store
 from scheduler.store.scheduler_store import SchedulerStore

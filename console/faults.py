@@ -7,15 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from adapters.sdk.listening import StartRefused
-from adapters.wire.inspection import InvalidMessage
-from inventory.intake import IntakeError
-from inventory.ledger import LedgerError
-from inventory.pool_catalogue import CatalogueError
-from inventory.store.errors import StoreError
-from scheduler.services.ports import RequestError
-from xisuan.client import CallError
+if TYPE_CHECKING:
+    from xisuan.client import CallError
 
 
 class ExitCode(IntEnum):
@@ -65,11 +60,25 @@ _THE_CALLERS = frozenset(
 
 def explain(error: BaseException) -> Explanation | None:
     """The lines for an error that a user can cause or cure; None for one of ours."""
+    if isinstance(error, Fault):
+        return Explanation(ExitCode.USER_MISTAKE, error.lines)
+    if isinstance(error, AnswerIsNo):
+        return Explanation(ExitCode.ANSWER_IS_NO, (error.line,))
+    return _of_others(error)
+
+
+def _of_others(error: BaseException) -> Explanation | None:
+    """Errors of the parts below. They are imported only here: a command loads no more than it uses."""
+    from adapters.sdk.listening import StartRefused
+    from adapters.wire.inspection import InvalidMessage
+    from inventory.intake import IntakeError
+    from inventory.ledger import LedgerError
+    from inventory.pool_catalogue import CatalogueError
+    from inventory.store.errors import StoreError
+    from scheduler.services.ports import RequestError
+    from xisuan.client import CallError
+
     match error:
-        case Fault():
-            return Explanation(ExitCode.USER_MISTAKE, error.lines)
-        case AnswerIsNo():
-            return Explanation(ExitCode.ANSWER_IS_NO, (error.line,))
         case CallError():
             return _of_call(error)
         case CatalogueError():

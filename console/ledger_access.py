@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Protocol
 
-from console.connection import PATIENCE_S, local_store, service_address
+from console.connection import PATIENCE_S, service_address
 from console.home import Home
+from console.local_store import local_store
 from inventory.ledger import HeaderMapping, LedgerReading, read_ledger
 from scheduler.runtime.clock import SystemClock
 from scheduler.services.desk_ports import DiffAnswer, Document, ImportAnswer, ReadWorkbook, Upload

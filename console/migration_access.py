@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from console.connection import PATIENCE_S, local_store, service_address
+from console.connection import PATIENCE_S, service_address
 from console.faults import Fault
 from console.home import Home
+from console.local_store import local_store
 from inventory.model.calendar import Window
 from inventory.model.migration import Pair, Wave, WavePlan
 from inventory.model.pool import Pool

@@ -7,8 +7,9 @@ from typing import Any
 
 from adapters.wire.scalars import POOL_HEALTH_OF, WORKLOAD_STATE_OF
 from console import printing
-from console.connection import PATIENCE_S, local_store, service_address
+from console.connection import PATIENCE_S, service_address
 from console.home import Home
+from console.local_store import local_store
 from console.workload_views import local_time
 from inventory.intake import Intake
 from inventory.store.engine import name_of

@@ -9,9 +9,10 @@ import typer
 
 from console import examination, printing
 from console.commands.options import AsJson
-from console.connection import local_store, service_address
+from console.connection import service_address
 from console.faults import AnswerIsNo, Fault
 from console.home import find_home
+from console.local_store import local_store
 from console.overview import overview, show_overview
 from inventory.store.chain import Head
 from inventory.store.verify import ChainBreak, Difference, Verification

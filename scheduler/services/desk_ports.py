@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from inventory.ledger import LedgerReading
 from inventory.model.migration import Wave, WavePlan
 from inventory.model.workload import Submission
 from scheduler.core.waves.check import Violation
+
+if TYPE_CHECKING:  # the workbook reader takes a second to load, and most callers read no workbook
+    from inventory.ledger import LedgerReading
 
 Document = Mapping[str, Any]
 

@@ -1,0 +1,33 @@
+"""The store of this home, opened by a command itself where no service runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from console.home import Home
+from inventory.store.engine import open_engine
+from inventory.store.event_store import Store
+from inventory.store.ledger.projection import LEDGER_PROJECTION
+from scheduler.store.projection import SCHEDULER
+
+
+@contextmanager
+def local_store(home: Home, *, writing: bool) -> Iterator[Store]:
+    """The store, closed at the end of the block; writers hold the home's lock. Raises StoreError, Fault."""
+    home.create()
+    if writing:
+        with home.writer_lock(), _opened(home) as store:
+            yield store
+    else:
+        with _opened(home) as store:
+            yield store
+
+
+@contextmanager
+def _opened(home: Home) -> Iterator[Store]:
+    store = Store(open_engine(home.store_url), (LEDGER_PROJECTION, SCHEDULER))
+    try:
+        yield store
+    finally:
+        store.close()
