@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,17 @@ from scheduler.core.placement.kernels_arrays import PoolArrays, Tasks
 from scheduler.core.placement.kernels_run import place
 from scheduler.core.placement.policies.demand import Demand, typical_demand
 from scheduler.core.placement.policies.encode import (
+    FillTables,
     encode_demand,
+    encode_fill,
     encode_nodes,
     encode_shapes,
     model_numbers,
+    no_fill,
     scale_of,
 )
 from scheduler.core.placement.policies.plain_run import PlainRun
-from scheduler.core.placement.policies.registry import KERNELS, policy_named
+from scheduler.core.placement.policies.registry import FUTURE_FILL, KERNELS, policy_named
 from simulations.allocation_bound import allocation_bound
 from simulations.traces.bad_rows import TraceError
 from simulations.traces.openb import NodeList, PodList, read_nodes, read_pods
@@ -92,6 +96,7 @@ class OpenbRuns:
         self.scale = scale_of(nodes.nodes)
         self._columns = encode_nodes(nodes.nodes, models)
         self._tables = encode_demand(self.demand, models)
+        self._models = models
         rows: dict[object, int] = {}
         self._row_of = np.array([rows.setdefault(pod, len(rows)) for pod in workload.pods], dtype=np.int32)
         distinct = list(dict.fromkeys(workload.pods))
@@ -103,6 +108,10 @@ class OpenbRuns:
                 "ever arrives as a share of capacity; 请检查 num_gpu 列 / check the num_gpu column"
             )
 
+    @cached_property
+    def _fill(self) -> FillTables:
+        return encode_fill(self.demand, self.scale, self._models)
+
     def order(self, seed: int) -> ArrivalOrder:
         return arrival_order(self._card_milli, len(self._nodes.nodes), self._nodes.card_milli, self._arrive, seed)
 
@@ -110,9 +119,9 @@ class OpenbRuns:
         """Allocated milli-GPU and fragmentation (times the demand's total) after each arrival; and the seconds
         that placing took. A policy without a kernel runs as plain Python."""
         if policy in KERNELS:
-            pool = PoolArrays(
-                self._columns.reordered(order.nodes), self._tables, (self.scale.cpu_milli, self.scale.card_milli)
-            )
+            fill = self._fill if KERNELS[policy] == KERNELS[FUTURE_FILL] else no_fill()
+            size = (self.scale.cpu_milli, self.scale.card_milli)
+            pool = PoolArrays(self._columns.reordered(order.nodes), self._tables, fill, size)
             events = np.arange(len(order.pods), dtype=np.int64)
             tasks = Tasks(self._shapes, self._row_of[order.pods], order.draws, events)
             started = time.perf_counter()

@@ -12,6 +12,7 @@ from scheduler.core.placement.kernels_run import place
 from scheduler.core.placement.policies.demand import Demand, typical_demand
 from scheduler.core.placement.policies.encode import (
     encode_demand,
+    encode_fill,
     encode_nodes,
     encode_shapes,
     model_numbers,
@@ -66,7 +67,10 @@ def run_kernel(
     models = model_numbers(nodes)
     scale = scale_of(nodes)
     pool = PoolArrays(
-        encode_nodes(nodes, models), encode_demand(demand, models), (scale.cpu_milli, scale.card_milli)
+        encode_nodes(nodes, models),
+        encode_demand(demand, models),
+        encode_fill(demand, scale, models),
+        (scale.cpu_milli, scale.card_milli),
     )
     shapes = list(dict.fromkeys(tasks))
     return place(

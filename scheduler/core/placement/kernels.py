@@ -18,10 +18,12 @@ import numpy as np
 
 from scheduler.core.placement.kernels_arrays import CLASSES, FreeColumns, Ledger, Placed, PoolArrays, Scores, Tasks
 from scheduler.core.placement.kernels_jit import compiled
-from scheduler.core.placement.policies.encode import DemandTables, Int64s, NodeColumns
+from scheduler.core.placement.policies.encode import DemandTables, FillTables, Int64s, NodeColumns
 
 RANDOM, FIRST_FIT, BEST_FIT, WORST_FIT, LEAST_ALLOCATED, DOT_PRODUCT, GPU_PACKING, GPU_CLUSTERING, FGD = range(9)
+FUTURE_FILL = 9
 WHOLE = 1000
+MICRO, STEP, TOP = 1000, 10_000, 10_000  # see policies.future_fill
 PARTS = 100_000  # see policies.dot_product
 NO = np.int16(-1)  # the score of a node on which the shape does not fit
 
@@ -128,6 +130,53 @@ def _step(fall: int, steps: Int64s) -> int:
 
 
 @compiled
+def _capped(fill: int, cpu: int, fill_tables: FillTables) -> int:
+    """No more than the free CPU can feed."""
+    if fill_tables.asked_cpu > 0:
+        return min(fill, cpu * fill_tables.asked_milli * MICRO // fill_tables.asked_cpu)
+    return fill
+
+
+@compiled
+def _card_sum(n: int, row: Int64s, pool: PoolArrays, free: FreeColumns) -> int:
+    total = 0
+    for g in range(pool.nodes.cards[n]):
+        total += row[pool.fill.place[free.cards[n, g]]]
+    return total
+
+
+@compiled
+def worth(n: int, pool: PoolArrays, free: FreeColumns) -> int:
+    """What `policies.future_fill` holds the node to be worth, in micro-cards."""
+    model = pool.nodes.model[n]
+    row = pool.fill.values[model, cpu_level(free.cpu[n], pool.demand)]
+    fill = _capped(_card_sum(n, row, pool, free), free.cpu[n], pool.fill)
+    return fill + free.idle[n] * pool.fill.scarcity[model] // 2
+
+
+@compiled
+def future_fill(shape: Int64s, n: int, pool: PoolArrays, free: FreeColumns) -> tuple[int, int]:
+    """`policies.future_fill`: as in `fgd`, the cards are summed once and a candidate card changes one term."""
+    cards, milli = shape[2], shape[3]
+    model, cpu, place = pool.nodes.model[n], free.cpu[n] - shape[0], pool.fill.place
+    row = pool.fill.values[model, cpu_level(cpu, pool.demand)]
+    scarce = (free.idle[n] - cards * milli) * pool.fill.scarcity[model] // 2
+    fill = _card_sum(n, row, pool, free)
+    if cards != 1 or milli == WHOLE:
+        then = _capped(fill - cards * (row[place[WHOLE]] - row[0]), cpu, pool.fill) + scarce
+        return TOP + (then - free.worth[n]) // STEP, -1
+    best, card, tightest = -(2**62), -1, WHOLE + 1
+    for g in range(pool.nodes.cards[n]):
+        left = free.cards[n, g]
+        if left < milli:
+            continue
+        then = _capped(fill - row[place[left]] + row[place[left - milli]], cpu, pool.fill)
+        if then > best or (then == best and left < tightest):
+            best, card, tightest = then, g, left
+    return TOP + (best + scarce - free.worth[n]) // STEP, card
+
+
+@compiled
 def gpu_packing(shape: Int64s, n: int, nodes: NodeColumns, free: FreeColumns) -> int:
     """`policies.gpu_packing`."""
     cards, milli = shape[2], shape[3]
@@ -183,13 +232,13 @@ def score_plain_sums(
 
 
 @compiled
-def score_node(
-    policy: int, shape: Int64s, n: int, pool: tuple[NodeColumns, DemandTables, tuple[int, int]], free: FreeColumns
-) -> tuple[int, int]:
+def score_node(policy: int, shape: Int64s, n: int, pool: PoolArrays, free: FreeColumns) -> tuple[int, int]:
     """(score, card) of a task on a node on which it fits; card -1 where the task shares none."""
-    nodes, demand, scale = pool
+    nodes, scale = pool.nodes, pool.scale
     if policy == FGD:
-        return fgd(shape, n, nodes, free, demand)
+        return fgd(shape, n, nodes, free, pool.demand)
+    if policy == FUTURE_FILL:
+        return future_fill(shape, n, pool, free)
     card = -1
     if shape[2] == 1 and shape[3] < WHOLE:
         card = tightest_card(shape[3], n, nodes, free)
@@ -342,6 +391,8 @@ def _start(policy: int, pool: PoolArrays, shapes: Int64s, free: FreeColumns, led
         if demand.total > 0:
             free.fragmentation[n] = fragmentation(n, nodes, free, demand)
             total += free.fragmentation[n]
+        if policy == FUTURE_FILL:
+            free.worth[n] = worth(n, pool, free)
     kinds = ledger.at_start.shape[1]
     for kind in range(kinds):
         for n in range(len(nodes.cpu)):
@@ -401,6 +452,8 @@ def run(
                 now = fragmentation(n, pool.nodes, free, demand)
                 total += now - free.fragmentation[n]
                 free.fragmentation[n] = now
+            if policy == FUTURE_FILL:
+                free.worth[n] = worth(n, pool, free)
             ledger.log[written] = n
             ledger.latest[n] = written
             written += 1

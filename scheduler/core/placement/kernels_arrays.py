@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from scheduler.core.placement.policies.encode import DemandTables, Int32s, Int64s, NodeColumns
+from scheduler.core.placement.policies.encode import DemandTables, FillTables, Int32s, Int64s, NodeColumns
 
 Scores = npt.NDArray[np.int16]
 CLASSES = 5  # of `policies.shape.CARD_CLASSES`
@@ -19,7 +19,8 @@ CLASSES = 5  # of `policies.shape.CARD_CLASSES`
 class FreeColumns(NamedTuple):
     """What the n nodes have free now, int64. `cards` (n, widest) is free milli a card, -1 where there is no card;
     `held` (n, CLASSES) counts tasks by card class; `idle` and `whole` (n) are sums over `cards` kept up to date:
-    free milli, and wholly free cards. `fragmentation` (n) is kept likewise where the demand is not empty."""
+    free milli, and wholly free cards. `fragmentation` (n) is kept
+    likewise where the demand is not empty, `worth` (n) where future fill places."""
 
     cpu: Int64s
     memory: Int64s
@@ -28,6 +29,7 @@ class FreeColumns(NamedTuple):
     idle: Int64s
     whole: Int64s
     fragmentation: Int64s
+    worth: Int64s
 
 
 class PoolArrays(NamedTuple):
@@ -35,6 +37,7 @@ class PoolArrays(NamedTuple):
 
     nodes: NodeColumns
     demand: DemandTables
+    fill: FillTables
     scale: tuple[int, int]
 
 

@@ -28,9 +28,15 @@ def empty_free(nodes: NodeColumns) -> FreeColumns:
     count = len(nodes.cpu)
     cards = np.where(np.arange(max(1, nodes.cards.max(initial=0))) < nodes.cards[:, None], WHOLE, -1)
     held = np.zeros((count, CLASSES), dtype=np.int64)
-    zeros = np.zeros(count, dtype=np.int64)
     return FreeColumns(
-        nodes.cpu.copy(), nodes.memory.copy(), cards, held, nodes.cards * WHOLE, nodes.cards.copy(), zeros
+        cpu=nodes.cpu.copy(),
+        memory=nodes.memory.copy(),
+        cards=cards,
+        held=held,
+        idle=nodes.cards * WHOLE,
+        whole=nodes.cards.copy(),
+        fragmentation=np.zeros(count, dtype=np.int64),
+        worth=np.zeros(count, dtype=np.int64),
     )
 
 

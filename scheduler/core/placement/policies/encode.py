@@ -5,6 +5,7 @@ All amounts are int64; card models become bits of a mask, so a pool knows at mos
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from scheduler.core.placement.policies.demand import Demand
 from scheduler.core.placement.policies.fgd import sigmoid_steps
+from scheduler.core.placement.policies.future_fill import HORIZON, MICRO, asked, grid, scarcity
 from scheduler.core.placement.policies.shape import WHOLE_CARD, NodeFree, Scale, TaskShape
 
 Int64s = npt.NDArray[np.int64]
@@ -54,6 +56,18 @@ class DemandTables(NamedTuple):
     steps: Int64s
 
 
+class FillTables(NamedTuple):
+    """What future fill looks up, see `policies.future_fill`. `values` (models, levels, grid + 1): worth of a card in
+    micro-cards, levels as in `DemandTables`; `place` [0..1000] is the position of a free milli in the grid;
+    `scarcity` (models); `asked_milli`, `asked_cpu` as of `future_fill.asked`."""
+
+    values: Int64s
+    place: Int32s
+    scarcity: Int64s
+    asked_milli: int
+    asked_cpu: int
+
+
 def model_numbers(nodes: Sequence[NodeFree]) -> dict[str, int]:
     models = sorted({node.model for node in nodes})
     if len(models) > MAX_MODELS:
@@ -62,8 +76,12 @@ def model_numbers(nodes: Sequence[NodeFree]) -> dict[str, int]:
 
 
 def scale_of(nodes: Sequence[NodeFree]) -> Scale:
-    """The largest node, in each of the two dimensions; 1 where the pool has none of it."""
+    """The pool when empty. The largest node counts 1 in a dimension of which the pool has nothing."""
+    models: Counter[str] = Counter()
+    for node in nodes:
+        models[node.model] += WHOLE_CARD * len(node.free_cards)
     return Scale(
+        model_milli=tuple(sorted(models.items())),
         cpu_milli=max([node.cpu_capacity for node in nodes] + [1]),
         card_milli=max([WHOLE_CARD * len(node.free_cards) for node in nodes] + [1]),
     )
@@ -90,6 +108,45 @@ def encode_shapes(shapes: Sequence[TaskShape], models: Mapping[str, int]) -> Int
     """int64 (shapes, 5): CPU, memory, cards, milli of one card, mask of models."""
     rows = [(s.cpu_milli, s.memory, s.cards, s.card_milli, model_mask(s, models)) for s in shapes]
     return np.array(rows, dtype=np.int64).reshape(-1, 5)
+
+
+def encode_fill(demand: Demand, scale: Scale, models: Mapping[str, int]) -> FillTables:
+    step = grid(demand)
+    scarce = scarcity(scale, demand)
+    milli, cpu = asked(demand)
+    return FillTables(
+        values=_card_values(demand, models, step),
+        place=(np.arange(WHOLE_CARD + 1) // step).astype(np.int32),
+        scarcity=np.array([scarce.get(model, 0) for model in models] or [0], dtype=np.int64),
+        asked_milli=milli,
+        asked_cpu=cpu,
+    )
+
+
+def no_fill() -> FillTables:
+    """For the policies that do not look at it."""
+    nothing = np.zeros((1, 1, 1), dtype=np.int64)
+    return FillTables(nothing, np.zeros(WHOLE_CARD + 1, dtype=np.int32), np.zeros(1, dtype=np.int64), 0, 0)
+
+
+def _card_values(demand: Demand, models: Mapping[str, int], step: int) -> Int64s:
+    """`future_fill.card_values` for every model and CPU level at once."""
+    singles = [(s, n) for s, n in zip(demand.shapes, demand.counts, strict=True) if s.cards == 1]
+    cpus = sorted({shape.cpu_milli for shape in demand.shapes if shape.cards})
+    sizes = sorted({shape.card_milli for shape, _ in singles})
+    allowed = np.zeros((len(sizes), max(1, len(models)), len(cpus) + 1, 1), dtype=np.int64)
+    for shape, count in singles:
+        runs_on = [number for model, number in models.items() if shape.suits(model)]
+        allowed[sizes.index(shape.card_milli), runs_on, cpus.index(shape.cpu_milli) + 1 :] += count
+    values = np.zeros((*allowed.shape[1:3], WHOLE_CARD // step + 1), dtype=np.int64)
+    for _ in range(HORIZON if demand.total else 0):
+        gains = np.zeros_like(values)
+        for milli, counts in zip(sizes, allowed, strict=True):
+            first = milli // step
+            rest = values[:, :, : values.shape[2] - first]
+            gains[:, :, first:] += counts * np.maximum(0, milli * MICRO + rest - values[:, :, first:])
+        values += gains // max(1, demand.total)
+    return values
 
 
 def encode_demand(demand: Demand, models: Mapping[str, int]) -> DemandTables:

@@ -14,6 +14,7 @@ from scheduler.core.placement.policies.demand import Demand
 from scheduler.core.placement.policies.dot_product import DotProduct
 from scheduler.core.placement.policies.fgd import FragmentationGradientDescent
 from scheduler.core.placement.policies.first_fit import FirstFit
+from scheduler.core.placement.policies.future_fill import FutureFill
 from scheduler.core.placement.policies.gpu_clustering import GpuClustering
 from scheduler.core.placement.policies.gpu_packing import GpuPacking
 from scheduler.core.placement.policies.least_allocated import LeastAllocated
@@ -23,6 +24,7 @@ from scheduler.core.placement.policies.shape import Scale
 from scheduler.core.placement.policies.worst_fit import WorstFit
 
 RANDOM = "random"
+FUTURE_FILL = "future-fill"
 
 POLICIES: Mapping[str, Callable[[Scale, Demand], Policy]] = {
     RANDOM: lambda _scale, _demand: RandomNode(),
@@ -34,6 +36,8 @@ POLICIES: Mapping[str, Callable[[Scale, Demand], Policy]] = {
     "packing": lambda _scale, _demand: GpuPacking(),
     "clustering": lambda scale, _demand: GpuClustering(scale),
     "fgd": lambda _scale, demand: FragmentationGradientDescent(demand),
+    FUTURE_FILL: FutureFill,
+    "xisuan": FutureFill,  # the house's own policy under the house's name
 }
 
 # The number under which a kernel knows the policy; see the constants at the head of kernels.py.
@@ -47,6 +51,8 @@ KERNELS: Mapping[str, int] = {
     "packing": 6,
     "clustering": 7,
     "fgd": 8,
+    FUTURE_FILL: 9,
+    "xisuan": 9,
 }
 
 

@@ -74,10 +74,12 @@ class NodeFree:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The largest node of the pool: scores divide by it, so that CPU and cards weigh alike."""
+    """A pool as policies need to know it. `cpu_milli`, `card_milli`: its largest node; scores divide by it, so that
+    CPU and cards weigh alike. `model_milli`: the milli-cards of the whole pool by card model."""
 
     cpu_milli: int
     card_milli: int
+    model_milli: tuple[tuple[str, int], ...] = ()
 
 
 CARD_CLASSES = ("shared", "1", "2", "4", "other")  # what the clustering policy keeps apart
