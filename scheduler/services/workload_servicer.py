@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Iterable
 import grpc
 
 from adapters.client import AdapterClient
-from adapters.port import AdapterUnavailable
 from adapters.wire.inspection import Inspection, InvalidMessage
 from adapters.wire.opinions import opinion_to_wire
 from adapters.wire.scalars import WORKLOAD_STATE_OF, WORKLOAD_STATES, timestamp_to_wire
+from adapters.wire.status import details_of
 from adapters.wire.workloads import run_to_wire, submission_from_wire, workload_to_wire
 from inventory.model.workload import Submission
 from scheduler.core.admission import Accepted, Outcome
@@ -132,10 +132,8 @@ class WorkloadServicer(WorkloadServiceServicer):
                 async for chunk in adapter.logs(source.run_id, offset, request.follow):
                     offset += len(chunk)
                     yield pb.LogsResponse(chunk=chunk, next_offset=offset)
-            except AdapterUnavailable as error:
-                raise RequestError(ErrorCode.UNAVAILABLE, str(error), retry_after_ms=1_000) from error
             except grpc.RpcError as error:
-                raise RequestError(ErrorCode.NOT_FOUND, _log_error(source.run_id, error)) from error
+                raise _no_log(source.run_id, error) from error
             finally:
                 await adapter.close()
 
@@ -220,6 +218,10 @@ def _cursor(text: str) -> int | None:
     return int(text) if text else None
 
 
-def _log_error(run_id: str, error: grpc.RpcError) -> str:
-    detail = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
-    return f"运行 {run_id} 的日志取不到 / the output of run {run_id} is not to be had: {detail}"
+def _no_log(run_id: str, error: grpc.RpcError) -> RequestError:
+    """A pool that does not know the run, or keeps no output, will not know it later; any other may come back."""
+    failure = details_of(error)
+    message = f"运行 {run_id} 的日志取不到 / the output of run {run_id} is not to be had: {failure.message}"
+    if failure.code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED):
+        return RequestError(ErrorCode.NOT_FOUND, message, "NO_LOG")
+    return RequestError(ErrorCode.UNAVAILABLE, message, "NO_LOG", retry_after_ms=1_000)
