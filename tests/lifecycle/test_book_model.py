@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from inventory.model.placement import Placement
 from inventory.model.units import Resources, total
@@ -34,6 +34,7 @@ POOLS = ("p1", "p2")
 QUEUES = ("a", "b")
 SUBMITTED, QUEUED, ACTIVE = WorkloadState.SUBMITTED, WorkloadState.QUEUED, WorkloadState.ACTIVE
 SUCCEEDED, FAILED, CANCELLED = WorkloadState.SUCCEEDED, WorkloadState.FAILED, WorkloadState.CANCELLED
+COURSE = (RunState.STARTING, RunState.RUNNING, RunState.SUCCEEDED, RunState.FAILED)
 chance = st.floats(0, 1, exclude_max=True)
 
 
@@ -69,11 +70,17 @@ class BookModel(RuleBasedStateMachine):
 
     # -- what is done -------------------------------------------------------------------------------------------
 
-    @rule(at=chance, count=st.integers(1, 3), queue=st.sampled_from(QUEUES), attempts=st.integers(1, 2))
-    def submit(self, at: float, count: int, queue: str, attempts: int) -> None:
-        """A chain of new items, the first of which waits for a workload that exists, if there is one."""
-        existing = [workload_id for workload_id, plain in self.model.items() if plain.queue == queue]
-        awaited = [existing[int(at * len(existing))]] if existing and at < 0.8 else []
+    @initialize()
+    def begin(self) -> None:
+        for waits, count in (([], 1), ([], 1), ([0.0, 0.9], 2), ([], 3), ([0.3], 1)):
+            self.submit(waits, count, QUEUES[0])
+
+    @rule(waits=st.lists(chance, max_size=2), count=st.integers(1, 3), queue=st.sampled_from(QUEUES))
+    def submit(self, waits: list[float], count: int, queue: str) -> None:
+        """A chain of new items, the first of which waits for up to two of the newest workloads of its queue."""
+        attempts = 1 + count % 2
+        existing = [workload_id for workload_id, plain in self.model.items() if plain.queue == queue][-4:]
+        awaited = [existing[int(at * len(existing))] for at in waits if existing]
         items = []
         for _ in range(count):
             self.keys += 1
@@ -96,9 +103,15 @@ class BookModel(RuleBasedStateMachine):
                 self.model[workload.workload_id] = plain
 
     @precondition(lambda self: self._in(QUEUED))
-    @rule(at=chance, pool=st.sampled_from(POOLS))
-    def place(self, at: float, pool: str) -> None:
+    @rule(at=chance, pool=st.sampled_from(POOLS), states=st.lists(st.sampled_from(COURSE), min_size=2, max_size=3))
+    def place(self, at: float, pool: str, states: list[RunState]) -> None:
+        """Places a workload, and lets its run come as far as `states` tell."""
         workload_id = self._pick(at, QUEUED)
+        self._place(workload_id, pool)
+        for state in states:
+            self._report(workload_id, self.model[workload_id].runs, state)
+
+    def _place(self, workload_id: str, pool: str) -> None:
         plain = self.model[workload_id]
         attempt = plain.runs + 1
         placement = Placement(workload_id, f"{workload_id}.{attempt}", attempt, pool, ("n1",))
@@ -142,11 +155,13 @@ class BookModel(RuleBasedStateMachine):
 
     @rule()
     def commit(self) -> None:
+        """One transaction for all that was decided since the last."""
         self.store.record(self.batch, actor="test", now_ms=1)
         self.book.settle()
         self.batch = Batch()
         self.durable = deepcopy(self.model)
 
+    @precondition(lambda self: len(self.batch.drafts) > 6)
     @rule()
     def crash(self) -> None:
         """What was not durable was not acknowledged: it never happened. Ids may be given out again."""
@@ -273,4 +288,4 @@ def portrait(book: Book, ids: dict[str, Plain]) -> dict[str, object]:
 
 
 TestBookModel = BookModel.TestCase
-TestBookModel.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
+TestBookModel.settings = settings(max_examples=25, stateful_step_count=50, deadline=None)
