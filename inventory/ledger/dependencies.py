@@ -21,6 +21,7 @@ from inventory.model.system import System
 _STRONG = re.compile(r"[;；\n\r\v|｜]+")
 _WEAK = re.compile(r"([、，,/／])")
 _CONJUNCTION = re.compile(r"(?:以及|及|和|与)")
+_NO_NAME = frozenset(("否", "是", "有", "未对接", "无对接", "不对接", "无对接系统", "暂未对接", "暂无对接"))
 _NUMBERING = re.compile(r"^\s*[(（]?\d{1,2}[.、．)）]\s*")
 _KIND_NOTE = re.compile(
     r"[(（](?:接口|数据接口|库表|库|文件|单点登录|sso|api|专线|服务|数据|共享|双向|单向|推送|调用)[)）]$",
@@ -60,7 +61,11 @@ def split_names(text: str, index: NameIndex) -> list[str]:
     names: list[str] = []
     for piece in _STRONG.split(text):
         names.extend(_split_piece(piece, index))
-    return [name for name in (written(_NUMBERING.sub("", name)) for name in names) if not says_none(name)]
+    return [
+        name
+        for name in (written(_NUMBERING.sub("", name)) for name in names)
+        if not says_none(name) and name not in _NO_NAME
+    ]
 
 
 def _split_piece(piece: str, index: NameIndex) -> list[str]:

@@ -8,7 +8,7 @@ the department, their departments can be the same, and their data is the same.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -45,6 +45,8 @@ _COMPARED = (
 _TEXTS = ("function", "environment", "os", "database", "database_instance", "remark", "defer_reason")
 _COLUMN_OF = {"mem_gb": "mem", "disk_gb": "disk"}
 _SAME_ENOUGH = 0.9
+_VIEW_ROWS = 5
+_VIEW_SHARE = 0.8
 _GROUP_LIMIT = 40
 _LEVELS = "区县市省"
 _NUMBER = re.compile(r"[\d一二三四五六七八九十]+")
@@ -83,28 +85,45 @@ def _same_names(drafts: Iterable[Draft]) -> tuple[list[Draft], list[HeldDuplicat
     """Rows with the same name in the same department: a join, a duplicate, or a conflict."""
     first: dict[tuple[str, str], Draft] = {}
     kept: list[Draft] = []
-    held: list[HeldDuplicate] = []
-    found: list[Finding] = []
+    repeats: list[tuple[Draft, Draft]] = []
+    rows_of_table: Counter[int] = Counter()
     for draft in drafts:
+        rows_of_table[draft.table] += 1
         key = (identity(draft.system.name), identity(draft.system.department or ""))
         stands = first.setdefault(key, draft)
         if stands is draft:
             kept.append(draft)
-            continue
+        else:
+            repeats.append((stands, draft))
+    views = _views(repeats, rows_of_table)
+    held: list[HeldDuplicate] = []
+    found: list[Finding] = []
+    for stands, draft in repeats:
         differing = _differing(stands.system, draft.system)
         if differing:
             found.extend(_conflicts(stands.system, draft, differing))
-            _complete(stands, draft)
-        elif _only_supplements(stands, draft):
-            _complete(stands, draft)
-        else:
+        elif not (draft.table in views or stands.table in views) and not _only_supplements(stands, draft):
             held.append(HeldDuplicate(draft.system, stands.system.name))
-            found.append(
-                findings.possible_duplicate(
-                    draft.system.sheet, draft.system.row, draft.cell("name"), stands.system.name
-                )
-            )
+            cell, of = draft.cell("name"), stands.system.name
+            found.append(findings.possible_duplicate(draft.system.sheet, draft.system.row, cell, of))
+            continue
+        _complete(stands, draft)
     return kept, held, found
+
+
+def _views(repeats: list[tuple[Draft, Draft]], rows_of_table: Counter[int]) -> set[int]:
+    """Tables that list again what other tables of the workbook list: a 汇总 sheet beside the sheets it sums up.
+
+    Either the later table repeats nearly all of its rows, or nearly all rows of an earlier one are repeated later.
+    """
+    again = Counter(draft.table for stands, draft in repeats if draft.table != stands.table)
+    before = Counter(stands.table for stands, draft in repeats if draft.table != stands.table)
+    return {
+        table
+        for counts in (again, before)
+        for table, count in counts.items()
+        if count >= _VIEW_ROWS and count >= _VIEW_SHARE * rows_of_table[table]
+    }
 
 
 def _differing(stands: System, other: System) -> list[str]:

@@ -45,6 +45,10 @@ class Merge:
     right: int
 
 
+# A merge of more rows is looked up by comparison, not row by row.
+TALL_MERGE_ROWS = 2_000
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """`number` as Excel counts; `values` end at the row's last cell."""

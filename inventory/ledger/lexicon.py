@@ -57,8 +57,8 @@ class FieldSpellings:
 
 @lru_cache(maxsize=16_384)
 def heading_key(text: str) -> HeadingKey:
-    """NFKC, lower case, no spaces, numbering, stars or punctuation."""
-    bare = _NUMBERING.sub("", packed(text).lower())
+    """NFKC, lower case, no spaces, numbering, stars or punctuation; 登保, the usual slip for 等保, put right."""
+    bare = _NUMBERING.sub("", packed(text).lower()).replace("登保", "等保")
     return HeadingKey(
         _TRIM.sub("", _BRACKETED.sub("", bare)), _TRIM.sub("", re.sub(r"[()\[\]【】〔〕]", "", bare))
     )

@@ -23,7 +23,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from inventory.ledger import errors
 from inventory.ledger.credentials import is_credential
 from inventory.ledger.findings import Finding, FindingKind
-from inventory.ledger.grid import CalendarDay, Percent, Sheet, Unevaluated, Value, address, parse_range
+from inventory.ledger.grid import CalendarDay, Merge, Percent, Sheet, Unevaluated, Value, address, parse_range
 from inventory.ledger.grid import Workbook as SourceWorkbook
 from inventory.ledger.reading import LedgerReading
 from inventory.ledger.workbook import open_workbook
@@ -32,6 +32,7 @@ _AUTHOR = "Xisuan"
 _MARKED = PatternFill("solid", fgColor="FFF2CC")
 _REFUSED = PatternFill("solid", fgColor="F8CBAD")
 _SEARCHED_LENGTH = 8
+_VAST_MERGE = 200_000
 _NOT_IN_SHEET_NAMES = re.compile(r"[\\/*?:\[\]\x00-\x1f]")
 
 
@@ -55,14 +56,22 @@ def mark_up(content: bytes, filename: str, reading: LedgerReading) -> bytes:
 
 def _copy(content: bytes, source: SourceWorkbook) -> tuple[OpenpyxlWorkbook, list[tuple[str, Worksheet]]]:
     """A workbook to write into, and its sheets by the sender's names."""
-    if source.format == "xlsx":
+    # openpyxl makes an object of each merged cell: a merge of the whole sheet would never end.
+    if source.format == "xlsx" and not any(_is_vast(merge) for sheet in source.sheets for merge in sheet.merges):
         try:
             book: OpenpyxlWorkbook = load_workbook(io.BytesIO(content), keep_links=False)
         # openpyxl also reads what we do not (themes, drawings) and fails on damage there with whatever it runs into;
         # the cells have passed our own reader, so the copy is then made of them alone.
         except Exception:  # noqa: BLE001 - see above
             return _rebuilt(source.sheets)
-        return book, [(sheet.title, sheet) for sheet in book.worksheets]
+        named: list[tuple[str, Worksheet]] = []
+        for sheet in book.worksheets:
+            if isinstance(sheet, Worksheet):
+                named.append((sheet.title, sheet))
+        visible = any(sheet.sheet_state == "visible" for sheet in book.worksheets)
+        # A workbook that only hides its sheets cannot be saved, and one whose sheets go by other names not be marked.
+        if visible and {name for name, _ in named} >= {sheet.name for sheet in source.sheets}:
+            return book, named
     return _rebuilt(source.sheets)
 
 
@@ -101,10 +110,16 @@ def _rebuilt(sheets: tuple[Sheet, ...]) -> tuple[OpenpyxlWorkbook, list[tuple[st
             if row.hidden:
                 sheet.row_dimensions[row.number].hidden = True
         for merge in source.merges:
+            if _is_vast(merge):
+                continue
             sheet.merge_cells(
                 start_row=merge.top, start_column=merge.left + 1, end_row=merge.bottom, end_column=merge.right + 1
             )
     return book, named
+
+
+def _is_vast(merge: Merge) -> bool:
+    return (merge.bottom - merge.top + 1) * (merge.right - merge.left + 1) > _VAST_MERGE
 
 
 def _write(sheet: Worksheet, row: int, column: int, value: Value) -> None:

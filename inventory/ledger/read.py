@@ -67,8 +67,9 @@ def _resolved(settlement: Settlement) -> tuple[tuple[System, ...], list[Finding]
 
 
 def _as_of(readings: list[SheetReading]) -> date | None:
-    """The latest day that any sheet is stated for."""
-    return max((reading.around.as_of for reading in readings if reading.around.as_of), default=None)
+    """The latest day that any sheet is stated for; where none says so, the latest day that one was filled in."""
+    stated = [reading.around.as_of for reading in readings if reading.around.as_of]
+    return max(stated or [reading.around.dated for reading in readings if reading.around.dated], default=None)
 
 
 def _in_order(readings: list[SheetReading], found: list[Finding]) -> tuple[Finding, ...]:

@@ -33,7 +33,7 @@ _HINT = re.compile(
     r"填写|必填|选填|下拉|请选择|格式[:：为]|例如|^如[:：]|单选|多选|限填|不超过\d+字|文本型?$|数值型?$|日期型?$|字符型?$"
 )
 _COLUMN_NUMBER = re.compile(r"[(（]?(?:\d{1,2}|[甲乙丙丁戊])[)）]?(?:=.*)?")
-_SENTENCE = re.compile(r".*[。；;]$|\d{1,2}[.、．].{10,}")
+_SENTENCE = re.compile(r".*[。；;]$|[(（]?\d{1,2}[.、．)）].+")
 
 
 class RowKind(Enum):
@@ -83,7 +83,7 @@ class RowReader:
             return RowKind.BAND
         if says_none(name):
             return self._kind_without_name(row, filled)
-        return RowKind.NOT_DATA if _is_prose(packed(name)) else RowKind.SYSTEM
+        return RowKind.NOT_DATA if _is_prose(packed(name), alone=len(filled) == 1) else RowKind.SYSTEM
 
     def _is_total(self, filled: list[tuple[int, Value]], name_column: int) -> bool:
         for index, value in filled:
@@ -144,8 +144,11 @@ def _says_one_thing(filled: list[tuple[int, Value]]) -> bool:
     return all(value is first or value == first for _, value in filled)
 
 
-def _is_prose(name: str) -> bool:
-    return len(name) > 100 or bool(_FOOTER.match(name)) or (len(name) > 24 and bool(_SENTENCE.match(name)))
+def _is_prose(name: str, alone: bool) -> bool:
+    """A remark in the name column: a footer, a text too long for a name, a numbered line that stands alone."""
+    if len(name) > 100 or _FOOTER.match(name):
+        return True
+    return bool(_SENTENCE.match(name)) and (len(name) > 24 or alone)
 
 
 def section_title(text: str) -> str:

@@ -36,6 +36,11 @@ _AS_OF = re.compile(
 )
 _MONEY_LINE = re.compile(r"(?:金额|费用|经费|计量)?单位[:：]\s*(?:人民币)?\s*(亿元|百万元|万元|千元|元)")
 _WATERMARK = re.compile(r"示例数据|演示数据|样例数据|模拟数据|虚构")
+_TITLE = re.compile(r"^[^:：。；;]*(?:台账|系统|清单|统计|汇总|一览|情况表|登记表|名单)[^:：。；;]*$")
+_WEAK_AS_OF = re.compile(
+    r"(?:(?:填报|报送|填表|制表|更新)(?:日期|时间)[:：]\s*|^[(（])(?P<text>\d{4}\s*[年./-][^)）,，;；、\s]*|\d{8})(?:[)）]|$|\s)"
+)
+_BAND_LENGTH = 20
 _ORGANISATION = re.compile(
     r"(?:.*[\u4e00-\u9fff])?[\u4e00-\u9fff](?:局|委|办|办公室|中心|院|馆|会|所|公司|集团|街道|镇|乡|部|署|联|厅|队|站|处|学校|医院|法院|银行)"
 )
@@ -48,6 +53,7 @@ class Surroundings:
 
     sender: str | None = None
     as_of: date | None = None
+    dated: date | None = None  # 填报日期 or a day in brackets below the title: the as-of where nothing says 截至
     money_unit: str | None = None
     illustrative: bool = False
     titles: list[str] = field(default_factory=list)
@@ -232,13 +238,13 @@ class _SheetReader:
         text = next((value for value in row.values if isinstance(value, str) and packed(value)), "")
         title = section_title(text)
         owner = choices.ownership_in(title)
-        if owner is not None:
+        if owner is not None and len(title) <= _BAND_LENGTH:
             self._ownership = owner
         elif 2 <= len(title) <= 30 and _ORGANISATION.fullmatch(title):
             self._band = title
 
     def _ownership_of_titles(self) -> Ownership | None:
-        titles = self._reading.around.titles
+        titles = [title for title in self._reading.around.titles if _TITLE.search(title)]
         for title in reversed(titles):
             owner = choices.ownership_in(title)
             if owner is not None:
@@ -305,6 +311,9 @@ class _SheetReader:
                 around.as_of = around.as_of or _day(match["text"])
             elif len(spoken) < 12:
                 self._pending_label = "as_of"
+        match = _WEAK_AS_OF.search(spoken)
+        if match:
+            around.dated = around.dated or _day(match["text"])
         match = _MONEY_LINE.search(spoken)
         if match:
             around.money_unit = around.money_unit or match[1]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from inventory.ledger.cells.quantities import bare_number
 from inventory.ledger.cells.text import packed, plain
-from inventory.ledger.grid import Merge, Row, Value, address
-from inventory.ledger.lexicon import CREDENTIAL, IGNORED, MAX_HEADING_LENGTH, THRESHOLD, Fit, lexicon
+from inventory.ledger.grid import TALL_MERGE_ROWS, Merge, Row, Value, address
+from inventory.ledger.lexicon import CREDENTIAL, IGNORED, MAX_HEADING_LENGTH, THRESHOLD, Fit, heading_key, lexicon
 from inventory.ledger.mapping import HeaderMapping
 
 NAME = "name"
@@ -26,6 +26,8 @@ _MIN_FIELDS = 2
 _MONEY_UNIT = re.compile(r"亿元|千万元|百万元|十万元|万元|千元|百元|元|[(（]万[)）]")
 _SIZE_UNIT = re.compile(r"(?:^|[^A-Z])([TGM])I?B?(?![A-Z])")
 _PEOPLE_UNIT = re.compile(r"(万|千)(?:人|户|个|名)?")
+_UNIT_WORD = re.compile(r"[万千百]?元(?:/年)?|[万千]?人|台|核|个|张|块|[MGT]B?|%", re.IGNORECASE)
+_UNIT_ROW_BONUS = 0.1
 _EACH = re.compile(r"单台|每台|单机|每节点|单节点|每服务器|单服务器|每个|单个|平均每台")
 _ALTOGETHER = re.compile(r"总|合计|共计|累计|共")
 
@@ -115,7 +117,7 @@ class MergeIndex:
         self._by_row: dict[int, list[Merge]] = {}
         self._tall: list[Merge] = []
         for merge in merges:
-            if merge.bottom - merge.top > 2_000:
+            if merge.bottom - merge.top > TALL_MERGE_ROWS:
                 self._tall.append(merge)
                 continue
             for row in range(merge.top, merge.bottom + 1):
@@ -178,6 +180,8 @@ def find_table(
             continue
         score = sum(column.confidence for column in table.columns.values())
         score += 0.4 * sum(1 for report in table.reports if report.target in _MANY)
+        if len(block) > 1 and all(_is_unit(plain(value)) for value in block[-1].values if value is not None):
+            score += _UNIT_ROW_BONUS
         found.append((round(score, 2), -len(block), table))
     if not found:
         return None
@@ -187,6 +191,11 @@ def find_table(
     first_bottom = min(table.bottom for score, _, table in found if score >= enough)
     rivals = [entry for entry in found if entry[2].top <= first_bottom]
     return max(rivals, key=lambda entry: entry[:2])[2]
+
+
+def _is_unit(label: str) -> bool:
+    """True for （万元）, 台, GB: what stands in a row of units below the headings."""
+    return not heading_key(label).core or _UNIT_WORD.fullmatch(packed(label)) is not None
 
 
 def _spans(rows: Sequence[Row], mapping: HeaderMapping | None) -> list[tuple[int, int]]:
@@ -287,8 +296,14 @@ def _paths(block: Sequence[Row], merges: MergeIndex) -> dict[int, tuple[str, ...
     for index in range(width):
         path: list[str] = []
         for labels in levels:
-            if labels[index] and (not path or path[-1] != labels[index]):
-                path.append(labels[index])
+            label = labels[index]
+            if not label or (path and path[-1] == label):
+                continue
+            if path and _is_unit(label):
+                # A row of units below the headings, （万元） or （台）, belongs to the heading itself.
+                path[-1] += label if label[0] in "(（[【" else f"（{label}）"
+            else:
+                path.append(label)
         if path:
             paths[index] = tuple(path)
     return paths

@@ -22,8 +22,8 @@ from defusedxml.ElementTree import ParseError, fromstring
 from inventory.ledger import errors
 from inventory.ledger.archive import Archive
 from inventory.ledger.grid import (
+    TALL_MERGE_ROWS,
     CalendarDay,
-    Merge,
     Row,
     Sheet,
     Unevaluated,
@@ -40,7 +40,7 @@ _END_OF_ROWS = re.compile(rb"</(?:\w+:)?sheetData\s*>|<(?:\w+:)?sheetData\s*/>")
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _MAX_COLUMNS = 16_384
 _MAX_ROWS = 1_048_576
-_MAX_MERGES = 1_000_000
+_MAX_MERGED_ROWS = 3_000_000
 
 
 def read_xlsx(content: bytes, filename: str) -> Workbook:
@@ -85,12 +85,15 @@ class _Context:
 def _sheet(context: _Context, name: str, part: str, hidden: bool) -> Sheet:
     tail = _after_rows(context.archive, part)
     merges = []
+    covered = 0
     for match in _MERGE.finditer(tail):
         merge = parse_range(match[1].decode("ascii", "replace"))
-        if merge is not None:
-            merges.append(merge)
-        if len(merges) > _MAX_MERGES:
-            raise errors.oversized(context.archive.filename, f"{name} 合并区域过多", f"{_MAX_MERGES} 个")
+        if merge is None:
+            continue
+        merges.append(merge)
+        covered += min(merge.bottom - merge.top, TALL_MERGE_ROWS) + 1
+        if covered > _MAX_MERGED_ROWS:
+            raise errors.oversized(context.archive.filename, f"{name} 合并区域过多", f"{_MAX_MERGED_ROWS} 行")
     margin = " ".join(unescape(text.decode("utf-8", "replace")) for text in _MARGIN.findall(tail))
     return Sheet(name, lambda: _rows(context, part), tuple(merges), hidden, (), margin)
 
@@ -326,6 +329,3 @@ def _local(tag: str) -> str:
 
 def _truth(text: str | None) -> bool:
     return text in ("1", "true", "on")
-
-
-__all__ = ["Merge", "read_xlsx", "unescaped"]

@@ -252,13 +252,13 @@ class TestFuzz:
 
     SOURCES = (xlsx(ROWS), xls(ROWS), csv(ROWS, ",", "gbk"))
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(source=st.integers(0, 2), share=st.floats(0, 1))
     def test_truncated_files(self, source: int, share: float) -> None:
         content = self.SOURCES[source]
         self._read(content[: int(len(content) * share)], source)
 
-    @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=140, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(
         source=st.integers(0, 2),
         changes=st.lists(st.tuples(st.floats(0, 0.9999), st.integers(0, 255)), min_size=1, max_size=12),
@@ -269,7 +269,7 @@ class TestFuzz:
             content[int(place * len(content))] = byte
         self._read(bytes(content), source)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(
         st.binary(max_size=400),
         st.sampled_from([b"", b"PK\x03\x04", OLE2, b"\x09\x08", b"\xff\xfe", b"\xef\xbb\xbf"]),
@@ -277,7 +277,7 @@ class TestFuzz:
     def test_arbitrary_bytes(self, tail: bytes, head: bytes) -> None:
         self._read(head + tail, 2)
 
-    @settings(max_examples=120, deadline=None)
+    @settings(max_examples=80, deadline=None)
     @given(st.data())
     def test_sheet_xml_with_changed_text(self, data: st.DataObject) -> None:
         with zipfile.ZipFile(io.BytesIO(GOOD)) as archive:

@@ -449,14 +449,64 @@ class TestMapping:
 
     def test_every_heading_is_reported_with_its_confidence(self) -> None:
         result = reading(
-            [["单位名称", "系统名称", "登保定级", "承建单位"], ["区教委", "甲系统", "三级", "某公司"]]
+            [["单位名称", "系统名称", "系统目前的密码应用方案", "承建单位"], ["区教委", "甲系统", "是", "某公司"]]
         )
         report = {entry.heading: (entry.target, entry.cell) for entry in result.headings}
         assert report == {
             "单位名称": ("department", "A1"),
             "系统名称": ("name", "B1"),
-            "登保定级": ("mlps", "C1"),
+            "系统目前的密码应用方案": ("crypto_plan", "C1"),
             "承建单位": ("ignore", "D1"),
         }
         confidence = {entry.heading: entry.confidence for entry in result.headings}
-        assert confidence["系统名称"] > 0.9 > confidence["登保定级"] > 0.6
+        assert confidence["系统名称"] > 0.9 > confidence["系统目前的密码应用方案"] > 0.6
+
+
+def test_a_row_of_units_below_the_headings_belongs_to_them() -> None:
+    rows = [
+        ["单位名称", "系统名称", "年运维费", "用户数", "内存"],
+        [None, None, "（元）", "（万人）", "（TB）"],
+        ["区教委", "甲系统", 8000, 1.2, 0.5],
+    ]
+    system = reading(rows).systems[0]
+    assert (system.opex_wan, system.users, system.mem_gb) == (0.8, 12000, 512)
+
+
+def test_a_summary_sheet_that_lists_everything_again_is_no_pile_of_duplicates() -> None:
+    own = [[f"区第{index}局", f"第{index}系统", index + 3, "8C16G"] for index in range(6)]
+    other = [["市税务局", "征缴平台", 9, "16C32G"]]
+    head = ["单位名称", "系统名称", "用户规模", "服务器配置"]
+    for book in (
+        {"区级": [head, *own], "市垂": [head, *other], "汇总": [head, *own, *other]},
+        {"汇总": [head, *own, *other], "区级": [head, *own], "市垂": [head, *other]},
+    ):
+        result = reading(book)
+        assert len(result.systems) == 7
+        assert result.findings == ()
+        assert {system.name: system.ownership for system in result.systems}["征缴平台"] is Ownership.VERTICAL
+
+
+def test_numbered_remarks_below_a_table_are_no_systems() -> None:
+    rows = [
+        ["系统名称", "单位名称", "用户规模"],
+        ["甲系统", "区教委", 3],
+        ["填报说明："],
+        ["1.系统名称填写全称"],
+        ["2、用户规模填写人数。"],
+        ["（3）上级垂管系统不填"],
+    ]
+    result = reading(rows)
+    assert names(result) == ["甲系统"]
+    assert result.findings == ()
+
+
+@pytest.mark.parametrize("line", ["填报日期：2024年3月31日", "（2024年3月31日）", "截至2024年3月底"])
+def test_the_day_of_filling_in_is_the_as_of_where_nothing_else_says_it(line: str) -> None:
+    result = reading([["台账"], [line], HEAD, *DATA])
+    assert result.as_of is not None
+    assert result.as_of.isoformat() == "2024-03-31"
+
+
+def test_the_reporting_unit_does_not_decide_whose_systems_these_are() -> None:
+    rows = [["示例区政务信息系统台账"], ["填报单位：示例区国资委"], ["说明：上级垂管系统不填。"], HEAD, *DATA]
+    assert {system.ownership for system in reading({"Sheet1": rows}).systems} == {Ownership.DISTRICT}

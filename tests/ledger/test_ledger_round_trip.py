@@ -87,7 +87,7 @@ def systems(draw: st.DrawFn) -> list[dict[str, Any]]:
     return sorted(made, key=lambda system: (list(SHEET_NAMES).index(system["ownership"]), system["department"]))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(ledger=systems(), seed=st.integers(0, 10**6), one_sheet=st.booleans())
 def test_what_departments_write_is_read_back_equal(
     ledger: list[dict[str, Any]], seed: int, one_sheet: bool

@@ -12,7 +12,7 @@ from openpyxl import Workbook
 from inventory.ledger import LedgerReading, read_ledger
 from inventory.model.system import System
 
-Rows = Sequence[Sequence[Any]]
+Rows = Sequence[Any]
 HEADINGS = ("序号", "单位名称", "系统名称", "用户规模", "服务器配置", "存储", "等保级别", "对接系统")
 
 

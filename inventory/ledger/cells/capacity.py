@@ -20,6 +20,7 @@ _TOKENS = re.compile(
     r"|(?P<sockets>\d+)(?:路|颗)"
     r"|(?P<cores>\d+(?:\.\d+)?)(?:VCPUS?|CPUS?|CORES?|核心?|C(?![A-Z])|U(?![A-Z])|V(?![A-Z]))"
     r"|(?:CPU|VCPU|处理器)(?:核数)?[:=为]? ?(?P<labelled>\d+)(?![.\dA-Z])"
+    r"|(?:台数|数量)[:=为]?(?P<labelled_count>\d+)"
     r"|(?P<count>\d+)(?:台|个节点|节点|套|个实例|个)"
     r"|[*×X✕╳] ?(?P<times>\d+)(?:台|个节点|节点|套|个)?(?![.\d核CGTM])"
     r"|(?P<prefix>\d+)[*×X✕╳](?=[(\[]?(?:CPU)?\d+(?:核|C|VCPU))"
@@ -141,7 +142,7 @@ def _take(group: _Group, kind: str, match: re.Match[str]) -> None:
         group.sockets = int(match[kind])
     elif kind in ("cores", "labelled"):
         group.cores = float(match[kind])
-    elif kind in ("count", "times", "prefix"):
+    elif kind in ("count", "labelled_count", "times", "prefix"):
         group.count = int(match[kind])
     elif kind == "disk":
         group.disk = group.disk or 0.0

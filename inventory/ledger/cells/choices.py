@@ -18,7 +18,9 @@ from inventory.model.system import Architecture, Disposition, Ownership, Zone
 
 _BRACKETS = re.compile(r"[(\[（【][^)\]）】]*[)\]）】]")
 _GRADED = re.compile(r"S([1-5])A([1-5])(?:G([1-5]))?", re.IGNORECASE)
-_LEVEL = re.compile(r"(?:第|等保|等级保护|级别|^)?([一二三四五1-5]|I{1,3}V?|IV)(?:\.0)?(?:级|$)")
+_LEVEL = re.compile(
+    r"(?:第|等保|等级保护|级别|^|^L(?:EVEL|V)?[.-]?)?([一二三四五1-5]|I{1,3}V?|IV)(?:\.0)?(?:级|$)"
+)
 _LEVEL_DIGITS = {"一": "1", "二": "2", "三": "3", "四": "4", "五": "5", "I": "1", "II": "2", "III": "3", "IV": "4"}
 
 
