@@ -35,8 +35,11 @@ from xisuan.common.v1.common_pb2 import (
 )
 from xisuan.workload.v1 import workload_service_pb2 as pb
 from xisuan.workload.v1.workload_pb2 import (
+    WORKLOAD_STATE_ACTIVE,
     WORKLOAD_STATE_CANCELLED,
     WORKLOAD_STATE_FAILED,
+    WORKLOAD_STATE_QUEUED,
+    WORKLOAD_STATE_SUBMITTED,
     WORKLOAD_STATE_SUCCEEDED,
     Program,
     Requirements,
@@ -62,6 +65,11 @@ __all__ = [
     "ARCHITECTURE_C86",
     "ARCHITECTURE_X86_64",
     "FINAL_STATES",
+    "WORKLOAD_STATE_ACTIVE",
+    "WORKLOAD_STATE_CANCELLED",
+    "WORKLOAD_STATE_FAILED",
+    "WORKLOAD_STATE_QUEUED",
+    "WORKLOAD_STATE_SUBMITTED",
     "WORKLOAD_STATE_SUCCEEDED",
     "ZONE_DEDICATED",
     "ZONE_EXTRANET",
