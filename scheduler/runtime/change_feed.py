@@ -45,7 +45,8 @@ class ChangeFeed:
                 return page
             if page.cursor == cursor:
                 try:
-                    await asyncio.wait_for(committed.wait(), remaining)
+                    async with asyncio.timeout(remaining):
+                        await committed.wait()
                 except TimeoutError:
                     return page
             cursor = page.cursor

@@ -48,7 +48,7 @@ class _Desk:
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
     acknowledged: set[str] = field(default_factory=set)
     resting: bool = False
-    rest_s: float = FIRST_REST_S
+    rest_s: float = field(default_factory=lambda: FIRST_REST_S)
 
     def end_rest(self) -> None:
         self.resting = False

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -139,10 +140,10 @@ class Planner:
 
     async def _until_wanted(self) -> None:
         """Until somebody wakes us, or, where workloads wait, for a while."""
-        try:
-            await asyncio.wait_for(self._wanted.wait(), LOOK_AGAIN_S)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            # Not `wait_for`, which in Python 3.11 swallows a cancellation that comes together with the event.
+            async with asyncio.timeout(LOOK_AGAIN_S):
+                await self._wanted.wait()
 
     def _run(self, passed_over: int) -> CycleReport:
         """On a thread."""

@@ -265,12 +265,14 @@ class PoolLink:
 async def _with_silence_limit(stream: AsyncIterator[WatchBatch]) -> AsyncGenerator[WatchBatch]:
     """The same stream; raises AdapterUnavailable when nothing comes for too long.
 
-    `wait_for` cancels the `anext` that it gave up on, which ends the stream: it is never read again.
+    The `anext` that is given up on is cancelled, which ends the stream: it is never read again. (Not by `wait_for`,
+    which in Python 3.11 swallows a cancellation that comes together with a batch.)
     """
     try:
         while True:
             try:
-                batch = await asyncio.wait_for(anext(stream), SILENCE_LIMIT_S)
+                async with asyncio.timeout(SILENCE_LIMIT_S):
+                    batch = await anext(stream)
             except StopAsyncIteration:
                 return
             except TimeoutError:
