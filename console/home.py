@@ -85,14 +85,14 @@ class Home:
         self.endpoint_file.unlink(missing_ok=True)
 
     @contextmanager
-    def writer_lock(self, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
+    def writer_lock(self) -> Iterator[None]:
         """Holds the home for one writer: a running service for its life, or one local command.
 
         Waits a little for another command; the lock ends with the process, however that ends.
         """
         self.create()
         with self._open_lock() as lock:
-            deadline = time.monotonic() + wait_s
+            deadline = time.monotonic() + LOCK_WAIT_S
             while not _try_lock(lock.fileno()):
                 if time.monotonic() >= deadline:
                     raise Fault(self._held_by(lock.read()))

@@ -19,7 +19,7 @@ from console.ledger_access import Imported, open_ledger
 from console.ledger_export import FORMATS, write_export
 from console.people import actor
 from console.reading_file import write_list, write_reading
-from inventory.ledger import mark_up
+from inventory.ledger import HeaderMapping, mark_up
 from scheduler.services.desk_ports import Upload
 from scheduler.services.ledger_servicer import MAX_WORKBOOK_BYTES
 
@@ -54,7 +54,7 @@ def import_file(
         content=read_input(file, MAX_WORKBOOK_BYTES),
         sender=sender.strip(),
         actor=actor(by),
-        mapping_yaml="" if mapping is None else read_text(mapping, _MAX_MAPPING_BYTES),
+        mapping_yaml="" if mapping is None else _mapping(mapping),
     )
     # Both outputs are opened first and take their places last: a disk that is full leaves everything as it was.
     with (
@@ -171,6 +171,12 @@ def export(
     with replacing(file) as output, open_ledger(find_home(), writing=False) as ledger:
         count = write_export(file.suffix.lower(), ledger, (scope, day), output)
     printing.say(f"已导出 {count} 个系统 → {file} / exported {count} systems")
+
+
+def _mapping(file: Path) -> str:
+    """The text of a mapping file that can be used."""
+    text = read_text(file, _MAX_MAPPING_BYTES)
+    return HeaderMapping.from_yaml(text, str(file)).to_yaml()
 
 
 def _tell(imported: Imported) -> None:

@@ -75,4 +75,7 @@ class HeaderMapping(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
-            raise MappingFileError(f"{filename}: {place}: {first['msg'].removeprefix('Value error, ')}") from error
+            rule = first["msg"].removeprefix("Value error, ")
+            if " / " not in rule:  # pydantic's own words are English only
+                rule = f"不符合映射文件的格式（键为 headings、sheets、sender），请改正 / {rule}; correct it"
+            raise MappingFileError(f"{filename}: {place}: {rule}") from error
