@@ -9,12 +9,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from inventory.model.workload import WorkloadState
+from inventory.model.workload import Submission, WorkloadState
 from inventory.store.chain import Draft
 from inventory.store.ledger.kinds import migrated
 from scheduler.core.book import Book
 from scheduler.core.changes import Change, WorkloadChanged
 from scheduler.core.cutover import CUTOVER_DAY_LABEL, SYSTEM_LABEL
+from scheduler.services.ports import ErrorCode, RequestError
+
+
+def require_cutover_day(submission: Submission) -> None:
+    """Asked before a workload is stored: after its run there is nobody left to correct the day.
+
+    RequestError INVALID_ARGUMENT.
+    """
+    text = submission.labels.get(CUTOVER_DAY_LABEL)
+    if text is None:
+        return
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        raise RequestError(
+            ErrorCode.INVALID_ARGUMENT,
+            f"labels[{CUTOVER_DAY_LABEL}]: {text!r} 不是日期，应为 YYYY-MM-DD / is not a day; write YYYY-MM-DD",
+        ) from None
 
 
 def migrations(book: Book, changes: Sequence[Change]) -> list[Draft]:

@@ -1,7 +1,7 @@
 """The control plane: the one place that decides, stores, and tells others to act.
 
 It implements `scheduler.services.ports.Scheduling` for the gateways and takes the reports of the pool hosts. In
-production it is wrapped in a Ray actor (`scheduler.runtime.actors`); nothing here knows Ray or gRPC. Everything
+production it is wrapped in a Ray actor (`control_plane_actor`); nothing here knows Ray or gRPC. Everything
 that it promises is in the store first; everything that it holds in memory can be loaded from there.
 """
 
@@ -25,7 +25,7 @@ from scheduler.core.placement.explain import Explanation, explain, explain_opini
 from scheduler.cycle import CycleSettings
 from scheduler.ports import Clock
 from scheduler.runtime.change_feed import ChangeFeed
-from scheduler.runtime.consequences import migrations
+from scheduler.runtime.consequences import migrations, require_cutover_day
 from scheduler.runtime.dispatcher import Dispatcher, decide_result
 from scheduler.runtime.planning import Planner, as_workload
 from scheduler.runtime.pool_host import PoolHosts
@@ -124,6 +124,9 @@ class ControlPlane:
     # Workloads
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
+        for submission in submissions:
+            require_cutover_day(submission)
+
         def decide(book: Book) -> Decision[list[Outcome]]:
             if book.live_count + len(submissions) > self._settings.live_limit:
                 raise _too_many(book.live_count, self._settings.live_limit)

@@ -58,6 +58,7 @@ class FakePool:
         """As a new process: cursors of before are expired. Without memory its runs are gone."""
         self._instance += 1
         self._journal.clear()
+        self._wake()
         if not with_memory:
             self.runs.clear()
         self.is_down = False

@@ -1,0 +1,503 @@
+"""What breaks: the store in the middle of a commit, a caller that goes away, a leader that is replaced, a crash.
+
+Afterwards nothing that was acknowledged is lost, nothing is started twice, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from datetime import date
+from typing import Any
+
+import pytest
+
+from adapters.contract import RefusalCode
+from adapters.port import RunList
+from inventory.model.units import GIB, Resources
+from inventory.model.workload import Requirements, RunState, WorkloadState
+from inventory.store.chain import Draft
+from inventory.store.errors import Locked
+from inventory.store.ledger.kinds import SYSTEM_MIGRATED
+from scheduler.core.admission import Accepted
+from scheduler.core.book import Book
+from scheduler.core.changes import WorkloadChanged
+from scheduler.core.cutover import CUTOVER_DAY_LABEL, cutover_labels
+from scheduler.ports import NodeRequest
+from scheduler.runtime.pool_link import PoolReport
+from scheduler.runtime.writer import Decision
+from scheduler.services.ports import ErrorCode, RequestError, WatchFilter
+from scheduler.store.scheduler_store import SchedulerStore
+from tests.control_plane.fake_pool import UNTIL_TOLD, FakePool
+from tests.control_plane.site import Site, eventually, running, story
+from tests.lifecycle.bookkeeping import submission
+
+TODAY = date(2025, 11, 22)
+QUEUED, ACTIVE = WorkloadState.QUEUED, WorkloadState.ACTIVE
+SUCCEEDED, CANCELLED = WorkloadState.SUCCEEDED, WorkloadState.CANCELLED
+WHOLE_NODE = Requirements(Resources(4_000, GIB))
+LOCKED = Locked("数据库被占用", "the database is locked")
+
+
+def fail_commits(site: Site, times: int = 1, *, after: bool = False) -> Callable[[], int]:
+    """The next commits fail, before or (the answer of the database was lost) after they became durable.
+
+    Returns how many are still to fail.
+    """
+    store, record, left = site.store, site.store.record, times
+
+    def failing(*arguments: Any, **named: Any) -> Any:
+        nonlocal left
+        if left == 0:
+            return record(*arguments, **named)
+        left -= 1
+        if after:
+            record(*arguments, **named)
+        raise LOCKED
+
+    store.record = failing  # type: ignore[method-assign]  # a fault is injected
+    return lambda: left
+
+
+# The store
+
+
+@story
+async def test_a_commit_that_fails_acknowledges_nothing_and_the_next_one_works(site: Site) -> None:
+    async with running(site):
+        (first,) = await site.submit(submission("first"))
+        fail_commits(site)
+        with pytest.raises(Locked):
+            await site.plane.submit([submission("a"), submission("b", "a")])
+        assert await site.counts() == {QUEUED: 1}
+        with site.plane.writer.reading() as book:
+            assert (book.live_count, book.queued_count) == (1, 1)
+            assert book.workload_by_key("q", "a") is None
+        a, b = await site.submit(submission("a"), submission("b", "a"))
+        await site.add_pool("p")
+        await site.until(SUCCEEDED, [first, a, b])
+
+
+@story
+async def test_every_call_of_a_failed_group_gets_the_error(site: Site) -> None:
+    async with running(site):
+        fail_commits(site)
+        writer = site.plane.writer
+        with writer.reading():  # the writer waits, so that all of these come into one group or the next
+            calls = [asyncio.create_task(site.plane.submit([submission(f"k{i}")])) for i in range(5)]
+            await asyncio.sleep(0)
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        failed = [answer for answer in answers if isinstance(answer, Locked)]
+        assert failed
+        assert (await site.counts())[QUEUED] == 5 - len(failed)
+
+
+@story
+async def test_a_commit_whose_answer_is_lost_is_found_again_by_the_client_key(site: Site) -> None:
+    async with running(site):
+        await site.add_pool("p")
+        fail_commits(site, after=True)
+        with pytest.raises(Locked):
+            await site.plane.submit([submission("a")])
+        (outcome,) = await site.plane.submit([submission("a")])
+        assert isinstance(outcome, Accepted)
+        assert not outcome.created
+        await site.until(SUCCEEDED, [outcome.workload.workload_id])
+
+
+@story
+async def test_a_commit_whose_answer_is_lost_still_reaches_watchers_and_pools(site: Site) -> None:
+    async with running(site):
+        await site.add_pool("p")
+        now = (await site.plane.changes(None, WatchFilter(), 0)).cursor
+        waiting = asyncio.create_task(site.plane.changes(now, WatchFilter(), 20_000))
+        fail_commits(site, after=True)
+        with pytest.raises(Locked):
+            await site.plane.submit([submission("a")])
+        assert (await waiting).notices[0].state is QUEUED
+
+        async def is_done() -> bool:
+            return (await site.counts())[SUCCEEDED] == 1
+
+        await eventually(is_done, "nobody had to ask for it")
+
+
+@story
+async def test_plans_results_and_reports_that_could_not_be_stored_come_again(site: Site) -> None:
+    async with running(site):
+        pool = await site.add_pool("p")
+        ids = await site.submit(*(submission(f"k{i}") for i in range(10)))
+        for _ in range(6):
+            left = fail_commits(site)
+            ids += await _insistently(site, f"more{len(ids)}")
+            await eventually(lambda left=left: left() == 0, "a commit has failed")
+        await site.until(SUCCEEDED, ids)
+        assert set(pool.starts.values()) == {1}
+        assert site.deposed == 0
+
+
+async def _insistently(site: Site, key: str) -> list[str]:
+    while True:
+        try:
+            return await site.submit(submission(key))
+        except Locked:
+            continue
+
+
+@story
+async def test_ids_stay_unique_over_failed_commits_and_restarts(site: Site) -> None:
+    async with running(site):
+        seen: set[str] = set()
+        for turn in range(4):
+            fail_commits(site)
+            with pytest.raises(Locked):
+                await site.plane.submit([submission(f"lost{turn}.{i}") for i in range(3)])
+            ids = await site.submit(submission(f"a{turn}"), submission(f"b{turn}"))
+            assert seen.isdisjoint(ids)
+            seen |= set(ids)
+            await site.restart()
+        page = await site.plane.list_workloads("", frozenset(), 100, "")
+        assert len(page.records) == len(seen) == 8
+
+
+# Callers and decisions
+
+
+@story
+async def test_a_caller_that_goes_away_takes_nobody_with_it(site: Site) -> None:
+    async with running(site):
+        for i in range(20):
+            call = asyncio.create_task(site.plane.submit([submission(f"gone{i}")]))
+            await asyncio.sleep(0)
+            call.cancel()
+        ids = await site.submit(submission("stays"))
+        await site.add_pool("p")
+        await site.until(SUCCEEDED, ids)
+
+
+@story
+async def test_a_cancellation_whose_caller_goes_away_still_stops_the_run(site: Site) -> None:
+    async with running(site):
+        pool = await site.add_pool("p", FakePool("p", course=UNTIL_TOLD))
+        (a,) = await site.submit(submission("a"))
+        await site.until_run(a, RunState.RUNNING)
+        call = asyncio.create_task(site.plane.cancel(a, "test"))
+        await eventually(lambda: bool(site.plane._under_way), "it is under way")
+        call.cancel()
+        await site.until_run(a, RunState.STOPPED)
+        assert pool.live() == []
+
+
+@story
+async def test_a_decision_that_raises_fails_its_caller_alone(site: Site) -> None:
+    def fault(_: Book) -> Decision[None]:
+        raise LookupError("our own fault")
+
+    async with running(site):
+        await _decide_together(site, fault, LookupError)
+
+
+@story
+async def test_a_decision_that_contradicts_the_book_is_dropped_and_the_group_goes_on(site: Site) -> None:
+    def contradiction(book: Book) -> Decision[None]:
+        (workload, *_) = book.queued()
+        return Decision(
+            None,
+            [
+                WorkloadChanged(workload.workload_id, CANCELLED),
+                WorkloadChanged(workload.workload_id, SUCCEEDED),
+            ],
+        )
+
+    async with running(site):
+        (a,) = await site.submit(submission("a"))
+        await _decide_together(site, contradiction, ValueError)
+        assert await site.state(a) is QUEUED
+
+
+async def _decide_together(site: Site, decide: Callable[[Book], Decision[None]], error: type[Exception]) -> None:
+    """This decision between two submissions, in one group."""
+    writer = site.plane.writer
+    with writer.reading():
+        before = asyncio.create_task(site.plane.submit([submission("before")]))
+        await asyncio.sleep(0)
+        bad: Future[None] = writer.submit(decide)
+        behind = asyncio.create_task(site.plane.submit([submission("after", "before")]))
+        await asyncio.sleep(0)
+    for call in (before, behind):
+        assert isinstance((await call)[0], Accepted)
+    with pytest.raises(error):
+        await asyncio.wrap_future(bad)
+
+
+@story
+async def test_a_cutover_is_recorded_with_the_success_and_an_impossible_day_is_refused_before(site: Site) -> None:
+    async with running(site):
+        await site.add_pool("p")
+        with pytest.raises(RequestError, match="someday"):
+            await site.plane.submit(
+                [submission("bad", labels=cutover_labels("s", TODAY) | {CUTOVER_DAY_LABEL: "someday"})]
+            )
+        (a,) = await site.submit(submission("good", labels=cutover_labels("s", TODAY)))
+        await site.until(SUCCEEDED, [a])
+        (event,) = site.store.store.read(kinds=[SYSTEM_MIGRATED])
+        assert (event.subject, event.payload["source"], event.effective_on) == ("s", a, TODAY)
+
+
+@story
+async def test_consequences_that_cannot_be_formed_fail_that_decision_and_not_the_writer(site: Site) -> None:
+    def impossible(book: Book, changes: object) -> list[Draft]:
+        raise LookupError("our own fault")
+
+    async with running(site):
+        writer, consequences = site.plane.writer, site.plane.writer._consequences
+        writer._consequences = impossible
+        with pytest.raises(LookupError):
+            await site.plane.submit([submission("a")])
+        writer._consequences = consequences
+        (a,) = await site.submit(submission("a"))
+        assert await site.state(a) is QUEUED
+
+
+@story
+async def test_a_group_of_one_commit_sees_what_ended_in_it(site: Site) -> None:
+    """The race behind it: a predecessor ends, and its waiter is submitted, in one transaction."""
+    async with running(site):
+        (a,) = await site.submit(submission("a"))
+        with site.plane.writer.reading():
+            calls = [
+                asyncio.create_task(call)
+                for call in (
+                    site.plane.submit([submission("warm-up")]),
+                    site.plane._cancel(a, ""),
+                    site.plane.submit([submission("b", "a")]),
+                    site.plane.submit([submission("a")]),
+                )
+            ]
+            await asyncio.sleep(0)
+        _, _, (waiter,), (again,) = await asyncio.gather(*calls)
+        assert not isinstance(waiter, Accepted)
+        assert isinstance(again, Accepted)
+        assert (again.created, again.workload.state) == (False, CANCELLED)
+
+
+# Leaders
+
+
+@story
+async def test_a_pool_that_saw_a_newer_leader_deposes_this_one(site: Site) -> None:
+    async with running(site):
+        pool = await site.add_pool("p")
+        pool.epoch = 99
+        await site.submit(submission("a"))
+        await eventually(lambda: site.deposed == 1, "it is deposed")
+        assert pool.starts.total() == 0
+
+
+@story
+async def test_a_newer_leader_on_the_same_store_deposes_this_one_at_its_next_write(site: Site) -> None:
+    async with running(site):
+        (a,) = await site.submit(submission("a"))
+        newer = SchedulerStore(site.store.store)
+        assert newer.start_leadership("newer", 1).epoch == site.plane.epoch + 1
+        with pytest.raises(RequestError) as caught:
+            await site.plane.submit([submission("b")])
+        assert caught.value.code is ErrorCode.UNAVAILABLE
+        await eventually(lambda: site.deposed == 1, "it is deposed")
+        with pytest.raises(RequestError):
+            await site.plane.submit([submission("c")])
+        assert await site.counts() == {QUEUED: 1}
+        assert await site.state(a) is QUEUED
+
+
+# Crashes
+
+
+@pytest.mark.parametrize("keep_host", [False, True], ids=["with its hosts", "its hosts survive"])
+@story
+async def test_a_crash_between_commit_and_launch_launches_once(site: Site, keep_host: bool) -> None:
+    async with running(site):
+        pool = await site.add_pool("p", FakePool("p", nodes=2, course=UNTIL_TOLD))
+        pool.refuse = lambda _: RefusalCode.UNAVAILABLE
+        a, b, c = await site.submit(*(submission(key, requirements=WHOLE_NODE) for key in "abc"))
+        await site.until_run(a, RunState.PLACED)
+        await site.until_run(b, RunState.PLACED)
+        await site.crash(keep_host=keep_host)
+        pool.refuse = lambda _: None
+        site.start(keep_host=keep_host)
+        await site.until_run(a, RunState.RUNNING)
+        await site.until_run(b, RunState.RUNNING)
+        assert pool.starts == {f"{a}.1": 1, f"{b}.1": 1}
+        assert await site.state(c) is QUEUED  # what runs hold is held after the restart too
+        pool.finish(f"{a}.1")
+        await site.until(SUCCEEDED, [a])
+        await site.until_run(c, RunState.RUNNING)
+
+
+@pytest.mark.parametrize("keep_host", [False, True], ids=["with its hosts", "its hosts survive"])
+@story
+async def test_what_happens_while_the_control_plane_is_gone_is_known_when_it_is_back(
+    site: Site, keep_host: bool
+) -> None:
+    async with running(site):
+        pool = await site.add_pool("p", FakePool("p", course=UNTIL_TOLD))
+        a, b = await site.submit(submission("a"), submission("b"))
+        await site.until_run(a, RunState.RUNNING)
+        await site.until_run(b, RunState.RUNNING)
+        await site.crash(keep_host=keep_host)
+        pool.finish(f"{a}.1")
+        site.start(keep_host=keep_host)
+        await site.until(SUCCEEDED, [a])
+        assert await site.runs(b) == [RunState.RUNNING]
+        assert pool.asked.count("launch") <= 2
+
+
+@story
+async def test_a_reservation_of_a_cycle_that_died_is_not_kept_by_a_surviving_host(site: Site) -> None:
+    async with running(site):
+        await site.add_pool("p", FakePool("p", nodes=1))
+        link = site.host._links["p"]
+        link.place([NodeRequest("ghost.1", WHOLE_NODE)])
+        await site.restart(keep_host=True)
+        ids = await site.submit(submission("a", requirements=WHOLE_NODE))
+        await site.until(SUCCEEDED, ids)
+
+
+@story
+async def test_a_host_that_was_restarted_gets_its_pools_again(site: Site) -> None:
+    async with running(site):
+        pool = await site.add_pool("p", FakePool("p", nodes=1, course=UNTIL_TOLD))
+        a, b = await site.submit(*(submission(key, requirements=WHOLE_NODE) for key in "ab"))
+        await site.until_run(a, RunState.RUNNING)
+        await site.host.close()  # it remembers nothing now, like a new process
+        pool.finish(f"{a}.1")
+        await site.until(SUCCEEDED, [a])
+        await site.until_run(b, RunState.RUNNING)
+
+
+@story
+async def test_closing_with_calls_under_way_stores_them_or_says_no(site: Site) -> None:
+    site.start()
+    await site.add_pool("p")
+    calls = [asyncio.create_task(site.plane.submit([submission(f"k{i}")])) for i in range(30)]
+    await asyncio.sleep(0)
+    await site.plane.close()
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    with pytest.raises(RequestError) as caught:
+        await site.plane.submit([submission("late")])
+    assert caught.value.code is ErrorCode.UNAVAILABLE
+    await site.plane.close()  # twice is harmless
+    acknowledged = [answer[0].workload.workload_id for answer in answers if isinstance(answer, list)]
+    assert all(isinstance(answer, list | RequestError) for answer in answers)
+    site.start()
+    await site.until(SUCCEEDED, acknowledged)
+    await site.close()
+
+
+# Loops that must not die
+
+
+@story
+async def test_an_unforeseen_error_while_dispatching_to_one_pool_does_not_end_it(site: Site) -> None:
+    async with running(site):
+        pool = await site.add_pool("p")
+        errors: list[Exception] = [ValueError("unforeseen"), TimeoutError("unforeseen")]
+
+        def raise_first(_: object) -> None:
+            if errors:
+                raise errors.pop()
+
+        pool.refuse = raise_first
+        ids = await site.submit(submission("a"))
+        await site.until(SUCCEEDED, ids)
+        assert not errors
+        assert pool.starts.total() == 1
+        assert site.deposed == 0
+
+
+@story
+async def test_reports_that_cannot_be_delivered_are_delivered_later(site: Site) -> None:
+    async with running(site):
+        pool = await site.add_pool("p", FakePool("p", course=UNTIL_TOLD))
+        (a,) = await site.submit(submission("a"))
+        await site.until_run(a, RunState.RUNNING)
+        report, failures = site.plane.report, 3
+
+        async def fail(given: PoolReport) -> None:
+            nonlocal failures
+            if failures:
+                failures -= 1
+                raise LOCKED
+            await report(given)
+
+        site.plane.report = fail  # type: ignore[method-assign]  # a fault is injected
+        pool.finish(f"{a}.1")
+        await site.until(SUCCEEDED, [a])
+        assert failures == 0
+
+
+@story
+async def test_a_planner_that_fails_for_no_known_reason_ends_the_control_plane_with_a_word(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(site):
+
+        async def fail() -> Sequence[object]:
+            raise ZeroDivisionError("our own fault")
+
+        monkeypatch.setattr(site.plane._planner, "views", fail)
+        await site.submit(submission("a"))
+        await eventually(lambda: site.deposed == 1, "it ends")
+        assert "our own fault" in caplog.text
+
+
+# Races
+
+
+@story
+async def test_a_run_that_is_launched_while_its_pool_is_listed_anew_is_not_taken_for_lost(site: Site) -> None:
+    async with running(site):
+        pool = await site.add_pool("p", FakePool("p", course=UNTIL_TOLD))
+        listed, go_on = asyncio.Event(), asyncio.Event()
+        listing = pool.listing
+
+        async def slow_listing() -> RunList:
+            answer = await listing()
+            listed.set()
+            await go_on.wait()
+            return answer
+
+        site.host._links["p"]._adapter.runs = slow_listing  # type: ignore[method-assign]  # it takes its time
+        pool.come_back()  # a new process: the stream ends, its cursor is expired
+        await listed.wait()
+        (a,) = await site.submit(submission("a"))
+        await site.until_run(a, RunState.PLACED)
+        await asyncio.sleep(0.05)  # no proof needs it: it gives a wrong launch the time to happen
+        go_on.set()
+        await site.until_run(a, RunState.RUNNING)
+        assert pool.starts == {f"{a}.1": 1}
+
+
+@story
+async def test_room_that_a_cancelled_placement_gives_back_goes_to_who_waits(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan of a cycle is refused as stale, and nothing else happens: nobody may wait for ever."""
+    async with running(site):
+        pool = await site.add_pool("p", FakePool("p", nodes=1))
+        await site.plane.cordon_pool("p", True, "for the test")
+        a, b = await site.submit(*(submission(key, requirements=WHOLE_NODE) for key in "ab"))
+        place, plane = site.host.place, site.plane
+
+        async def cancel_meanwhile(requests: Any) -> Any:
+            answers = await place(requests)
+            if await site.state(a) is QUEUED:
+                await plane.cancel(a, "in the middle of the cycle")
+            return answers
+
+        monkeypatch.setattr(site.host, "place", cancel_meanwhile)
+        await plane.cordon_pool("p", False, "")
+        await site.until(SUCCEEDED, [b])
+        assert await site.state(a) is CANCELLED
+        assert pool.starts == {f"{b}.1": 1}
