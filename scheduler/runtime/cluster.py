@@ -6,6 +6,8 @@ The command line's `up` calls this; whoever has a Ray already gives its address 
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from scheduler.runtime import ray_guard
 from scheduler.runtime.calls import CONTROL_PLANE, NAMESPACE, RuntimeSettings, pool_host_name
 from scheduler.runtime.control_plane_actor import ControlPlaneShell
 from scheduler.runtime.gateway_actor import GatewayShell
@@ -33,8 +36,10 @@ _ACTOR: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries":
 def local_ray(folder: Path) -> Iterator[None]:
     """A Ray of our own on this machine, on loopback only; it ends with the block, and with this process."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="xisuan-ray-") as short:
-        where = folder.resolve() if len(str(folder.resolve())) <= _LONGEST_RAY_FOLDER else Path(short)
+    is_short = len(str(folder.resolve())) <= _LONGEST_RAY_FOLDER
+    where = folder.resolve() if is_short else Path(tempfile.mkdtemp(prefix="xisuan-ray-"))
+    guard = [sys.executable, "-S", "-E", ray_guard.__file__, str(where), "keep" if is_short else "remove"]
+    with subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True):
         ray.init(
             num_cpus=1,
             include_dashboard=False,

@@ -1,7 +1,7 @@
 """A pool host: the links of one or many pools, behind one set of methods.
 
 The control plane reaches hosts through `PoolHosts`. In production each host is a Ray actor
-(`scheduler.runtime.actors`); one process with a single host does for one machine.
+(`scheduler.runtime.pool_host_actor`); one process with a single host does for one machine.
 """
 
 from __future__ import annotations
