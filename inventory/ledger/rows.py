@@ -200,7 +200,10 @@ def carries_down(reader: RowReader, sample: list[Row], target: str) -> bool:
         merge = reader.merges.covering(row.number, column.index)
         if merge is not None and merge.bottom > merge.top:
             return False
-        text = packed(reader.value(row, target))
+        value = reader.value(row, target)
+        if is_ditto(value):
+            continue  # 同上 twice repeats a mark, not a value
+        text = packed(value)
         if text and text == before:
             return False
         before = text
