@@ -50,6 +50,7 @@ GROUPS: Mapping[str, Place] = {
     "migration": Place("migration", "app", "迁移：编排、检查、批次、进度、开始 / migration waves"),
     "pool": Place("pool", "app", "算力池：列出、登记、封锁、排空 / compute pools"),
     "workload": Place("workload", "app", "作业：提交、查看、日志、取消、解释 / workloads"),
+    "sim": Place("sim", "app", "仿真：放置策略评估 / what-if: placement policies on traces"),
     "adapter": Place("adapter", "app", "算力池适配器 / pool adapters"),
 }
 
@@ -87,16 +88,34 @@ def run_command(arguments: Sequence[str]) -> int:
         code = get_command(make_app(words[0])).main(args=words, prog_name="xisuan", standalone_mode=False)
         sys.stdout.flush()
     except typer.Abort:
-        return ExitCode.INTERRUPTED
+        return _interrupted()
     except typer.TyperException as error:
         return _usage(error)
+    except SystemExit as error:
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        return _reader_gone()
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`): nothing is wrong, and nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.DONE
+        return _reader_gone()
+    except KeyboardInterrupt:
+        return _interrupted()
     except Exception as error:  # noqa: BLE001 - the edge of the program: every failure ends as clear lines
         return _failed(error)
+    if code == ExitCode.INTERRUPTED:
+        return _interrupted()
     return code if isinstance(code, int) else ExitCode.DONE
+
+
+def _reader_gone() -> int:
+    """The reader of our output has gone (`| head`): nothing is wrong, and nothing more can be said."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - what is left in the old buffer goes nowhere
+    return ExitCode.DONE
+
+
+def _interrupted() -> int:
+    sys.stderr.write("已中断 / interrupted\n")
+    return ExitCode.INTERRUPTED
 
 
 def _usage(error: typer.TyperException) -> int:
