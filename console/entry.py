@@ -6,6 +6,7 @@ script too and lacks what the command line needs.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -16,7 +17,13 @@ _SERVER_EXTRA = frozenset(
 
 
 def main() -> None:
+    # Whoever is asked to end cleans up, as after Ctrl-C; `xisuan up` puts its own, slower end in place of this.
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(run(sys.argv[1:]))
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def run(arguments: Sequence[str]) -> int:

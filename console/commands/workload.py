@@ -58,7 +58,7 @@ def submit(
             accepted = _follow(client, accepted, quiet=as_json)
     if as_json:
         printing.write_json([workload_views.workload_json(workload) for workload in accepted])
-    elif not wait:
+    else:
         printing.table(
             "作业 / workloads", workload_views.COLUMNS, [workload_views.row(workload) for workload in accepted]
         )

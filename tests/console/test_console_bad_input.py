@@ -95,7 +95,6 @@ _OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
         ),
         pytest.param(["adapter", "serve", "mainframe"], ["mainframe", "simulated"], id="an unknown technology"),
         pytest.param(["verify", "--anchor", "12"], ["--anchor", "SEQ:HASH"], id="an anchor that is none"),
-        pytest.param(["up", "--host", "0.0.0.0"], ["0.0.0.0"], id="a service on every interface"),
     ],
 )
 def test_a_mistake_is_one_clear_line(

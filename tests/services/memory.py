@@ -60,6 +60,9 @@ class MemoryScheduling:
         self._records[workload_id] = WorkloadRecord(workload, (timed,))
         self._notices.append(ChangeNotice(workload_id, workload.queue, state, NOW_MS + 2000, timed, message))
 
+    def open_ids(self) -> list[str]:
+        return [key for key, record in self._records.items() if not record.workload.state.is_final]
+
     # The port
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
