@@ -32,6 +32,7 @@ from scheduler.core.placement.policies.encode import (
 )
 from scheduler.core.placement.policies.plain_run import PlainRun
 from scheduler.core.placement.policies.registry import FUTURE_FILL, KERNELS, policy_named
+from scheduler.core.placement.policies.shape import NodeFree, TaskShape
 from simulations.allocation_bound import allocation_bound
 from simulations.traces.bad_rows import TraceError
 from simulations.traces.openb import NodeList, PodList, read_nodes, read_pods
@@ -115,23 +116,31 @@ class OpenbRuns:
     def order(self, seed: int) -> ArrivalOrder:
         return arrival_order(self._card_milli, len(self._nodes.nodes), self._nodes.card_milli, self._arrive, seed)
 
+    def arrays(self, policy: str, order: ArrivalOrder) -> tuple[PoolArrays, Tasks]:
+        """What the policy's kernel reads."""
+        fill = self._fill if KERNELS[policy] == KERNELS[FUTURE_FILL] else no_fill()
+        size = (self.scale.cpu_milli, self.scale.card_milli)
+        pool = PoolArrays(self._columns.reordered(order.nodes), self._tables, fill, size)
+        events = np.arange(len(order.pods), dtype=np.int64)
+        return pool, Tasks(self._shapes, self._row_of[order.pods], order.draws, events)
+
+    def in_order(self, order: ArrivalOrder) -> tuple[list[NodeFree], list[TaskShape]]:
+        """The nodes, best first among equals, and the pods as they arrive."""
+        nodes = [self._nodes.nodes[i] for i in order.nodes.tolist()]
+        return nodes, [self._workload.pods[i] for i in order.pods.tolist()]
+
     def run(self, policy: str, order: ArrivalOrder) -> tuple[Int64s, Int64s, float]:
         """Allocated milli-GPU and fragmentation (times the demand's total) after each arrival; and the seconds
         that placing took. A policy without a kernel runs as plain Python."""
         if policy in KERNELS:
-            fill = self._fill if KERNELS[policy] == KERNELS[FUTURE_FILL] else no_fill()
-            size = (self.scale.cpu_milli, self.scale.card_milli)
-            pool = PoolArrays(self._columns.reordered(order.nodes), self._tables, fill, size)
-            events = np.arange(len(order.pods), dtype=np.int64)
-            tasks = Tasks(self._shapes, self._row_of[order.pods], order.draws, events)
+            pool, tasks = self.arrays(policy, order)
             started = time.perf_counter()
             placed = place(KERNELS[policy], pool, tasks)
             return placed.allocated, placed.fragmentation, time.perf_counter() - started
-        nodes = [self._nodes.nodes[i] for i in order.nodes.tolist()]
-        tasks_plain = [self._workload.pods[i] for i in order.pods.tolist()]
+        nodes, pods = self.in_order(order)
         plain = PlainRun(policy_named(policy, self.scale, self.demand), nodes, self.demand)
         started = time.perf_counter()
-        outcome = plain.run(tasks_plain, range(len(tasks_plain)), order.draws.tolist())
+        outcome = plain.run(pods, range(len(pods)), order.draws.tolist())
         seconds = time.perf_counter() - started
         return np.array(outcome.allocated), np.array(outcome.fragmentation), seconds
 

@@ -52,6 +52,9 @@ CARDLESS = st.builds(TaskShape, cpu_milli=st.sampled_from([0, 1_000, 7_000]), me
 TASKS = st.lists(st.one_of(SHARES, WHOLES, CARDLESS), min_size=1, max_size=40)
 
 
+TWINS = [name for name in KERNELS if name != "xisuan"]  # the other name of future-fill
+
+
 @st.composite
 def event_orders(draw: st.DrawFn, count: int) -> list[int]:
     """Every task arrives once, in order; some leave later."""
@@ -91,8 +94,8 @@ def run_plain(
     return PlainRun(policy_named(policy, scale_of(nodes), demand), nodes, demand).run(tasks, events, draws)
 
 
-@pytest.mark.parametrize("policy", KERNELS)
-@settings(max_examples=40, deadline=None)
+@pytest.mark.parametrize("policy", TWINS)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data(), nodes=st.lists(NODES, min_size=1, max_size=9), tasks=TASKS)
 def test_a_kernel_places_as_its_plain_twin(
     policy: str, data: st.DataObject, nodes: list[NodeFree], tasks: list[TaskShape]
@@ -109,8 +112,8 @@ def test_a_kernel_places_as_its_plain_twin(
     assert {k: int(fast.cards[k]) for k in stays} == {k: plain.cards[i] for k, i in stays.items()}
 
 
-@pytest.mark.parametrize("policy", [name for name in KERNELS if name != "random"])
-@settings(max_examples=15, deadline=None)
+@pytest.mark.parametrize("policy", [name for name in TWINS if name != "random"])
+@settings(max_examples=8, deadline=None)
 @given(nodes=st.lists(NODES, min_size=1, max_size=6), tasks=TASKS)
 def test_kept_scores_are_those_of_scoring_everything_anew(
     policy: str, nodes: list[NodeFree], tasks: list[TaskShape]
@@ -132,7 +135,7 @@ def test_kept_scores_are_those_of_scoring_everything_anew(
     assert plain.fragmentation == broken
 
 
-@pytest.mark.parametrize("policy", KERNELS)
+@pytest.mark.parametrize("policy", TWINS)
 @settings(max_examples=15, deadline=None)
 @given(nodes=st.lists(NODES, min_size=1, max_size=6), tasks=TASKS)
 def test_nothing_is_oversold_and_nothing_that_fits_is_refused(

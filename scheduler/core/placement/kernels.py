@@ -4,9 +4,9 @@
 is an exact integer, so a kernel equals its plain twin, ties included.
 
 What makes it fast: a score is kept for every (shape, node), and made again only for nodes that changed since the
-shape last arrived (they stand in a log; each shape remembers how far it has read). The best node is found through
-the maxima of blocks of nodes, so a changed node costs its block and not the cluster. Nodes that are equal when
-empty are scored once a kind.
+shape last arrived: they stand in a chain from the node that changed last, and each shape remembers how many changes
+it knows. The best node is found through the maxima of blocks of nodes, so a changed node costs its block and not the
+cluster. Nodes that are equal when empty are scored once a kind.
 
 All compiled code stands in this one file: numba looks only at a function's own file to see whether its cached code
 is stale, so a rule in another file could change without the run noticing.
@@ -232,23 +232,30 @@ def score_plain_sums(
 
 
 @compiled
-def score_node(policy: int, shape: Int64s, n: int, pool: PoolArrays, free: FreeColumns) -> tuple[int, int]:
-    """(score, card) of a task on a node on which it fits; card -1 where the task shares none."""
+def score_node(policy: int, shape: Int64s, n: int, pool: PoolArrays, free: FreeColumns) -> int:
+    """The score of a node on which the task fits."""
     nodes, scale = pool.nodes, pool.scale
     if policy == FGD:
-        return fgd(shape, n, nodes, free, pool.demand)
+        return fgd(shape, n, nodes, free, pool.demand)[0]
     if policy == FUTURE_FILL:
-        return future_fill(shape, n, pool, free)
-    card = -1
-    if shape[2] == 1 and shape[3] < WHOLE:
-        card = tightest_card(shape[3], n, nodes, free)
+        return future_fill(shape, n, pool, free)[0]
     if policy == GPU_PACKING:
-        return gpu_packing(shape, n, nodes, free), card
+        return gpu_packing(shape, n, nodes, free)
     if policy == GPU_CLUSTERING:
-        return gpu_clustering(shape, n, free, scale[1]), card
+        return gpu_clustering(shape, n, free, scale[1])
     if policy in (RANDOM, FIRST_FIT):
-        return 0, card
-    return score_plain_sums(policy, shape, n, nodes, free, scale), card
+        return 0
+    return score_plain_sums(policy, shape, n, nodes, free, scale)
+
+
+@compiled
+def choose_card(policy: int, shape: Int64s, n: int, pool: PoolArrays, free: FreeColumns) -> int:
+    """The card for a task that shares one."""
+    if policy == FGD:
+        return fgd(shape, n, pool.nodes, free, pool.demand)[1]
+    if policy == FUTURE_FILL:
+        return future_fill(shape, n, pool, free)[1]
+    return tightest_card(shape[3], n, pool.nodes, free)
 
 
 @compiled
@@ -277,8 +284,14 @@ def _first(row: Scores, start: int, stop: int, wanted: np.int16) -> int:
 
 
 @compiled
-def _catch_up(work: tuple[int, PoolArrays, FreeColumns, Ledger], s: int, shape: Int64s, written: int) -> None:
-    """Makes the scores of shape `s` true again: reads the log from where the shape last stopped."""
+def _catch_up(
+    work: tuple[int, PoolArrays, FreeColumns, Ledger], s: int, shape: Int64s, written: int, freed: int
+) -> None:
+    """Makes the scores of shape `s` true again: walks the nodes that changed since the shape last arrived.
+
+    `written` counts changes; `freed` is what it was after the last departure: since then, what did not fit still
+    does not.
+    """
     policy, pool, free, ledger = work
     scores, maxima = ledger.scores[s], ledger.maxima[s]
     shift = block_shift(len(ledger.latest))
@@ -288,23 +301,42 @@ def _catch_up(work: tuple[int, PoolArrays, FreeColumns, Ledger], s: int, shape: 
         for b in range(len(maxima)):
             maxima[b] = _highest(scores, b << shift, (b + 1) << shift)
         ledger.read[s] = 0
-    for k in range(ledger.read[s], written):
-        n = ledger.log[k]
-        if ledger.latest[n] != k:
-            continue  # it changed again later in the log
+    still_unfit = ledger.read[s] >= freed
+    n = ledger.newest[0]
+    while n >= 0 and ledger.latest[n] >= ledger.read[s]:
+        changed, n = n, ledger.older[n]
+        before = scores[changed]
+        if before == NO and still_unfit:
+            continue
         score = NO
-        if fits(shape, n, pool.nodes, free):
-            score = np.int16(score_node(policy, shape, n, pool, free)[0])
-        before = scores[n]
+        if fits(shape, changed, pool.nodes, free):
+            score = np.int16(score_node(policy, shape, changed, pool, free))
         if score == before:
             continue
-        scores[n] = score
-        b = n >> shift
+        scores[changed] = score
+        b = changed >> shift
         if score > maxima[b]:
             maxima[b] = score
         elif before == maxima[b]:
             maxima[b] = _highest(scores, b << shift, (b + 1) << shift)
     ledger.read[s] = written
+
+
+@compiled
+def _touch(n: int, written: int, ledger: Ledger) -> None:
+    """Node `n` has changed: it becomes the newest of the chain."""
+    newest = ledger.newest[0]
+    if newest != n:
+        if ledger.latest[n] >= 0:
+            older, newer = ledger.older[n], ledger.newer[n]
+            ledger.older[newer] = older
+            if older >= 0:
+                ledger.newer[older] = newer
+        ledger.older[n] = newest
+        if newest >= 0:
+            ledger.newer[newest] = n
+        ledger.newest[0] = n
+    ledger.latest[n] = written
 
 
 @compiled
@@ -399,7 +431,7 @@ def _start(policy: int, pool: PoolArrays, shapes: Int64s, free: FreeColumns, led
             if nodes.kind[n] == kind:
                 for s in range(len(shapes)):
                     if fits(shapes[s], n, nodes, free):
-                        ledger.at_start[s, kind] = score_node(policy, shapes[s], n, pool, free)[0]
+                        ledger.at_start[s, kind] = score_node(policy, shapes[s], n, pool, free)
                 break
     return total
 
@@ -415,13 +447,13 @@ def run(
 ) -> None:
     demand = pool.demand
     total = _start(policy, pool, tasks.shapes, free, ledger)
-    allocated, written = 0, 0
+    allocated, written, freed = 0, 0, 0
     for e in range(len(tasks.events)):
         task = tasks.events[e]
         if task >= 0:
             s = tasks.shape_of[task]
             shape = tasks.shapes[s]
-            _catch_up((policy, pool, free, ledger), s, shape, written)
+            _catch_up((policy, pool, free, ledger), s, shape, written, freed)
             if policy == RANDOM:
                 n = _drawn_node(s, tasks.draws[task], ledger)
             else:
@@ -432,7 +464,7 @@ def run(
                     if policy == RANDOM:
                         card = _drawn_card(shape[3], tasks.draws[task], n, pool, free)
                     else:
-                        card = score_node(policy, shape, n, pool, free)[1]
+                        card = choose_card(policy, shape, n, pool, free)
                 mask = _cards_for(shape, n, card, pool, free)
                 placed.cards[task] = mask
                 placed.node[task] = n
@@ -447,6 +479,7 @@ def run(
                 placed.node[task] = -1
                 placed.cards[task] = 0
                 allocated -= shape[2] * shape[3]
+                freed = written + 1
         if n >= 0:
             if demand.total > 0:
                 now = fragmentation(n, pool.nodes, free, demand)
@@ -454,8 +487,7 @@ def run(
                 free.fragmentation[n] = now
             if policy == FUTURE_FILL:
                 free.worth[n] = worth(n, pool, free)
-            ledger.log[written] = n
-            ledger.latest[n] = written
+            _touch(n, written, ledger)
             written += 1
         placed.allocated[e] = allocated
         placed.fragmentation[e] = total

@@ -55,15 +55,17 @@ class Tasks(NamedTuple):
 class Ledger(NamedTuple):
     """What is known about (shape, node) pairs, and what has changed since.
 
-    `scores` (shapes, nodes rounded up to blocks), `maxima` (shapes, blocks); `log` lists the nodes in the order in
-    which they changed, `latest` (nodes) is each node's last place in it, -1 where it is as it was at the start;
-    `read` (shapes) is how far each shape has read, -1 before its first arrival; `at_start` (shapes, kinds) are the
-    scores of empty nodes.
+    `scores` (shapes, nodes rounded up to blocks), `maxima` (shapes, blocks). The chain of nodes that changed, from
+    `newest` [0] over `older` (nodes) and back over `newer` (nodes), ends at -1; `latest` (nodes) is the number of a
+    node's last change, -1 where it is as it was at the start; `read` (shapes) is how many changes each shape knows,
+    -1 before its first arrival. `at_start` (shapes, kinds) are the scores of empty nodes.
     """
 
     scores: Scores
     maxima: Scores
-    log: Int32s
+    newest: Int64s
+    older: Int32s
+    newer: Int32s
     latest: Int64s
     read: Int64s
     at_start: Scores

@@ -18,7 +18,7 @@ def place(policy: int, pool: PoolArrays, tasks: Tasks) -> Placed:
         fragmentation=np.zeros(len(tasks.events), dtype=np.int64),
     )
     free = empty_free(pool.nodes)
-    ledger = empty_ledger(pool.nodes, len(tasks.shapes), len(tasks.events))
+    ledger = empty_ledger(pool.nodes, len(tasks.shapes))
     run(policy, pool, tasks, free, ledger, placed)
     return placed
 
@@ -40,14 +40,16 @@ def empty_free(nodes: NodeColumns) -> FreeColumns:
     )
 
 
-def empty_ledger(nodes: NodeColumns, shapes: int, events: int) -> Ledger:
+def empty_ledger(nodes: NodeColumns, shapes: int) -> Ledger:
     count = len(nodes.cpu)
     shift = block_shift(count)
     blocks = (count + (1 << shift) - 1) >> shift
     return Ledger(
         scores=np.full((shapes, blocks << shift), NO, dtype=np.int16),
         maxima=np.full((shapes, blocks), NO, dtype=np.int16),
-        log=np.zeros(events, dtype=np.int32),
+        newest=np.full(1, -1, dtype=np.int64),
+        older=np.full(count, -1, dtype=np.int32),
+        newer=np.full(count, -1, dtype=np.int32),
         latest=np.full(count, -1, dtype=np.int64),
         read=np.full(shapes, -1, dtype=np.int64),
         at_start=np.full((shapes, int(nodes.kind.max(initial=-1)) + 1), NO, dtype=np.int16),

@@ -13,7 +13,7 @@ from scheduler.core.placement.policies.demand import Demand
 from scheduler.core.placement.policies.fragmentation import fragmentation
 from scheduler.core.placement.policies.protocol import Policy
 from scheduler.core.placement.policies.random_node import RandomNode, draw_card, draw_node
-from scheduler.core.placement.policies.shape import NodeFree, TaskShape, card_class, fits, put
+from scheduler.core.placement.policies.shape import NodeFree, TaskShape, fits, put, release
 
 _UNFIT = -1  # below every score
 
@@ -48,9 +48,14 @@ class PlainRun:
         self._changes: list[int] = []  # nodes, in the order in which they changed
         self._scores: dict[TaskShape, tuple[list[int], int]] = {}
 
-    def arrive(self, task: TaskShape, draw: int) -> tuple[int, int]:
-        """Places the task; gives its node (-1: fits nowhere) and the mask of the cards that it took."""
+    def arrive(self, task: TaskShape, draw: int, barred: int = -1) -> tuple[int, int]:
+        """Places the task; gives its node (-1: fits nowhere) and the mask of the cards that it took.
+
+        It does not go to the node `barred`.
+        """
         scores = self._scores_of(task)
+        if barred >= 0:
+            scores = [_UNFIT if i == barred else score for i, score in enumerate(scores)]
         best = max(scores, default=_UNFIT)
         if best == _UNFIT:
             return -1, 0
@@ -65,23 +70,16 @@ class PlainRun:
         self._set(chosen, after)
         return chosen, mask
 
+    def adopt(self, task: TaskShape, node: int, mask: int) -> None:
+        """Records a task that another run placed on these cards of the node."""
+        after, taken = put(task, self.nodes[node], mask.bit_length() - 1)
+        if taken != mask:
+            raise ValueError(f"the task does not lie on cards {mask:b} of node {node}: it would take {taken:b}")
+        self._set(node, after)
+
     def depart(self, task: TaskShape, node: int, mask: int) -> None:
         """Takes off a task that `arrive` placed."""
-        before = self.nodes[node]
-        held = before.held
-        if task.cards:
-            held = tuple(n - (i == card_class(task)) for i, n in enumerate(held))
-        cards = tuple(free + task.card_milli * (mask >> i & 1) for i, free in enumerate(before.free_cards))
-        after = NodeFree(
-            cpu_capacity=before.cpu_capacity,
-            memory_capacity=before.memory_capacity,
-            model=before.model,
-            free_cpu=before.free_cpu + task.cpu_milli,
-            free_memory=before.free_memory + task.memory,
-            free_cards=cards,
-            held=held,
-        )
-        self._set(node, after)
+        self._set(node, release(task, self.nodes[node], mask))
 
     def run(self, tasks: Sequence[TaskShape], events: Sequence[int], draws: Sequence[int]) -> Outcome:
         """`events`: k >= 0, task k arrives; ~k, it leaves (nothing happens where it was never placed).

@@ -128,3 +128,18 @@ def put(task: TaskShape, node: NodeFree, card: int) -> tuple[NodeFree, int]:
         held=held,
     )
     return after, sum(1 << i for i in taken)
+
+
+def release(task: TaskShape, node: NodeFree, mask: int) -> NodeFree:
+    """The node without a task that holds the cards of `mask` there: `put` undone."""
+    held = node.held
+    if task.cards:
+        mine = card_class(task)
+        held = tuple(n - (i == mine) for i, n in enumerate(held))
+    return replace(
+        node,
+        free_cpu=node.free_cpu + task.cpu_milli,
+        free_memory=node.free_memory + task.memory,
+        free_cards=tuple(free + task.card_milli * (mask >> i & 1) for i, free in enumerate(node.free_cards)),
+        held=held,
+    )

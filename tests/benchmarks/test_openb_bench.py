@@ -1,0 +1,146 @@
+"""How fast the placement kernels are: arrivals a second on one core, after compilation, arrays to arrays.
+
+`make bench` runs these and compares them with the last recorded run. Each prints, and writes to the JSON (`extra_info`),
+how many arrivals a second its median is, and how many times a naive numpy scan of the same work, measured in the
+same run, that is. They assert what was placed, never how fast.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from scheduler.core.placement.kernels_arrays import PoolArrays, Tasks
+from scheduler.core.placement.kernels_run import place
+from scheduler.core.placement.policies.demand import Demand
+from scheduler.core.placement.policies.encode import (
+    encode_demand,
+    encode_nodes,
+    encode_shapes,
+    model_numbers,
+    no_fill,
+    scale_of,
+)
+from scheduler.core.placement.policies.registry import KERNELS
+from scheduler.core.placement.policies.shape import NodeFree, TaskShape
+from simulations.evaluation import OpenbRuns
+from simulations.traces.openb import read_nodes, read_pods
+from tests.simulations.openb_input import openb
+
+REPORTED: dict[str, str] = {}  # by benchmark, printed when all are done
+NO_DEMAND = Demand((), ())  # fragmentation is not tracked
+
+
+@pytest.fixture(scope="module", autouse=True)
+def report(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    for name, line in REPORTED.items():
+        terminal.write_line(f"{name}: {line}")
+
+
+def pool_of(nodes: list[NodeFree]) -> PoolArrays:
+    models, scale = model_numbers(nodes), scale_of(nodes)
+    return PoolArrays(
+        encode_nodes(nodes, models),
+        encode_demand(NO_DEMAND, models),
+        no_fill(),
+        (scale.cpu_milli, scale.card_milli),
+    )
+
+
+def naive_arrivals_per_second(pool: PoolArrays, shape: np.ndarray, arrivals: int = 300) -> float:
+    """The same decision the plain numpy way: every arrival filters and scores every node (best fit)."""
+    cpu, memory = pool.nodes.cpu.copy(), pool.nodes.memory.copy()
+    cards = np.where(np.arange(8) < pool.nodes.cards[:, None], 1000, -1)
+    started = time.perf_counter()
+    for _ in range(arrivals):
+        fits = (cpu >= shape[0]) & (memory >= shape[1]) & ((cards >= shape[3]).sum(axis=1) >= shape[2])
+        left = (cpu - shape[0]) * pool.scale[1] + (cards.sum(axis=1) - shape[2] * shape[3]) * pool.scale[0]
+        chosen = int(np.where(fits, -left, np.iinfo(np.int64).min).argmax())
+        cpu[chosen] -= shape[0]
+        memory[chosen] -= shape[1]
+    return arrivals / (time.perf_counter() - started)
+
+
+def measure(
+    benchmark: BenchmarkFixture, work: Callable[[], object], arrivals: int, naive: float, rounds: int
+) -> None:
+    work()  # compiles, or loads the compiled kernel
+    benchmark.pedantic(work, rounds=rounds, iterations=1)
+    rate = arrivals / benchmark.stats.stats.median
+    benchmark.extra_info["arrivals_per_second"] = round(rate)
+    benchmark.extra_info["times_naive_numpy"] = round(float(rate / naive), 1)
+    REPORTED[benchmark.name] = f"{rate:,.0f} arrivals/s, {rate / naive:,.0f} x a naive numpy scan"
+
+
+@pytest.mark.parametrize("policy", ["fgd", "future-fill", "bestfit"])
+def test_openb_default(benchmark: BenchmarkFixture, policy: str) -> None:
+    """1,213 nodes, about 10,900 arrivals, fragmentation tracked at every arrival (best fit: not tracked)."""
+    nodes = read_nodes(openb("openb_node_list_gpu_node.csv"))
+    pods = read_pods(openb("openb_pod_list_default.csv"), nodes)
+    runs = OpenbRuns(nodes, pods, 1.3)
+    order = runs.order(0)
+    pool, tasks = runs.arrays(policy, order)
+    if policy == "bestfit":
+        pool = pool._replace(demand=encode_demand(NO_DEMAND, model_numbers(nodes.nodes)))
+    naive = naive_arrivals_per_second(pool, np.array([11_300, 40_000, 1, 1000]))
+    measure(benchmark, lambda: place(KERNELS[policy], pool, tasks), len(order.pods), naive, rounds=9)
+    assert place(KERNELS[policy], pool, tasks).allocated[-1] > 0.9 * nodes.card_milli
+
+
+def test_scheduling_basic(benchmark: BenchmarkFixture) -> None:
+    """5,000 nodes, 50,000 pods of one shape, least allocated: kube-scheduler's SchedulingBasic."""
+    pool = pool_of([NodeFree.empty(4_000, 32_768, 0, "")] * 5_000)
+    models = {"": 0}
+    shapes = encode_shapes([TaskShape(100, 500)], models)
+    count = 50_000
+    tasks = Tasks(
+        shapes, np.zeros(count, dtype=np.int32), np.zeros(count, dtype=np.int64), np.arange(count, dtype=np.int64)
+    )
+    naive = naive_arrivals_per_second(pool, shapes[0])
+    measure(benchmark, lambda: place(KERNELS["least-allocated"], pool, tasks), count, naive, rounds=7)
+    placed = np.bincount(place(KERNELS["least-allocated"], pool, tasks).node, minlength=5_000)
+    assert (placed.min(), placed.max()) == (10, 10)
+
+
+def test_a_hundred_thousand_nodes_with_departures(benchmark: BenchmarkFixture) -> None:
+    """100,000 nodes of four kinds, 1,000,000 tasks of 200 shapes, best fit; each leaves 300,000 arrivals later.
+
+    The measure is arrivals; each comes with a departure that changes a node too, but for the last 300,000.
+    """
+    kinds = [
+        NodeFree.empty(96_000, 384_000, 8, "A"),
+        NodeFree.empty(64_000, 256_000, 4, "B"),
+        NodeFree.empty(128_000, 512_000, 0, ""),
+        NodeFree.empty(32_000, 128_000, 2, "A"),
+    ]
+    pool = pool_of([kinds[n % 4] for n in range(100_000)])
+    random = np.random.Generator(np.random.PCG64(7))
+    models = model_numbers(kinds)
+    shapes = encode_shapes(
+        [
+            TaskShape(int(cpu) * 500, int(memory) * 1_000, *card)
+            for cpu, memory, card in zip(
+                random.integers(1, 60, 200),
+                random.integers(1, 90, 200),
+                [((0, 0), (1, 250), (1, 500), (1, 1000), (2, 1000))[k % 5] for k in range(200)],
+                strict=True,
+            )
+        ],
+        models,
+    )
+    count, stay = 1_000_000, 300_000
+    arrivals = np.arange(count, dtype=np.int64)
+    events = np.empty(2 * count - stay, dtype=np.int64)
+    events[:stay] = arrivals[:stay]
+    events[stay::2] = ~arrivals[: count - stay]
+    events[stay + 1 :: 2] = arrivals[stay:]
+    tasks = Tasks(shapes, random.integers(0, 200, count).astype(np.int32), np.zeros(count, dtype=np.int64), events)
+    naive = naive_arrivals_per_second(pool, shapes[1], arrivals=20)
+    measure(benchmark, lambda: place(KERNELS["bestfit"], pool, tasks), count, naive, rounds=1)
+    assert (place(KERNELS["bestfit"], pool, tasks).node[-1000:] >= 0).all()
