@@ -37,11 +37,11 @@ def standing_systems(connection: Connection, as_of: date | None) -> Iterator[Sta
     """The systems that some sender's ledger holds, in key order; None: after everything that is recorded."""
     for state in _states(connection, as_of):
         if state.present:
-            sender, claim = state.first_claim
+            claim = state.first_claim
             yield StandingSystem(
                 system_key=state.system_key,
                 system=system_of(state.fields, claim.sheet, claim.row),
-                sender=sender,
+                sender=claim.sender,
                 import_id=claim.import_id,
                 in_baseline=state.in_baseline,
                 migrated_on=state.migrated_on,
@@ -93,8 +93,7 @@ def _states(connection: Connection, as_of: date | None) -> Iterator[SystemState]
 
 
 def _counted(state: SystemState) -> CountedSystem:
-    sender, claim = state.first_claim
-    fields = state.fields
+    claim, fields = state.first_claim, state.fields
     ownership = fields.get("ownership")
     return CountedSystem(
         system_key=state.system_key,
@@ -104,7 +103,7 @@ def _counted(state: SystemState) -> CountedSystem:
         zone=fields.get("zone"),
         sheet=claim.sheet,
         row=claim.row,
-        sender=sender,
+        sender=claim.sender,
         import_id=claim.import_id,
         disposition=fields.get("disposition"),
         should_migrate=fields.get("should_migrate"),

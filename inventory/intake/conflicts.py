@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, select
 
 from inventory.intake.numbering import Numbers
-from inventory.intake.standing import COUNTED, HELD
+from inventory.intake.standing import COUNTED, HELD, free_keys
 from inventory.store.chain import Draft
 from inventory.store.ledger import kinds
 from inventory.store.ledger.fold import SystemState
@@ -24,8 +24,9 @@ from inventory.store.ledger.projection import folded
 from inventory.store.ledger.rows import FIELD_NAMES
 from inventory.store.ledger.tables import claims, conflicts
 
+# How a difference is settled: the value that stands is kept, or the other one is taken.
+KEEP, TAKE = "keep", "take"
 # The name is what makes the rows one system; the precision goes with its date.
-KEEP = "keep"
 _NEVER = frozenset({"name", "golive_precision"})
 _KEYS_A_QUERY = 300
 
@@ -56,7 +57,7 @@ def reconcile(connection: Connection, subject: str, system_keys: Iterable[str], 
         recorded = _recorded(connection, part)
         wanted = list(_differences(connection, part))
         asked = [row for row in recorded if row["state"] == "open"]
-        open_now = {_key_of(row): row["id"] for row in asked if not _asks_identity(row)}
+        open_now = {_key_of(row): row["id"] for row in asked if not asks_identity(row)}
         needed = {_key(difference) for difference in wanted}
         gone += [conflict_id for key, conflict_id in open_now.items() if key not in needed]
         for difference in wanted:
@@ -65,7 +66,7 @@ def reconcile(connection: Connection, subject: str, system_keys: Iterable[str], 
         for row, held in _settled_by_themselves(connection, asked):
             gone.append(row["id"])
             if held is not None:
-                drafts.append(_release(row, held))
+                drafts.append(_release(connection, row, held))
     if gone:
         drafts.append(Draft(kinds.CONFLICTS_GONE, subject, {"conflicts": gone}))
     if fresh:
@@ -111,16 +112,16 @@ def _differences(connection: Connection, system_keys: Sequence[str]) -> Iterator
 def _differences_of(state: SystemState) -> Iterator[_Difference]:
     for field in FIELD_NAMES:
         heard = state.heard.get(field)
-        if field in _NEVER or heard is None or heard not in state.claims:
+        if field in _NEVER or heard is None:
             continue
-        value = state.claims[heard].fields.get(field)
-        for sender, claim in state.claims.items():
+        value = heard.fields.get(field)
+        for claim in state.claims:
             claimed = claim.fields.get(field)
-            if sender != heard and claimed is not None and differs(field, claimed, value):
-                yield _Difference(state.system_key, field, heard, value, sender, claimed)
+            if claim.sender != heard.sender and claimed is not None and differs(field, claimed, value):
+                yield _Difference(state.system_key, field, heard.sender, value, claim.sender, claimed)
 
 
-def _asks_identity(row: RowMapping) -> bool:
+def asks_identity(row: RowMapping) -> bool:
     """True for the question whether a row of another department is this system (it is then not claimed for it)."""
     return bool(row["field"] == "department" and row["claiming_row"] != row["system_key"])
 
@@ -150,7 +151,9 @@ def _key_of(row: RowMapping) -> tuple[object, ...]:
 def _was_dismissed(difference: _Difference, recorded: Iterable[RowMapping]) -> bool:
     """True when a person has already decided against this value of the other sender, in favour of anybody."""
     for row in recorded:
-        if row["state"] != "settled" or (row["system_key"], row["field"]) != (difference.system, difference.field):
+        if row["decision"] not in (KEEP, TAKE):
+            continue
+        if (row["system_key"], row["field"]) != (difference.system, difference.field):
             continue
         keeps = row["decision"] == KEEP
         loser = row["claiming_sender"] if keeps else row["standing_sender"]
@@ -180,23 +183,25 @@ def _settled_by_themselves(
 ) -> Iterator[tuple[RowMapping, RowMapping | None]]:
     """Questions of identity that no longer arise, with the held row that now is a system.
 
-    Either nobody claims the known system any more (the held row is the system then), or the held row itself is
-    gone (None).
+    Either the held row itself is gone (None); or nobody claims the known system any more; or the sender claims it
+    himself beside the held row, and so says that they are two.
     """
     for row in asked:
-        if not _asks_identity(row):
+        if not asks_identity(row):
             continue
-        mine = (claims.c.sender == row["claiming_sender"], claims.c.row_key == row["claiming_row"])
+        sender = row["claiming_sender"]
+        mine = (claims.c.sender == sender, claims.c.row_key == row["claiming_row"])
         held = connection.execute(select(claims).where(*mine, claims.c.standing == HELD)).mappings().first()
         known = (claims.c.system_key == row["system_key"], claims.c.standing == COUNTED)
-        if held is None or connection.execute(select(claims.c.row_key).where(*known).limit(1)).first() is None:
+        speakers = set(connection.execute(select(claims.c.sender).where(*known)).scalars())
+        if held is None or not speakers or sender in speakers:
             yield row, held
 
 
-def _release(row: RowMapping, claim: RowMapping) -> Draft:
+def _release(connection: Connection, row: RowMapping, claim: RowMapping) -> Draft:
     released = {
         "key": claim["row_key"],
-        "to": claim["row_key"],
+        "to": free_keys(connection, claim["sender"], [claim["row_key"]])[claim["row_key"]],
         "name": claim["name_key"],
         "standing": COUNTED,
         "question": row["id"],

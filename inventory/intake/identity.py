@@ -1,11 +1,13 @@
 """Which row is which: the key of a row in its sender's file, and which names can be shared by different systems.
 
 A system is known by its department and its name (`inventory.model.system.system_key`). A file that holds two rows
-of one key gives the second one "#2": it is a row of its own until a person says what it is.
+of one key gives the second one "#2": it is a row of its own until a person says what it is. Departments are named
+without their district (区交通局), so rows of senders from different districts are never taken for one system.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
@@ -62,3 +64,22 @@ def name_key(name: str) -> str:
 def is_generic(name: str) -> bool:
     """True for names that any department may give to a system of its own (门户网站): they identify nothing."""
     return name_key(name).casefold() in GENERIC_NAMES
+
+
+# 示例区大数据局 -> 示例区, 重庆市渝北区教委 -> 渝北区; not 区教委, 工业园区管委会 or a city's bureau.
+_DISTRICT = re.compile(
+    r"(?:[\u4e00-\u9fff]{2,6}?(?:省|自治区|市))?"
+    r"([\u4e00-\u9fff]{1,4}?(?:新区|(?<![园社校院厂片景林库矿山地战])区|县))(?=[\u4e00-\u9fff])"
+)
+
+
+def district_of(sender: str) -> str | None:
+    """The district or county that a sender's name begins with; None where it names none."""
+    match = _DISTRICT.match(name_key(sender))
+    return None if match is None else match[1]
+
+
+def is_foreign(one: str, other: str) -> bool:
+    """True when two senders are of different districts by their names: they cannot mean the same system."""
+    districts = {district_of(one), district_of(other)}
+    return len(districts) == 2 and None not in districts

@@ -15,18 +15,18 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Table, select
 
-from inventory.intake.conflicts import reconcile
+from inventory.intake.conflicts import KEEP, TAKE, asks_identity, reconcile
 from inventory.intake.errors import IntakeError
 from inventory.intake.imports import named
 from inventory.intake.numbering import Numbers
 from inventory.intake.spoken_values import read_spoken
-from inventory.intake.standing import COUNTED, OUT, claims_by_another_row
+from inventory.intake.standing import COUNTED, OUT, free_keys
 from inventory.store.chain import Draft, civil_day
 from inventory.store.event_store import Store
 from inventory.store.ledger import fold, kinds
 from inventory.store.ledger.tables import claims, conflicts, findings, senders
 
-DUPLICATE, DISTINCT, KEEP, TAKE, BOTH = "duplicate", "distinct", "keep", "take", "both"
+DUPLICATE, DISTINCT, BOTH = "duplicate", "distinct", "both"
 _CHINESE = {"重复": DUPLICATE, "不同": DISTINCT, "保留": KEEP, "采用": TAKE, "并存": BOTH}
 
 
@@ -126,7 +126,7 @@ def _chosen(row: RowMapping, table: Table, decision: str) -> str:
                 "import the file again",
             )
     else:
-        allowed = (KEEP, TAKE, BOTH) if _asks_identity(row) else (KEEP, TAKE)
+        allowed = (KEEP, TAKE, BOTH) if asks_identity(row) else (KEEP, TAKE)
         chosen = {row["standing_sender"]: KEEP, row["claiming_sender"]: TAKE}.get(word, chosen)
     if chosen not in allowed:
         options = ", ".join(allowed)
@@ -143,9 +143,10 @@ _ALLOWED_OF_FINDINGS = {"possible_duplicate": (DUPLICATE, DISTINCT), "conflict":
 def _rule_finding(connection: Connection, row: RowMapping, chosen: str) -> _Ruling:
     if row["kind"] == "possible_duplicate":
         key = str(row["row_key"])
+        system = free_keys(connection, row["sender"], [key])[key]
         standing = COUNTED if chosen == DISTINCT else OUT
-        move = {"sender": row["sender"], "key": key, "to": key, "standing": standing}
-        return _Ruling((move,), None, (key,))
+        move = {"sender": row["sender"], "key": key, "to": system, "standing": standing}
+        return _Ruling((move,), None, (system,))
     claim = _own_claim(connection, row)
     system = claim["system_key"]
     claimed = json.loads(claim["fields"]).get(row["field"])
@@ -167,22 +168,15 @@ def _own_claim(connection: Connection, row: RowMapping) -> RowMapping:
     return claim
 
 
-def _asks_identity(row: RowMapping) -> bool:
-    return bool(row["field"] == "department" and row["claiming_row"] != row["system_key"])
-
-
 def _rule(connection: Connection, row: RowMapping, chosen: str) -> _Ruling:
     winner = row["claiming_sender"] if chosen == TAKE else row["standing_sender"]
     heard = {"system": row["system_key"], "what": {fold.RULE: row["field"], "winner": winner}}
-    if not _asks_identity(row):
+    if not asks_identity(row):
         return _Ruling((), heard, (row["system_key"],))
     sender, key, known = row["claiming_sender"], row["claiming_row"], row["system_key"]
-    if chosen == BOTH:
-        move = {"sender": sender, "key": key, "to": key, "standing": COUNTED}
-        return _Ruling((move,), None, (known, key))
-    twice = claims_by_another_row(connection, sender, known, key)
-    move = {"sender": sender, "key": key, "to": known, "standing": OUT if twice else COUNTED}
-    return _Ruling((move,), heard, (known, key))
+    alone = free_keys(connection, sender, [key])[key]
+    move = {"sender": sender, "key": key, "to": alone if chosen == BOTH else known, "standing": COUNTED}
+    return _Ruling((move,), None if chosen == BOTH else heard, (known, alone))
 
 
 def _from_when(connection: Connection, row: RowMapping, today: date) -> date:

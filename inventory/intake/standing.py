@@ -1,20 +1,20 @@
 """Says for each row of a file what becomes of it: counted as a system, held for a person, or out.
 
-`applying` asks batch by batch, inside the transaction that applies the file. Decisions that people took on the
+`recording` asks batch by batch, inside the transaction that applies the file. Decisions that people took on the
 same row before are looked up first, so that nobody is asked twice.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
 from inventory.intake.findings import duplicate_identity
-from inventory.intake.identity import is_generic, name_key
+from inventory.intake.identity import district_of, is_foreign, is_generic, name_key
 from inventory.intake.numbering import Numbers
 from inventory.store.ledger.rows import SUSPICION
 from inventory.store.ledger.tables import claims, conflicts, findings, senders
@@ -40,40 +40,47 @@ class Judged:
 
 
 class Judge:
-    """Judges the rows of one sender's file. `numbers` gives out the ids of new conflicts."""
+    """Judges the rows of one sender's file. `numbers` gives out the ids of new conflicts.
+
+    Rows are compared with those of senders that can mean the same systems: kin, not senders of another district.
+    """
 
     def __init__(self, connection: Connection, sender: str, numbers: Numbers) -> None:
         self._connection = connection
         self._sender = sender
         self._numbers = numbers
-        others = select(senders.c.sender).where(senders.c.sender != sender).limit(1)
-        self.alone = connection.execute(others).first() is None
+        others = connection.execute(select(senders.c.sender).where(senders.c.sender != sender)).scalars().all()
+        self._kin = [other for other in others if not is_foreign(sender, other)]
+        self.alone = not others
 
     def judge(self, rows: Mapping[str, Mapping[str, Any]]) -> Judged:
         """`rows`: row key -> fields, at most a few hundred; `claims` still holds what was said before."""
+        own = self._own_systems(rows)
+        free = {} if self.alone else free_keys(self._connection, self._sender, list(rows))
         suspected = {key: fields for key, fields in rows.items() if SUSPICION in fields}
-        standings = self._suspected(suspected)
+        standings = self._suspected(suspected, {key: own.get(key) or free.get(key, key) for key in suspected})
         others = [key for key in rows if key not in suspected]
         if self.alone:
-            standings.update({key: Standing(key, COUNTED) for key in others})
+            standings.update({key: Standing(own.get(key, key), COUNTED) for key in others})
             return Judged(standings, ())
-        decided = self._decided(others)
-        joint = self._joint([key for key in others if key not in decided])
+        decided = self._decided(others, free)
+        known = self._joint(others, free) | own
+        unknown = {key: rows[key]["name"] for key in others if key not in decided and key not in known}
+        alike = self._alike(unknown, known.values())
         asked: list[dict[str, Any]] = []
-        alike = self._alike({key: rows[key]["name"] for key in others if key not in decided and key not in joint})
         for key in others:
             if key in decided:
                 standings[key] = decided[key]
             elif key in alike:
                 question = self._ask(key, rows[key], alike[key])
                 asked.append(question)
-                standings[key] = Standing(key, HELD, question["id"])
+                standings[key] = Standing(free[key], HELD, question["id"])
             else:
-                standings[key] = Standing(key, COUNTED)
+                standings[key] = Standing(known.get(key, free[key]), COUNTED)
         return Judged(standings, tuple(asked))
 
-    def _suspected(self, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Standing]:
-        """Possible duplicates inside the file: settled earlier, or held."""
+    def _suspected(self, rows: Mapping[str, Mapping[str, Any]], systems: Mapping[str, str]) -> dict[str, Standing]:
+        """Possible duplicates inside the file: settled earlier, or held. `systems`: which each would be."""
         wanted = {duplicate_identity(key, fields[SUSPICION]): key for key, fields in rows.items()}
         query = select(findings.c.identity, findings.c.id, findings.c.state, findings.c.decision).where(
             findings.c.sender == self._sender, findings.c.identity.in_(sorted(wanted))
@@ -84,13 +91,13 @@ class Judge:
             standing = HELD
             if row.state == "settled":
                 standing = COUNTED if row.decision == "distinct" else OUT
-            standings[key] = Standing(key, standing, row.id)
+            standings[key] = Standing(systems[key], standing, row.id)
         missing = [key for key in rows if key not in standings]
         if missing:
             raise AssertionError(f"held rows without a finding: {missing[:3]}")
         return standings
 
-    def _decided(self, keys: Sequence[str]) -> dict[str, Standing]:
+    def _decided(self, keys: Sequence[str], free: Mapping[str, str]) -> dict[str, Standing]:
         """Rows about which a person was asked whether they are another department's system."""
         query = (
             select(conflicts)
@@ -104,47 +111,51 @@ class Judge:
             if key == known:
                 continue  # a difference of opinion about one system, not a question of identity
             if row["decision"] is None:
-                found[key] = Standing(key, HELD, row["id"])
+                found[key] = Standing(free[key], HELD, row["id"])
             elif row["decision"] == "both":
-                found[key] = Standing(key, COUNTED, row["id"])
-            elif known in keys or self._claims_by_another_row(known, key):
-                found[key] = Standing(known, OUT, row["id"])
+                found[key] = Standing(free[key], COUNTED, row["id"])
             else:
                 found[key] = Standing(known, COUNTED, row["id"])
         return found
 
-    def _claims_by_another_row(self, system: str, row_key: str) -> bool:
-        return claims_by_another_row(self._connection, self._sender, system, row_key)
-
-    def _joint(self, keys: Sequence[str]) -> set[str]:
-        """Rows whose system another sender has claimed by the same department and name."""
+    def _joint(self, keys: Sequence[str], free: Mapping[str, str]) -> dict[str, str]:
+        """Rows whose system a kindred sender has claimed by the same department and name -> that system."""
+        wanted = {key: key for key in keys} | {free[key]: key for key in keys}
         query = select(claims.c.system_key).where(
-            claims.c.system_key.in_(keys), claims.c.standing == COUNTED, claims.c.sender != self._sender
+            claims.c.system_key.in_(sorted(wanted)), claims.c.standing == COUNTED, claims.c.sender.in_(self._kin)
         )
-        return {row.system_key for row in self._connection.execute(query)}
+        return {wanted[system]: system for system in self._connection.execute(query).scalars()}
 
-    def _alike(self, names: Mapping[str, str]) -> dict[str, RowMapping]:
-        """Rows whose name (not a generic one) another sender has claimed for another department."""
+    def _alike(self, names: Mapping[str, str], listed: Iterable[str]) -> dict[str, RowMapping]:
+        """Rows whose name (not a generic one) a kindred sender has claimed for another department.
+
+        Not where this sender lists that other department's system too: then he says himself that they are two.
+        """
         wanted = {name_key(name) for name in names.values() if not is_generic(name)}
         query = (
             select(claims.c.name_key, claims.c.system_key, claims.c.sender, claims.c.fields)
             .where(claims.c.name_key.in_(sorted(wanted)), claims.c.standing == COUNTED)
-            .where(claims.c.sender != self._sender)
+            .where(claims.c.sender.in_(self._kin))
             .order_by(claims.c.sender, claims.c.row_key)
         )
         first: dict[str, RowMapping] = {}
         for row in self._connection.execute(query).mappings() if wanted else ():
             first.setdefault(row["name_key"], row)
-        mine = self._own_systems(names)
-        asked = {key: name_key(name) for key, name in names.items() if key not in mine}
-        return {key: first[name] for key, name in asked.items() if name in first}
+        mine = select(claims.c.system_key).where(
+            claims.c.sender == self._sender,
+            claims.c.standing == COUNTED,
+            claims.c.system_key.in_(sorted(row["system_key"] for row in first.values())),
+        )
+        listed = {*listed, *self._connection.execute(mine).scalars()}
+        alike = {key: first.get(name_key(name)) for key, name in names.items()}
+        return {key: row for key, row in alike.items() if row is not None and row["system_key"] not in listed}
 
-    def _own_systems(self, keys: Mapping[str, str]) -> set[str]:
-        """Rows that already count for this sender: an accepted system is not put in question by a later file."""
-        query = select(claims.c.row_key).where(
+    def _own_systems(self, keys: Iterable[str]) -> dict[str, str]:
+        """Rows that already count for this sender: what they are is not put in question by a later file."""
+        query = select(claims.c.row_key, claims.c.system_key).where(
             claims.c.sender == self._sender, claims.c.row_key.in_(sorted(keys)), claims.c.standing == COUNTED
         )
-        return {row.row_key for row in self._connection.execute(query)}
+        return {row.row_key: row.system_key for row in self._connection.execute(query)}
 
     def _ask(self, key: str, fields: Mapping[str, Any], known: RowMapping) -> dict[str, Any]:
         number = self._numbers.conflict()
@@ -161,15 +172,14 @@ class Judge:
         }
 
 
-def claims_by_another_row(connection: Connection, sender: str, system: str, row_key: str) -> bool:
-    """True when the sender's ledger has another row that counts for this system: no sender counts it twice."""
-    query = select(claims.c.row_key).where(
-        claims.c.sender == sender,
-        claims.c.system_key == system,
-        claims.c.standing == COUNTED,
-        claims.c.row_key != row_key,
+def free_keys(connection: Connection, sender: str, row_keys: Sequence[str]) -> dict[str, str]:
+    """The key of the system that each row would be by itself: its own, with the sender's district behind it where
+    another district's system bears that key (every district has its 区交通局)."""
+    query = select(claims.c.system_key, claims.c.sender).where(
+        claims.c.system_key.in_(row_keys), claims.c.standing == COUNTED, claims.c.sender != sender
     )
-    return connection.execute(query.limit(1)).first() is not None
+    taken = {row.system_key for row in connection.execute(query) if is_foreign(sender, row.sender)}
+    return {key: f"{key}@{district_of(sender)}" if key in taken else key for key in row_keys}
 
 
 def department_of(fields_json: str) -> str | None:

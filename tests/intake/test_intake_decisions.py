@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from inventory.intake import ImportStatus, Intake, IntakeError, Resolution
+from inventory.intake.identity import district_of
 from inventory.ledger import findings as found
 from inventory.model.system import System, Zone
 from tests.intake.conftest import Send
@@ -269,6 +270,11 @@ class TestOneNameTwoDepartments:
         assert send(reading(B, self.THEIRS)).questions == ()
         assert len(intake.systems()) == 2
 
+    def test_who_lists_both_departments_says_that_they_are_two(self, intake: Intake, send: Send) -> None:
+        send(reading(B))
+        assert send(reading(B, self.THEIRS), sender=SCHOOLS).questions == ()
+        assert len(intake.systems()) == 2
+
     def test_the_held_row_is_the_system_once_nobody_else_claims_it(self, intake: Intake, send: Send) -> None:
         self.ask(send)
         intake.apply(send(reading(A)).import_id, actor="张三", now_ms=NOW)
@@ -281,6 +287,48 @@ class TestOneNameTwoDepartments:
         intake.apply(send(reading(other), sender=SCHOOLS).import_id, actor="张三", now_ms=NOW)
         assert intake.conflicts() == ()
         assert names(intake) == ["一体化平台", "其他专用系统"]
+
+
+class TestSendersOfDifferentDistricts:
+    NORTH, SOUTH = "北示例区大数据局", "示例市南示例区大数据局"
+
+    def test_departments_of_two_districts_are_not_one(self, intake: Intake, send: Send) -> None:
+        send(reading(A, B), sender=self.NORTH)
+        content = reading(replace(A, vcpu=64), replace(B, department="区教委"), held=[(SECOND_PHASE, "审批系统")])
+        assert send(content, sender=self.SOUTH).questions == ("F1",)
+        assert names(intake) == ["一体化平台", "一体化平台", "审批系统", "审批系统"]
+        assert send(content, sender=self.SOUTH).status is ImportStatus.UNCHANGED
+        decide(intake, "F1", "distinct")
+        changed = reading(replace(A, vcpu=32), held=[(SECOND_PHASE, "审批系统")])
+        intake.apply(send(changed, sender=self.SOUTH).import_id, actor="张三", now_ms=NOW)
+        assert names(intake) == ["一体化平台", "审批系统", "审批系统", "审批系统二期"]
+        assert sorted(system.vcpu or 0 for system in intake.systems() if system.name == "审批系统") == [8, 32]
+
+    def test_two_departments_of_one_district_are(self, intake: Intake, send: Send) -> None:
+        send(reading(A), sender=self.NORTH)
+        send(reading(A), sender=self.SOUTH)
+        result = send(reading(replace(A, vcpu=16)), sender="南示例区教委")
+        (conflict,) = intake.conflicts()
+        assert result.questions == ("C1",)
+        assert conflict.standing_sender == self.SOUTH
+
+    @pytest.mark.parametrize(
+        ("sender", "district"),
+        [
+            ("示例区大数据应用发展管理局", "示例区"),
+            ("重庆市渝北区教委", "渝北区"),
+            ("两江新区管委会", "两江新区"),
+            ("巫山县民政局", "巫山县"),
+            ("区交通局", None),
+            ("重庆市大数据局", None),
+            ("工业园区管委会", None),
+            ("district-b", None),
+        ],
+    )
+    def test_the_district_is_read_from_the_senders_name(
+        self, sender: str, district: str | None, database_url: str
+    ) -> None:
+        assert district_of(sender) == district
 
 
 class TestOneFileThatContradictsItself:

@@ -22,8 +22,8 @@ from typing import Any
 from inventory.store.ledger.rows import FOLLOWS, SUSPICION, Fields
 
 # Changes are JSON objects with exactly one of these keys; the comments say what else they hold.
-CLAIM = "claim"  # the sender; import, sheet, row, fields, baseline (true: joins the baseline)
-WITHDRAW = "withdraw"  # the sender; baseline (true: leaves the baseline too)
+CLAIM = "claim"  # the sender; key (of his row), import, sheet, row, fields, baseline (true: joins the baseline)
+WITHDRAW = "withdraw"  # the sender; key (of his row), baseline (true: leaves the baseline too)
 RULE = "rule"  # the field; winner: the sender who is heard on it from now on
 CORRECT = "correct"  # the field; claimed: the value that was judged, value: what holds instead
 MIGRATED, CLOSED, MERGED = "migrated", "closed", "merged"  # the source of the fact; merged: into, or null
@@ -31,8 +31,10 @@ MIGRATED, CLOSED, MERGED = "migrated", "closed", "merged"  # the source of the f
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one sender says: its fields, and where they stand."""
+    """What one row of a sender's ledger says. A sender has one for a system, unless a person joined two rows."""
 
+    sender: str
+    row_key: str
     import_id: str
     sheet: str
     row: int
@@ -43,15 +45,15 @@ class Claim:
 class SystemState:
     """A system after some changes. `fields` is what stands of all claims and corrections, with the facts on top.
 
-    `claims` holds each sender's latest claim, in the order in which they came; when all have withdrawn, `present`
-    is false and the last claim is kept, so that the system can still be named. `heard` says whose value stands,
-    once more than one sender has claimed the system. The three days are None as long as the fact does not hold.
+    `claims` are in the order in which they came; when all are withdrawn, `present` is false and the last one is
+    kept, so that the system can still be named. `heard` says whose value of a field stands, once there has been
+    more than one claim. The three days are None as long as the fact does not hold.
     """
 
     system_key: str
     fields: Mapping[str, Any]
-    claims: Mapping[str, Claim]
-    heard: Mapping[str, str]
+    claims: tuple[Claim, ...]
+    heard: Mapping[str, Claim]
     present: bool
     in_baseline: bool
     migrated_on: date | None
@@ -59,16 +61,19 @@ class SystemState:
     merged_on: date | None
 
     @property
-    def first_claim(self) -> tuple[str, Claim]:
-        """The sender that named the system first, and its claim."""
-        return next(iter(self.claims.items()))
+    def first_claim(self) -> Claim:
+        """Of whoever named the system first and still does: where it stands in his file."""
+        return self.claims[0]
+
+
+_Row = tuple[str, str]
 
 
 @dataclass(slots=True)
 class _Folding:
-    claims: dict[str, Claim] = field(default_factory=dict)
-    last: tuple[str, Claim] | None = None
-    heard: dict[str, str] = field(default_factory=dict)
+    claims: dict[_Row, Claim] = field(default_factory=dict)
+    last: Claim | None = None
+    heard: dict[str, _Row] = field(default_factory=dict)
     corrections: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     facts: dict[str, tuple[date, str | None]] = field(default_factory=dict)
     declared: dict[str, date] = field(default_factory=dict)
@@ -88,19 +93,21 @@ def fold(system_key: str, changes: Iterable[tuple[date, Mapping[str, Any]]]) -> 
 
 def _step(folding: _Folding, effective_on: date, change: Mapping[str, Any]) -> None:
     if CLAIM in change:
-        sender = change[CLAIM]
-        claim = Claim(change["import"], change["sheet"], change["row"], change["fields"])
-        folding.claims[sender] = claim
-        folding.last = (sender, claim)
+        sender, key = change[CLAIM], change["key"]
+        claim = Claim(sender, key, change["import"], change["sheet"], change["row"], change["fields"])
+        folding.claims[sender, key] = claim
+        folding.last = claim
         folding.in_baseline = folding.in_baseline or change.get("baseline", False)
         _hear(folding)
     elif WITHDRAW in change:
-        folding.claims.pop(change[WITHDRAW], None)
+        folding.claims.pop((change[WITHDRAW], change["key"]), None)
         if change.get("baseline", False) and not folding.claims:
             folding.in_baseline = False
         _hear(folding)
     elif RULE in change:
-        folding.heard[change[RULE]] = change["winner"]
+        name, winner = change[RULE], change["winner"]
+        told = (row for row, claim in folding.claims.items() if claim.sender == winner and name in claim.fields)
+        folding.heard[name] = next(told, (winner, ""))
     elif CORRECT in change:
         folding.corrections[change[CORRECT]] = (change["claimed"], change["value"])
     else:
@@ -115,14 +122,14 @@ def _hear(folding: _Folding) -> None:
     """Decides anew who is heard on each field: whoever was, while he still knows it; else the next in line."""
     if len(folding.claims) < 2 and not folding.heard:
         return
-    heard: dict[str, str] = {}
-    for sender, claim in folding.claims.items():
+    heard: dict[str, _Row] = {}
+    for row, claim in folding.claims.items():
         for name in claim.fields:
             if name == SUSPICION or name in heard:
                 continue
             before = folding.heard.get(name)
             still = before is not None and before in folding.claims and name in folding.claims[before].fields
-            heard[name] = before if still and before is not None else sender
+            heard[name] = before if still and before is not None else row
     folding.heard = heard
 
 
@@ -131,13 +138,13 @@ def _standing(folding: _Folding) -> Fields:
         (claim,) = folding.claims.values()
         standing = dict(claim.fields)
     else:
-        claims = folding.claims or dict([folding.last] if folding.last else [])
+        claims = folding.claims or ({("", ""): folding.last} if folding.last else {})
         standing = {}
         for claim in claims.values():
             for name, value in claim.fields.items():
                 standing.setdefault(name, value)
-        for name, sender in folding.heard.items():
-            heard = claims.get(folding.heard.get(FOLLOWS.get(name, name), sender))
+        for name, row in folding.heard.items():
+            heard = claims.get(folding.heard.get(FOLLOWS.get(name, name), row))
             if heard is not None and name in heard.fields:
                 standing[name] = heard.fields[name]
             elif name in FOLLOWS:
@@ -181,8 +188,8 @@ def _finish(system_key: str, folding: _Folding) -> SystemState | None:
     return SystemState(
         system_key=system_key,
         fields=fields,
-        claims=folding.claims or dict([folding.last]),
-        heard=folding.heard,
+        claims=tuple(folding.claims.values()) or (folding.last,),
+        heard={name: folding.claims[row] for name, row in folding.heard.items() if row in folding.claims},
         present=bool(folding.claims),
         in_baseline=folding.in_baseline,
         migrated_on=days[MIGRATED],

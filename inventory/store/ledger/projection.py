@@ -139,13 +139,13 @@ def _claimed(connection: Connection, events: Sequence[Event]) -> None:
         for row in rows:
             standing, system_key = before.get(row["row_key"], ("new", ""))
             if standing == "counted" and (row["standing"] != "counted" or row["system_key"] != system_key):
-                changes.append(_withdrawal(system_key, sender, baseline))
+                changes.append(_withdrawal(system_key, (sender, row["row_key"]), baseline))
             if row["standing"] == "counted":
                 changes.append(_claim_of(row))
         for key in body["withdrawn"]:
             standing, system_key = before.get(key, ("new", ""))
             if standing == "counted":
-                changes.append(_withdrawal(system_key, sender, baseline))
+                changes.append(_withdrawal(system_key, (sender, key), baseline))
         _change_systems(connection, event, changes)
 
 
@@ -188,6 +188,7 @@ def _claim_of(row: Mapping[str, Any]) -> _Change:
     """The change that a row of `claims` makes to its system."""
     change = {
         fold.CLAIM: row["sender"],
+        "key": row["row_key"],
         "import": row["import_id"],
         "sheet": row["sheet"],
         "row": row["row"],
@@ -196,8 +197,9 @@ def _claim_of(row: Mapping[str, Any]) -> _Change:
     return _Change(row["system_key"], change, row["fields"])
 
 
-def _withdrawal(system_key: str, sender: str, baseline: bool) -> _Change:
-    return _Change(system_key, {fold.WITHDRAW: sender, "baseline": baseline})
+def _withdrawal(system_key: str, row: tuple[str, str], baseline: bool) -> _Change:
+    sender, row_key = row
+    return _Change(system_key, {fold.WITHDRAW: sender, "key": row_key, "baseline": baseline})
 
 
 def _found(connection: Connection, events: Sequence[Event]) -> None:
@@ -267,7 +269,7 @@ def _moved(connection: Connection, move: dict[str, Any]) -> Iterator[_Change]:
     row = connection.execute(select(claims).where(*mine)).mappings().one()
     connection.execute(update(claims).where(*mine).values(system_key=move["to"], standing=move["standing"]))
     if row["standing"] == "counted":
-        yield _withdrawal(row["system_key"], row["sender"], row["baseline"])
+        yield _withdrawal(row["system_key"], (row["sender"], row["row_key"]), row["baseline"])
     if move["standing"] == "counted":
         yield _claim_of({**row, "system_key": move["to"]})
 
@@ -357,8 +359,7 @@ def _dated(row: Mapping[str, Any]) -> tuple[date, dict[str, Any]]:
 
 
 def _system_row(state: fold.SystemState) -> dict[str, Any]:
-    sender, claim = state.first_claim
-    fields = state.fields
+    claim, fields = state.first_claim, state.fields
     return {
         "system_key": state.system_key,
         "name": fields["name"],
@@ -372,7 +373,7 @@ def _system_row(state: fold.SystemState) -> dict[str, Any]:
         "merged": state.merged_on is not None,
         "in_baseline": state.in_baseline,
         "present": state.present,
-        "sender": sender,
+        "sender": claim.sender,
         "import_id": claim.import_id,
         "sheet": claim.sheet,
         "row": claim.row,
