@@ -19,14 +19,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, Generic, TypeVar
 
 from inventory.store.chain import Draft
 from scheduler.core.book import Book
-from scheduler.core.changes import Change
+from scheduler.core.changes import Change, WorkloadSubmitted
 from scheduler.services.ports import ErrorCode, RequestError
 from scheduler.store.projection import draft_of
+from scheduler.store.recording_order import RecordingOrder
 from scheduler.store.scheduler_store import Batch, Deposed, SchedulerStore
 
 log = logging.getLogger("xisuan.writer")
@@ -86,7 +87,8 @@ class _Group:
     """The decisions of one transaction while they are made."""
 
     def __init__(self) -> None:
-        self.batch = Batch()
+        self.order = RecordingOrder()
+        self.cursors: dict[str, str] = {}
         self.changes: list[Change] = []
         self.answers: list[tuple[Future[Any], list[Any]]] = []
         self.refusals: list[tuple[Future[Any], Exception]] = []
@@ -225,8 +227,9 @@ class Writer:
                 self._loaded_book()
                 for job in jobs:
                     self._decide(job, group)
-                if group.batch.drafts or group.batch.cursors:
-                    self._store.record(group.batch, actor=self._actor, now_ms=self._now_ms())
+                batch = Batch(group.order.drafts(), group.cursors)
+                if batch.drafts or batch.cursors:
+                    self._store.record(batch, actor=self._actor, now_ms=self._now_ms())
                 self._loaded_book().settle()
             except Exception as error:  # noqa: BLE001 - told to every caller of the group
                 self._book = None  # what the store says is true, whatever became of this group
@@ -240,7 +243,7 @@ class Writer:
             future.set_exception(refusal)
         for future, results in group.answers:
             future.set_result(results)
-        if group.batch.drafts:
+        if batch.drafts:
             self._events.committed(group.changes)
 
     def _refuse(self, jobs: list[_Job], error: Exception) -> None:
@@ -279,8 +282,9 @@ class Writer:
             self._book = None
             self._loaded_book().apply(group.changes)
             raise
-        group.batch.drafts += drafts + decision.drafts
-        group.batch.cursors |= decision.cursors
+        awaited = (c.workload.after for c in decision.changes if isinstance(c, WorkloadSubmitted))
+        group.order.add([*drafts, *decision.drafts], chain.from_iterable(awaited))
+        group.cursors |= decision.cursors
         group.changes += decision.changes
         return decision.result
 

@@ -92,6 +92,29 @@ def wave_started(plan_id: str, wave: int, day: date, workload_ids: dict[str, str
     return Draft(WAVE_STARTED, plan_id, {"wave": wave, "workload_ids": workload_ids}, effective_on=day)
 
 
+# Made once: making a statement costs as much as executing it.
+_SUBMIT = insert(workloads)
+_CHANGE_WORKLOAD = (
+    update(workloads)
+    .where(workloads.c.workload_id == bindparam("id"))
+    .values(state=bindparam("new_state"), message=bindparam("new_message"))
+)
+_PLACE = insert(runs)
+_ACTIVATE = update(workloads).where(workloads.c.workload_id == bindparam("id")).values(state="active", message="")
+_CHANGE_RUN = (
+    update(runs)
+    .where(runs.c.run_id == bindparam("id"))
+    .values(
+        state=bindparam("new_state"),
+        exit_code=bindparam("new_exit_code"),
+        message=bindparam("new_message"),
+        # A later report need not repeat when the run started.
+        started_ms=func.coalesce(bindparam("new_started_ms", type_=runs.c.started_ms.type), runs.c.started_ms),
+        ended_ms=bindparam("new_ended_ms"),
+    )
+)
+
+
 def _submitted(connection: Connection, events: Sequence[Event]) -> None:
     rows = []
     for event in events:
@@ -108,17 +131,12 @@ def _submitted(connection: Connection, events: Sequence[Event]) -> None:
                 "body": json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
             }
         )
-    connection.execute(insert(workloads), rows)
+    connection.execute(_SUBMIT, rows)
 
 
 def _workload_changed(connection: Connection, events: Sequence[Event]) -> None:
-    statement = (
-        update(workloads)
-        .where(workloads.c.workload_id == bindparam("id"))
-        .values(state=bindparam("new_state"), message=bindparam("new_message"))
-    )
     connection.execute(
-        statement,
+        _CHANGE_WORKLOAD,
         [
             {"id": event.subject, "new_state": event.payload["state"], "new_message": event.payload["message"]}
             for event in events
@@ -128,26 +146,13 @@ def _workload_changed(connection: Connection, events: Sequence[Event]) -> None:
 
 def _placed(connection: Connection, events: Sequence[Event]) -> None:
     rows = [event.payload | {"nodes": json.dumps(event.payload["nodes"])} for event in events]
-    connection.execute(insert(runs), rows)
-    active = update(workloads).where(workloads.c.workload_id == bindparam("id")).values(state="active", message="")
-    connection.execute(active, [{"id": event.subject} for event in events])
+    connection.execute(_PLACE, rows)
+    connection.execute(_ACTIVATE, [{"id": event.subject} for event in events])
 
 
 def _run_changed(connection: Connection, events: Sequence[Event]) -> None:
-    statement = (
-        update(runs)
-        .where(runs.c.run_id == bindparam("id"))
-        .values(
-            state=bindparam("new_state"),
-            exit_code=bindparam("new_exit_code"),
-            message=bindparam("new_message"),
-            # A later report need not repeat when the run started.
-            started_ms=func.coalesce(bindparam("new_started_ms", type_=runs.c.started_ms.type), runs.c.started_ms),
-            ended_ms=bindparam("new_ended_ms"),
-        )
-    )
     connection.execute(
-        statement,
+        _CHANGE_RUN,
         [
             {
                 "id": event.payload["run_id"],

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, tuple_
+from sqlalchemy import BindParameter, Connection, bindparam, delete, func, insert, select, tuple_
 
 from inventory.model.pool import Pool
 from inventory.model.workload import Run, Workload, WorkloadState
@@ -31,6 +31,10 @@ from scheduler.store.schema import adapter_cursors, cutovers, pools, runs, wave_
 
 WATCHED_KINDS = (WORKLOAD_SUBMITTED, WORKLOAD_CHANGED, RUN_PLACED, RUN_CHANGED)
 _LOOKUP_CHUNK = 500
+# Made once: making a statement costs as much as executing it.
+_WANTED: BindParameter[Any] = bindparam("wanted", expanding=True)
+_BY_KEY = select(workloads).where(tuple_(workloads.c.queue, workloads.c.client_key).in_(_WANTED))
+_BY_ID = select(workloads).where(workloads.c.workload_id.in_(_WANTED))
 _FINAL = tuple(state.value for state in WorkloadState if state.is_final)
 
 
@@ -135,15 +139,16 @@ class SchedulerStore:
         """Stored workloads by (queue, client key) and by id; unknown ones are absent."""
         by_key: dict[tuple[str, str], Workload] = {}
         by_id: dict[str, Workload] = {}
+        if not keys and not ids:
+            return Known(by_key, by_id)
         with self.store.connect() as connection:
             for start in range(0, len(keys), _LOOKUP_CHUNK):
-                pair = tuple_(workloads.c.queue, workloads.c.client_key)
-                query = select(workloads).where(pair.in_(keys[start : start + _LOOKUP_CHUNK]))
-                for row in connection.execute(query).mappings():
+                wanted = {"wanted": list(keys[start : start + _LOOKUP_CHUNK])}
+                for row in connection.execute(_BY_KEY, wanted).mappings():
                     by_key[row["queue"], row["client_key"]] = workload_of(row)
             for start in range(0, len(ids), _LOOKUP_CHUNK):
-                query = select(workloads).where(workloads.c.workload_id.in_(ids[start : start + _LOOKUP_CHUNK]))
-                for row in connection.execute(query).mappings():
+                wanted_ids = {"wanted": list(ids[start : start + _LOOKUP_CHUNK])}
+                for row in connection.execute(_BY_ID, wanted_ids).mappings():
                     by_id[row["workload_id"]] = workload_of(row)
         return Known(by_key, by_id)
 
