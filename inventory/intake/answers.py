@@ -9,14 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
-from sqlalchemy import Connection, func, select
-
 from inventory.model.system import Ownership, System
 from inventory.rates import CountedSystem, RatesReport, Scope, rates_of
 from inventory.store.ledger.fold import SystemState
-from inventory.store.ledger.projection import folded
+from inventory.store.ledger.records import LedgerRecords
 from inventory.store.ledger.rows import system_of
-from inventory.store.ledger.tables import imports
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +30,9 @@ class StandingSystem:
     merged_on: date | None
 
 
-def standing_systems(connection: Connection, as_of: date | None) -> Iterator[StandingSystem]:
+def standing_systems(records: LedgerRecords, as_of: date | None) -> Iterator[StandingSystem]:
     """The systems that some sender's ledger holds, in key order; None: after everything that is recorded."""
-    for state in _states(connection, as_of):
+    for state in records.states(as_of=as_of):
         if state.present:
             claim = state.first_claim
             yield StandingSystem(
@@ -50,32 +47,30 @@ def standing_systems(connection: Connection, as_of: date | None) -> Iterator[Sta
             )
 
 
-def counted_systems(connection: Connection, as_of: date) -> tuple[CountedSystem, ...]:
+def counted_systems(records: LedgerRecords, as_of: date) -> tuple[CountedSystem, ...]:
     """The rows that rates count, in the order of senders and their files; missing baseline systems included."""
-    rows = [_counted(state) for state in _states(connection, as_of)]
+    rows = [_counted(state) for state in records.states(as_of=as_of)]
     return tuple(sorted(rows, key=lambda row: (row.sender, row.sheet, row.row, row.system_key)))
 
 
-def rates(connection: Connection, as_of: date, scope: Scope) -> RatesReport:
-    systems = counted_systems(connection, as_of)
+def rates(records: LedgerRecords, as_of: date, scope: Scope) -> RatesReport:
+    systems = counted_systems(records, as_of)
     report = rates_of(systems, scope, as_of)
-    started = select(func.min(imports.c.effective_on)).where(imports.c.status == "applied")
-    invented = select(imports.c.id).where(
-        imports.c.status == "applied", imports.c.illustrative, imports.c.effective_on <= as_of.isoformat()
-    )
     return replace(
         report,
-        illustrative=connection.execute(invented.limit(1)).first() is not None,
-        empty_because=_why_empty(systems, scope, as_of, connection.execute(started).scalar()),
+        illustrative=records.is_illustrative(as_of),
+        empty_because=_why_empty(systems, scope, as_of, records.first_day()),
     )
 
 
-def _why_empty(systems: tuple[CountedSystem, ...], scope: Scope, as_of: date, first_day: str | None) -> str | None:
+def _why_empty(
+    systems: tuple[CountedSystem, ...], scope: Scope, as_of: date, first_day: date | None
+) -> str | None:
     if any(scope.holds(system) for system in systems):
         return None
     if first_day is None:
         return "台账为空：尚未导入任何文件 / the ledger is empty: no file has been imported"
-    if as_of.isoformat() < first_day:
+    if as_of < first_day:
         return (
             f"{as_of} 早于最早的台账（截至 {first_day}），当时没有数据"
             f" / {as_of} is before the first ledger (as of {first_day}): there was nothing to count"
@@ -84,12 +79,6 @@ def _why_empty(systems: tuple[CountedSystem, ...], scope: Scope, as_of: date, fi
         f"截至 {as_of}，没有系统符合范围 {scope.text}；请核对名称"
         f" / no system as of {as_of} is in the scope {scope.text}; check the names in it"
     )
-
-
-def _states(connection: Connection, as_of: date | None) -> Iterator[SystemState]:
-    for _, state in folded(connection, as_of=as_of):
-        if state is not None:
-            yield state
 
 
 def _counted(state: SystemState) -> CountedSystem:

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select
-
 from inventory.intake.numbering import Numbers
-from inventory.intake.standing import COUNTED, HELD, free_keys
+from inventory.intake.standing import free_keys
 from inventory.store.chain import Draft
 from inventory.store.ledger import kinds
 from inventory.store.ledger.fold import SystemState
-from inventory.store.ledger.projection import folded
+from inventory.store.ledger.records import COUNTED, HELD, LedgerRecords, Record
 from inventory.store.ledger.rows import FIELD_NAMES
-from inventory.store.ledger.tables import claims, conflicts
 
 # How a difference is settled: the value that stands is kept, or the other one is taken.
 KEEP, TAKE = "keep", "take"
@@ -43,7 +41,7 @@ class _Difference:
     other_value: object
 
 
-def reconcile(connection: Connection, subject: str, system_keys: Iterable[str], numbers: Numbers) -> list[Draft]:
+def reconcile(records: LedgerRecords, subject: str, system_keys: Iterable[str], numbers: Numbers) -> list[Draft]:
     """The events that bring the conflicts about these systems up to date: new ones, gone ones, released rows.
 
     `subject` is the import (or question) that caused the change.
@@ -54,8 +52,8 @@ def reconcile(connection: Connection, subject: str, system_keys: Iterable[str], 
     drafts: list[Draft] = []
     for start in range(0, len(touched), _KEYS_A_QUERY):
         part = touched[start : start + _KEYS_A_QUERY]
-        recorded = _recorded(connection, part)
-        wanted = list(_differences(connection, part))
+        recorded = records.conflicts_about(part)
+        wanted = list(_differences(records, part))
         asked = [row for row in recorded if row["state"] == "open"]
         open_now = {_key_of(row): row["id"] for row in asked if not asks_identity(row)}
         needed = {_key(difference) for difference in wanted}
@@ -63,10 +61,10 @@ def reconcile(connection: Connection, subject: str, system_keys: Iterable[str], 
         for difference in wanted:
             if _key(difference) not in open_now and not _was_dismissed(difference, recorded):
                 fresh.append(_conflict(difference, numbers))
-        for row, held in _settled_by_themselves(connection, asked):
+        for row, held in _settled_by_themselves(records, asked):
             gone.append(row["id"])
             if held is not None:
-                drafts.append(_release(connection, row, held))
+                drafts.append(_release(records, row, held))
     if gone:
         drafts.append(Draft(kinds.CONFLICTS_GONE, subject, {"conflicts": gone}))
     if fresh:
@@ -91,22 +89,10 @@ def _plain(value: object) -> object:
     return value
 
 
-def _recorded(connection: Connection, system_keys: Sequence[str]) -> Sequence[RowMapping]:
-    query = select(conflicts).where(conflicts.c.system_key.in_(system_keys), conflicts.c.state != "gone")
-    return connection.execute(query.order_by(conflicts.c.number)).mappings().all()
-
-
-def _differences(connection: Connection, system_keys: Sequence[str]) -> Iterator[_Difference]:
-    several = (
-        select(claims.c.system_key)
-        .where(claims.c.system_key.in_(system_keys), claims.c.standing == COUNTED)
-        .group_by(claims.c.system_key)
-        .having(func.count(claims.c.sender.distinct()) > 1)
-    )
-    keys = sorted(row.system_key for row in connection.execute(several))
-    for _, state in folded(connection, system_keys=keys) if keys else ():
-        if state is not None:
-            yield from _differences_of(state)
+def _differences(records: LedgerRecords, system_keys: Collection[str]) -> Iterator[_Difference]:
+    senders = Counter(system_key for system_key, _ in records.speakers(system_keys))
+    for state in records.states(system_keys=[key for key, count in senders.items() if count > 1]):
+        yield from _differences_of(state)
 
 
 def _differences_of(state: SystemState) -> Iterator[_Difference]:
@@ -121,7 +107,7 @@ def _differences_of(state: SystemState) -> Iterator[_Difference]:
                 yield _Difference(state.system_key, field, heard.sender, value, claim.sender, claimed)
 
 
-def asks_identity(row: RowMapping) -> bool:
+def asks_identity(row: Record) -> bool:
     """True for the question whether a row of another department is this system (it is then not claimed for it)."""
     return bool(row["field"] == "department" and row["claiming_row"] != row["system_key"])
 
@@ -137,7 +123,7 @@ def _key(difference: _Difference) -> tuple[object, ...]:
     )
 
 
-def _key_of(row: RowMapping) -> tuple[object, ...]:
+def _key_of(row: Record) -> tuple[object, ...]:
     return (
         row["system_key"],
         row["field"],
@@ -148,7 +134,7 @@ def _key_of(row: RowMapping) -> tuple[object, ...]:
     )
 
 
-def _was_dismissed(difference: _Difference, recorded: Iterable[RowMapping]) -> bool:
+def _was_dismissed(difference: _Difference, recorded: Iterable[Record]) -> bool:
     """True when a person has already decided against this value of the other sender, in favour of anybody."""
     for row in recorded:
         if row["decision"] not in (KEEP, TAKE):
@@ -179,8 +165,8 @@ def _conflict(difference: _Difference, numbers: Numbers) -> dict[str, Any]:
 
 
 def _settled_by_themselves(
-    connection: Connection, asked: Iterable[RowMapping]
-) -> Iterator[tuple[RowMapping, RowMapping | None]]:
+    records: LedgerRecords, asked: Iterable[Record]
+) -> Iterator[tuple[Record, Record | None]]:
     """Questions of identity that no longer arise, with the held row that now is a system.
 
     Either the held row itself is gone (None); or nobody claims the known system any more; or the sender claims it
@@ -189,19 +175,17 @@ def _settled_by_themselves(
     for row in asked:
         if not asks_identity(row):
             continue
-        sender = row["claiming_sender"]
-        mine = (claims.c.sender == sender, claims.c.row_key == row["claiming_row"])
-        held = connection.execute(select(claims).where(*mine, claims.c.standing == HELD)).mappings().first()
-        known = (claims.c.system_key == row["system_key"], claims.c.standing == COUNTED)
-        speakers = set(connection.execute(select(claims.c.sender).where(*known)).scalars())
+        sender, known = row["claiming_sender"], row["system_key"]
+        held = records.claim(sender, row["claiming_row"], HELD)
+        speakers = {speaker for _, speaker in records.speakers([known])}
         if held is None or not speakers or sender in speakers:
             yield row, held
 
 
-def _release(connection: Connection, row: RowMapping, claim: RowMapping) -> Draft:
+def _release(records: LedgerRecords, row: Record, claim: Record) -> Draft:
     released = {
         "key": claim["row_key"],
-        "to": free_keys(connection, claim["sender"], [claim["row_key"]])[claim["row_key"]],
+        "to": free_keys(records, claim["sender"], [claim["row_key"]])[claim["row_key"]],
         "name": claim["name_key"],
         "standing": COUNTED,
         "question": row["id"],

@@ -7,17 +7,15 @@ that comes again keeps its id and what a person decided about it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-
-from sqlalchemy import Connection, select
 
 from inventory.intake.identity import keyed_rows, name_key
 from inventory.intake.numbering import Numbers
 from inventory.ledger import Finding, FindingKind, LedgerReading
 from inventory.store.chain import canonical_json
-from inventory.store.ledger.tables import findings
+from inventory.store.ledger.records import LedgerRecords, Record
 
 
 def duplicate_identity(row_key: str, of: str) -> str:
@@ -65,14 +63,9 @@ def _identity(finding: Finding, row_key: str | None) -> str:
     return canonical_json([finding.kind.value, *place, column, finding.of, finding.value])
 
 
-def known(connection: Connection, sender: str) -> dict[str, Mapping[str, Any]]:
+def known(records: LedgerRecords, sender: str) -> dict[str, Record]:
     """The sender's findings that still say something (open or settled), by identity."""
-    query = (
-        select(findings)
-        .where(findings.c.sender == sender, findings.c.state.in_(("open", "settled")))
-        .order_by(findings.c.number)
-    )
-    return {row["identity"]: dict(row) for row in connection.execute(query).mappings()}
+    return {row["identity"]: row for row in records.findings("open", "settled", sender=sender)}
 
 
 def stored_form(one: IdentifiedFinding, numbers: Numbers) -> dict[str, Any]:

@@ -13,8 +13,6 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
-
 from inventory.intake import findings as found
 from inventory.intake.diff import Change, Diff, compare, show, show_all_added
 from inventory.intake.errors import IntakeError
@@ -26,7 +24,6 @@ from inventory.intake.staging import (
     findings_of,
     import_row,
     open_questions,
-    pending_of,
     proposes_the_same,
     require_pending,
     staged_changes,
@@ -37,7 +34,7 @@ from inventory.ledger import LedgerReading
 from inventory.store.chain import Draft, civil_day
 from inventory.store.event_store import Store
 from inventory.store.ledger import kinds
-from inventory.store.ledger.tables import senders
+from inventory.store.ledger.records import LedgerRecords, Record
 
 
 class ImportStatus(StrEnum):
@@ -73,19 +70,20 @@ def import_reading(
     sender = named(sender, "填报单位", "sender")
     actor = named(actor, "经办人", "actor")
     with store.transaction() as transaction:
-        known = _sender_row(transaction.connection, sender)
+        records = LedgerRecords(transaction.connection)
+        known = records.sender(sender)
         effective_on, amends, notes = _days(reading, known, now_ms)
-        numbers = Numbers(transaction.connection)
+        numbers = Numbers(records)
         number = numbers.new_import()
-        writing = Writing(transaction, numbers, sender, f"I{number}", effective_on, amends, actor, now_ms)
+        writing = Writing(transaction, records, numbers, sender, f"I{number}", effective_on, amends, actor, now_ms)
         head = _received(reading, filename, number, writing)
         if known is None or known["applied_import"] is None:
             diff = _apply_first(writing, reading, head)
-            questions = open_questions(transaction.connection, writing.import_id)
+            questions = open_questions(records, writing.import_id)
             return ImportResult(ImportStatus.APPLIED, writing.import_id, diff, effective_on, questions, notes)
         proposal = _compare(writing, reading)
         if proposal.is_empty:
-            return _unchanged(transaction.connection, known, notes)
+            return _unchanged(records, known, notes)
         return _propose(writing, proposal, head, notes)
 
 
@@ -93,23 +91,25 @@ def apply_import(store: Store, import_id: str, *, actor: str, now_ms: int) -> Im
     """Applies a pending import. Raises IntakeError when there is none of this id, or it no longer waits."""
     actor = named(actor, "经办人", "actor")
     with store.transaction() as transaction:
-        connection = transaction.connection
-        row = import_row(connection, import_id)
-        require_pending(connection, row)
-        known = _sender_row(connection, row["sender"])
+        records = LedgerRecords(transaction.connection)
+        row = import_row(records, import_id)
+        require_pending(records, row)
+        known = records.sender(row["sender"])
         effective_on = date.fromisoformat(row["effective_on"])
         if known is not None and known["ledger_day"] is not None:
             effective_on = max(effective_on, date.fromisoformat(known["ledger_day"]))
-        numbers = Numbers(connection)
+        numbers = Numbers(records)
         baseline = bool(row["amends_baseline"])
-        writing = Writing(transaction, numbers, row["sender"], row["id"], effective_on, baseline, actor, now_ms)
+        writing = Writing(
+            transaction, records, numbers, row["sender"], row["id"], effective_on, baseline, actor, now_ms
+        )
         gone = json.loads(row["findings_gone"])
-        diff = show(staged_changes(connection, row["id"]), findings_of(connection, row["id"]), tuple(gone))
+        diff = show(staged_changes(records, row["id"]), findings_of(records, row["id"]), tuple(gone))
         if gone:
             writing.append([Draft(kinds.FINDINGS_GONE, row["id"], {"findings": gone})])
         writing.append([Draft(kinds.APPLIED, row["id"], {"sender": row["sender"]})])
-        claim(writing, staged_changes(connection, row["id"]))
-        questions = open_questions(connection, row["id"])
+        claim(writing, staged_changes(records, row["id"]))
+        questions = open_questions(records, row["id"])
         return ImportResult(ImportStatus.APPLIED, row["id"], diff, effective_on, questions)
 
 
@@ -120,11 +120,7 @@ def named(text: str, chinese: str, english: str) -> str:
     return text.strip()
 
 
-def _sender_row(connection: Connection, sender: str) -> RowMapping | None:
-    return connection.execute(select(senders).where(senders.c.sender == sender)).mappings().first()
-
-
-def _days(reading: LedgerReading, known: RowMapping | None, now_ms: int) -> tuple[date, bool, tuple[str, ...]]:
+def _days(reading: LedgerReading, known: Record | None, now_ms: int) -> tuple[date, bool, tuple[str, ...]]:
     """The day from which the file counts, whether it corrects the baseline, and what to tell about it.
 
     A file cannot hold from a day that has not come, nor from before what its sender has reported already. A file
@@ -175,17 +171,17 @@ def _apply_first(writing: Writing, reading: LedgerReading, head: Mapping[str, An
 
 def _compare(writing: Writing, reading: LedgerReading) -> Proposal:
     """What the file would change of the sender's ledger."""
-    connection = writing.transaction.connection
-    changes: list[Change] = list(compare(standing_rows(connection, writing.sender), submitted_rows(reading)))
-    known = found.known(connection, writing.sender)
+    records = writing.records
+    changes: list[Change] = list(compare(standing_rows(records, writing.sender), submitted_rows(reading)))
+    known = found.known(records, writing.sender)
     new = [one for one in found.identified(reading) if known.pop(one.identity, None) is None]
     gone = tuple(str(row["id"]) for row in known.values() if row["state"] == "open")
     return Proposal(tuple(changes), tuple(new), gone)
 
 
-def _unchanged(connection: Connection, known: RowMapping, notes: tuple[str, ...]) -> ImportResult:
-    applied = import_row(connection, known["applied_import"])
-    waiting = pending_of(connection, known["sender"])
+def _unchanged(records: LedgerRecords, known: Record, notes: tuple[str, ...]) -> ImportResult:
+    applied = import_row(records, known["applied_import"])
+    waiting = records.pending_import(known["sender"])
     if waiting is not None:
         number = waiting["id"]
         notes = (
@@ -193,16 +189,16 @@ def _unchanged(connection: Connection, known: RowMapping, notes: tuple[str, ...]
             f"较早的导入 {number} 仍在等待应用 / the earlier import {number} still waits to be applied",
         )
     day = date.fromisoformat(applied["effective_on"])
-    questions = open_questions(connection, applied["id"])
+    questions = open_questions(records, applied["id"])
     return ImportResult(ImportStatus.UNCHANGED, applied["id"], Diff(), day, questions, notes)
 
 
 def _propose(
     writing: Writing, proposal: Proposal, head: Mapping[str, Any], notes: tuple[str, ...]
 ) -> ImportResult:
-    connection = writing.transaction.connection
-    waiting = pending_of(connection, writing.sender)
-    if waiting is not None and proposes_the_same(connection, waiting, proposal):
+    records = writing.records
+    waiting = records.pending_import(writing.sender)
+    if waiting is not None and proposes_the_same(records, waiting, proposal):
         import_id, day = waiting["id"], date.fromisoformat(waiting["effective_on"])
     else:
         import_id, day = writing.import_id, writing.effective_on
@@ -215,6 +211,6 @@ def _propose(
         record_findings(
             writing, [found.stored_form(one, writing.numbers) for one in proposal.findings_new], "pending"
         )
-    diff = show(proposal.changes, findings_of(connection, import_id), proposal.findings_gone)
-    questions = open_questions(connection, import_id)
+    diff = show(proposal.changes, findings_of(records, import_id), proposal.findings_gone)
+    questions = open_questions(records, import_id)
     return ImportResult(ImportStatus.PENDING, import_id, diff, day, questions, notes)

@@ -7,12 +7,11 @@ database each.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
-
-from sqlalchemy import RowMapping, select
 
 from inventory.intake import answers, imports, resolving, staging
 from inventory.intake.diff import Diff
@@ -24,7 +23,8 @@ from inventory.model.system import System
 from inventory.rates import CountedSystem, RatesReport, parse_scope
 from inventory.store.chain import Draft, Event
 from inventory.store.event_store import Store
-from inventory.store.ledger import kinds, tables
+from inventory.store.ledger import kinds
+from inventory.store.ledger.records import LedgerRecords, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,8 @@ class Intake:
 
     def diff(self, import_id: str) -> Diff:
         """What an import would change, or has changed. Raises IntakeError for an unknown id."""
-        with self.store.connect() as connection:
-            return staging.diff_of(connection, import_id)
+        with self._records() as records:
+            return staging.diff_of(records, import_id)
 
     def apply(self, import_id: str, *, actor: str, now_ms: int) -> ImportResult:
         """Applies a pending import: see `imports.apply_import`."""
@@ -129,17 +129,18 @@ class Intake:
 
     def mapping_of(self, sender: str) -> HeaderMapping | None:
         """The header mapping remembered for this sender."""
-        with self.store.connect() as connection:
-            query = select(tables.senders.c.mapping).where(tables.senders.c.sender == sender.strip())
-            found = connection.execute(query).scalar()
-        return None if found is None else HeaderMapping.model_validate_json(found)
+        with self._records() as records:
+            found = records.sender(sender.strip())
+        if found is None or found["mapping"] is None:
+            return None
+        return HeaderMapping.model_validate_json(found["mapping"])
 
     def record(self, facts: Sequence[Draft], *, actor: str, now_ms: int) -> tuple[Event, ...]:
         """Records facts made by `kinds.migrated`, `closed`, `merged`. Raises IntakeError for an unknown system."""
         with self.store.transaction() as transaction:
+            records = LedgerRecords(transaction.connection)
             for fact in facts:
-                query = select(tables.systems.c.system_key).where(tables.systems.c.system_key == fact.subject)
-                if transaction.connection.execute(query).first() is None:
+                if not records.knows_system(fact.subject):
                     raise IntakeError(
                         f"台账中没有系统 {fact.subject!r}；请写 单位/系统名称",
                         f"the ledger holds no system {fact.subject!r}; write department/name",
@@ -149,49 +150,48 @@ class Intake:
     def rates(self, as_of: date, scope: str = "") -> RatesReport:
         """The rates as of a day. Raises ScopeError for a scope that cannot be read."""
         chosen = parse_scope(scope)
-        with self.store.connect() as connection:
-            return answers.rates(connection, as_of, chosen)
+        with self._records() as records:
+            return answers.rates(records, as_of, chosen)
 
     def counted(self, as_of: date) -> tuple[CountedSystem, ...]:
-        with self.store.connect() as connection:
-            return answers.counted_systems(connection, as_of)
+        with self._records() as records:
+            return answers.counted_systems(records, as_of)
 
     def standing(self, as_of: date | None = None) -> tuple[answers.StandingSystem, ...]:
         """The systems of the ledger with their origin, as of a day or (None) now."""
-        with self.store.connect() as connection:
-            return tuple(answers.standing_systems(connection, as_of))
+        with self._records() as records:
+            return tuple(answers.standing_systems(records, as_of))
 
     def systems(self, as_of: date | None = None) -> tuple[System, ...]:
         return tuple(one.system for one in self.standing(as_of))
 
     def imports(self, status: str | None = None) -> tuple[ImportRecord, ...]:
         """All imports, or those of this status, oldest first."""
-        query = select(tables.imports).order_by(tables.imports.c.number)
-        if status is not None:
-            query = query.where(tables.imports.c.status == status)
-        with self.store.connect() as connection:
-            return tuple(_import_record(row) for row in connection.execute(query).mappings())
+        with self._records() as records:
+            return tuple(_import_record(row) for row in records.imports(status))
 
     def findings(self, *states: str) -> tuple[FindingRecord, ...]:
         """Findings in one of these states (none named: open), oldest first."""
-        query = select(tables.findings).where(tables.findings.c.state.in_(states or ("open",)))
-        with self.store.connect() as connection:
-            rows = connection.execute(query.order_by(tables.findings.c.number)).mappings()
-            return tuple(FindingRecord(**_only(FindingRecord, row)) for row in rows)
+        with self._records() as records:
+            found = records.findings(*(states or ("open",)))
+        return tuple(FindingRecord(**_only(FindingRecord, row)) for row in found)
 
     def conflicts(self, *states: str) -> tuple[ConflictRecord, ...]:
         """Conflicts in one of these states (none named: open), oldest first."""
-        query = select(tables.conflicts).where(tables.conflicts.c.state.in_(states or ("open",)))
+        with self._records() as records:
+            return tuple(_conflict_record(row) for row in records.conflicts(*(states or ("open",))))
+
+    @contextmanager
+    def _records(self) -> Iterator[LedgerRecords]:
         with self.store.connect() as connection:
-            rows = connection.execute(query.order_by(tables.conflicts.c.number)).mappings()
-            return tuple(_conflict_record(row) for row in rows)
+            yield LedgerRecords(connection)
 
 
-def _only(kind: Any, row: RowMapping) -> dict[str, Any]:
+def _only(kind: Any, row: Record) -> dict[str, Any]:
     return {name: row[name] for name in kind.__dataclass_fields__}
 
 
-def _import_record(row: RowMapping) -> ImportRecord:
+def _import_record(row: Record) -> ImportRecord:
     values = _only(ImportRecord, row)
     stated = values["stated_as_of"]
     values["stated_as_of"] = None if stated is None else date.fromisoformat(stated)
@@ -199,7 +199,7 @@ def _import_record(row: RowMapping) -> ImportRecord:
     return ImportRecord(**values)
 
 
-def _conflict_record(row: RowMapping) -> ConflictRecord:
+def _conflict_record(row: Record) -> ConflictRecord:
     values = _only(ConflictRecord, row)
     for name in ("standing_value", "claiming_value"):
         values[name] = json.loads(values[name])

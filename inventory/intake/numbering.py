@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Connection, Table, func, select
-
-from inventory.store.ledger.tables import conflicts, findings, imports
+from inventory.store.ledger.records import LedgerRecords
 
 
 class Numbers:
     """The next numbers after what is stored. One object serves one write transaction, so none is given twice."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, records: LedgerRecords) -> None:
+        self._records = records
         self._last: dict[str, int] = {}
 
     def new_import(self) -> int:
-        return self._next(imports, imports.c.number)
+        return self._next("imports")
 
     def finding(self) -> int:
-        return self._next(findings, findings.c.number)
+        return self._next("findings")
 
     def conflict(self) -> int:
-        return self._next(conflicts, conflicts.c.number)
+        return self._next("conflicts")
 
-    def _next(self, table: Table, number: Column[int]) -> int:
-        if table.name not in self._last:
-            self._last[table.name] = self._connection.execute(select(func.max(number))).scalar() or 0
-        self._last[table.name] += 1
-        return self._last[table.name]
+    def _next(self, what: str) -> int:
+        if what not in self._last:
+            self._last[what] = self._records.last_number(what)
+        self._last[what] += 1
+        return self._last[what]

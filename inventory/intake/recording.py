@@ -11,8 +11,6 @@ from datetime import date
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, select
-
 from inventory.intake.conflicts import reconcile
 from inventory.intake.diff import Change
 from inventory.intake.identity import name_key
@@ -21,7 +19,7 @@ from inventory.intake.standing import Judge, Standing
 from inventory.store.chain import Draft
 from inventory.store.event_store import Transaction
 from inventory.store.ledger import kinds
-from inventory.store.ledger.tables import claims, conflicts
+from inventory.store.ledger.records import LedgerRecords
 
 ROWS_AN_EVENT = 200
 T = TypeVar("T")
@@ -32,6 +30,7 @@ class Writing:
     """The transaction of one import, and who does it when. `baseline`: it corrects the baseline."""
 
     transaction: Transaction
+    records: LedgerRecords
     numbers: Numbers
     sender: str
     import_id: str
@@ -47,14 +46,13 @@ class Writing:
 
 def claim(writing: Writing, changes: Iterable[Change]) -> None:
     """Makes the changes part of the sender's ledger, and then brings the conflicts with others up to date."""
-    connection = writing.transaction.connection
-    judge = Judge(connection, writing.sender, writing.numbers)
+    judge = Judge(writing.records, writing.sender, writing.numbers)
     touched: set[str] = set()
     for batch in batches(changes):
         judged = judge.judge({change.key: change.new for change in batch if change.new is not None})
         if not judge.alone:
             touched.update(standing.to for standing in judged.standings.values())
-            touched.update(_concerned(connection, writing.sender, [change.key for change in batch]))
+            touched.update(_concerned(writing.records, writing.sender, [change.key for change in batch]))
         body = {
             "sender": writing.sender,
             "baseline": writing.baseline,
@@ -68,7 +66,7 @@ def claim(writing: Writing, changes: Iterable[Change]) -> None:
             drafts.append(Draft(kinds.CONFLICTED, writing.import_id, {"conflicts": list(judged.conflicts)}))
         writing.append(drafts)
     if touched:
-        writing.append(reconcile(connection, writing.import_id, touched, writing.numbers))
+        writing.append(reconcile(writing.records, writing.import_id, touched, writing.numbers))
 
 
 def record_findings(writing: Writing, stored: list[dict[str, Any]], state: str) -> None:
@@ -98,11 +96,7 @@ def _stored(change: Change, standing: Standing) -> dict[str, Any]:
     }
 
 
-def _concerned(connection: Connection, sender: str, row_keys: Sequence[str]) -> Iterator[str]:
+def _concerned(records: LedgerRecords, sender: str, row_keys: Sequence[str]) -> Iterator[str]:
     """The systems that these rows have spoken for until now, or are asked about."""
-    spoken = select(claims.c.system_key).where(claims.c.sender == sender, claims.c.row_key.in_(row_keys))
-    asked = select(conflicts.c.system_key).where(
-        conflicts.c.claiming_sender == sender, conflicts.c.claiming_row.in_(row_keys), conflicts.c.state == "open"
-    )
-    yield from connection.execute(spoken).scalars()
-    yield from connection.execute(asked).scalars()
+    yield from records.systems_of_rows(sender, row_keys).values()
+    yield from (row["system_key"] for row in records.conflicts_of_rows(sender, row_keys))

@@ -13,18 +13,16 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, select
-
 from inventory.intake.conflicts import KEEP, TAKE, asks_identity, reconcile
 from inventory.intake.errors import IntakeError
 from inventory.intake.imports import named
 from inventory.intake.numbering import Numbers
 from inventory.intake.spoken_values import read_spoken
-from inventory.intake.standing import COUNTED, OUT, free_keys
+from inventory.intake.standing import free_keys
 from inventory.store.chain import Draft, civil_day
 from inventory.store.event_store import Store
 from inventory.store.ledger import fold, kinds
-from inventory.store.ledger.tables import claims, conflicts, findings, senders
+from inventory.store.ledger.records import COUNTED, OUT, LedgerRecords, Record
 
 DUPLICATE, DISTINCT, BOTH = "duplicate", "distinct", "both"
 _CHINESE = {"重复": DUPLICATE, "不同": DISTINCT, "保留": KEEP, "采用": TAKE, "并存": BOTH}
@@ -62,18 +60,18 @@ def resolve(store: Store, question_id: str, decision: str, *, actor: str, reason
     reason = named(reason, "理由", "reason")
     question_id = unicodedata.normalize("NFKC", question_id).strip().upper()
     with store.transaction() as transaction:
-        connection = transaction.connection
-        table, row = _question(connection, question_id)
-        chosen = _chosen(row, table, decision)
+        records = LedgerRecords(transaction.connection)
+        row = _question(records, question_id)
+        chosen = _chosen(row, decision)
         if row["state"] == "settled" and row["decision"] == chosen:
             raise IntakeError(
                 f"{question_id} 已由 {row['decided_by']} 定为 {chosen}，无需重复",
                 f"{question_id} was settled as {chosen} by {row['decided_by']} already; there is nothing to do",
             )
-        ruling = _rule_finding(connection, row, chosen) if table is findings else _rule(connection, row, chosen)
-        effective_on = _from_when(connection, row, civil_day(now_ms))
+        ruling = _rule_finding(records, row, chosen) if _is_finding(row) else _rule(records, row, chosen)
+        effective_on = _from_when(records, row, civil_day(now_ms))
         body = {
-            "table": table.name,
+            "table": "findings" if _is_finding(row) else "conflicts",
             "decision": chosen,
             "reason": reason,
             "moves": list(ruling.moves),
@@ -81,24 +79,21 @@ def resolve(store: Store, question_id: str, decision: str, *, actor: str, reason
         }
         settled = Draft(kinds.SETTLED, question_id, body, effective_on)
         transaction.append([settled], actor=actor, recorded_ms=now_ms)
-        after = reconcile(connection, row["import_id"], ruling.systems, Numbers(connection))
+        after = reconcile(records, row["import_id"], ruling.systems, Numbers(records))
         dated = [Draft(draft.kind, draft.subject, draft.payload, effective_on) for draft in after]
         transaction.append(dated, actor=actor, recorded_ms=now_ms)
-        kind = row["kind"] if table is findings else "conflict"
-        return Resolution(question_id, kind, chosen, effective_on, ruling.systems)
+        return Resolution(question_id, row.get("kind", "conflict"), chosen, effective_on, ruling.systems)
 
 
-def _question(connection: Connection, question_id: str) -> tuple[Table, RowMapping]:
+def _question(records: LedgerRecords, question_id: str) -> Record:
     if not re.fullmatch(r"[FC]\d+", question_id):
         raise IntakeError(
             f"{question_id!r} 不是编号；请写 F12（疑似重复等）或 C3（冲突）",
             f"{question_id!r} is no id; write the id of a finding (F12) or of a conflict (C3)",
         )
-    table = findings if question_id.startswith("F") else conflicts
-    row = connection.execute(select(table).where(table.c.id == question_id)).mappings().first()
+    row = records.question(question_id)
     if row is None:
-        open_ids = select(table.c.id).where(table.c.state == "open").order_by(table.c.number).limit(20)
-        listed = ", ".join(connection.execute(open_ids).scalars()) or "-"
+        listed = ", ".join(records.open_ids(question_id, 20)) or "-"
         raise IntakeError(f"没有 {question_id}；待定的有：{listed}", f"there is no {question_id}; open: {listed}")
     if row["state"] == "pending":
         raise IntakeError(
@@ -110,14 +105,18 @@ def _question(connection: Connection, question_id: str) -> tuple[Table, RowMappi
             f"{question_id} 已不存在：后来的文件中不再有此问题",
             f"{question_id} no longer arises: a later file or decision has removed it",
         )
-    return table, row
+    return row
 
 
-def _chosen(row: RowMapping, table: Table, decision: str) -> str:
+def _is_finding(row: Record) -> bool:
+    return str(row["id"]).startswith("F")
+
+
+def _chosen(row: Record, decision: str) -> str:
     word = unicodedata.normalize("NFKC", decision).strip()
     chosen = _CHINESE.get(word, word.lower())
     allowed: tuple[str, ...]
-    if table is findings:
+    if _is_finding(row):
         allowed = _ALLOWED_OF_FINDINGS.get(row["kind"], ())
         if not allowed:
             raise IntakeError(
@@ -140,14 +139,14 @@ def _chosen(row: RowMapping, table: Table, decision: str) -> str:
 _ALLOWED_OF_FINDINGS = {"possible_duplicate": (DUPLICATE, DISTINCT), "conflict": (KEEP, TAKE)}
 
 
-def _rule_finding(connection: Connection, row: RowMapping, chosen: str) -> _Ruling:
+def _rule_finding(records: LedgerRecords, row: Record, chosen: str) -> _Ruling:
     if row["kind"] == "possible_duplicate":
         key = str(row["row_key"])
-        system = free_keys(connection, row["sender"], [key])[key]
+        system = free_keys(records, row["sender"], [key])[key]
         standing = COUNTED if chosen == DISTINCT else OUT
         move = {"sender": row["sender"], "key": key, "to": system, "standing": standing}
         return _Ruling((move,), None, (system,))
-    claim = _own_claim(connection, row)
+    claim = _own_claim(records, row)
     system = claim["system_key"]
     claimed = json.loads(claim["fields"]).get(row["field"])
     value = claimed if chosen == KEEP else read_spoken(row["field"], row["value"])
@@ -155,10 +154,9 @@ def _rule_finding(connection: Connection, row: RowMapping, chosen: str) -> _Ruli
     return _Ruling((), {"system": system, "what": change}, (system,))
 
 
-def _own_claim(connection: Connection, row: RowMapping) -> RowMapping:
+def _own_claim(records: LedgerRecords, row: Record) -> Record:
     """The sender's row that stands where his file contradicts itself."""
-    mine = (claims.c.sender == row["sender"], claims.c.row_key == row["row_key"])
-    claim = connection.execute(select(claims).where(*mine)).mappings().first()
+    claim = None if row["row_key"] is None else records.claim(row["sender"], row["row_key"])
     if claim is None or row["field"] is None or row["value"] is None:
         raise IntakeError(
             f"{row['id']}：无法确定“{row['of']}”是哪一行；请更正 {row['sheet']}!{row['cell']} 后重新导入",
@@ -168,19 +166,18 @@ def _own_claim(connection: Connection, row: RowMapping) -> RowMapping:
     return claim
 
 
-def _rule(connection: Connection, row: RowMapping, chosen: str) -> _Ruling:
+def _rule(records: LedgerRecords, row: Record, chosen: str) -> _Ruling:
     winner = row["claiming_sender"] if chosen == TAKE else row["standing_sender"]
     heard = {"system": row["system_key"], "what": {fold.RULE: row["field"], "winner": winner}}
     if not asks_identity(row):
         return _Ruling((), heard, (row["system_key"],))
     sender, key, known = row["claiming_sender"], row["claiming_row"], row["system_key"]
-    alone = free_keys(connection, sender, [key])[key]
+    alone = free_keys(records, sender, [key])[key]
     move = {"sender": sender, "key": key, "to": alone if chosen == BOTH else known, "standing": COUNTED}
     return _Ruling((move,), None if chosen == BOTH else heard, (known, alone))
 
 
-def _from_when(connection: Connection, row: RowMapping, today: date) -> date:
+def _from_when(records: LedgerRecords, row: Record, today: date) -> date:
     """Decisions count from the day on which they are taken; never from before the ledgers that they are about."""
     names = {row[name] for name in ("sender", "standing_sender", "claiming_sender") if name in row}
-    days = connection.execute(select(senders.c.ledger_day).where(senders.c.sender.in_(names))).scalars()
-    return max([today, *(date.fromisoformat(day) for day in days if day is not None)])
+    return max([today, *records.ledger_days(names)])

@@ -11,15 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
-
 from inventory.intake.findings import duplicate_identity
 from inventory.intake.identity import district_of, is_foreign, is_generic, name_key
 from inventory.intake.numbering import Numbers
+from inventory.store.ledger.records import COUNTED, HELD, OUT, LedgerRecords, Record
 from inventory.store.ledger.rows import SUSPICION
-from inventory.store.ledger.tables import claims, conflicts, findings, senders
-
-COUNTED, HELD, OUT = "counted", "held", "out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +41,18 @@ class Judge:
     Rows are compared with those of senders that can mean the same systems: kin, not senders of another district.
     """
 
-    def __init__(self, connection: Connection, sender: str, numbers: Numbers) -> None:
-        self._connection = connection
+    def __init__(self, records: LedgerRecords, sender: str, numbers: Numbers) -> None:
+        self._records = records
         self._sender = sender
         self._numbers = numbers
-        others = connection.execute(select(senders.c.sender).where(senders.c.sender != sender)).scalars().all()
-        self._kin = [other for other in others if not is_foreign(sender, other)]
+        others = records.other_senders(sender)
+        self._kin = frozenset(other for other in others if not is_foreign(sender, other))
         self.alone = not others
 
     def judge(self, rows: Mapping[str, Mapping[str, Any]]) -> Judged:
         """`rows`: row key -> fields, at most a few hundred; `claims` still holds what was said before."""
-        own = self._own_systems(rows)
-        free = {} if self.alone else free_keys(self._connection, self._sender, list(rows))
+        own = self._records.systems_of_rows(self._sender, rows, COUNTED)  # no later file puts these in question
+        free = {} if self.alone else free_keys(self._records, self._sender, list(rows))
         suspected = {key: fields for key, fields in rows.items() if SUSPICION in fields}
         standings = self._suspected(suspected, {key: own.get(key) or free.get(key, key) for key in suspected})
         others = [key for key in rows if key not in suspected]
@@ -82,16 +78,13 @@ class Judge:
     def _suspected(self, rows: Mapping[str, Mapping[str, Any]], systems: Mapping[str, str]) -> dict[str, Standing]:
         """Possible duplicates inside the file: settled earlier, or held. `systems`: which each would be."""
         wanted = {duplicate_identity(key, fields[SUSPICION]): key for key, fields in rows.items()}
-        query = select(findings.c.identity, findings.c.id, findings.c.state, findings.c.decision).where(
-            findings.c.sender == self._sender, findings.c.identity.in_(sorted(wanted))
-        )
         standings = {}
-        for row in self._connection.execute(query.order_by(findings.c.number)) if wanted else ():
-            key = wanted[row.identity]
+        for row in self._records.findings_with(self._sender, wanted) if wanted else ():
+            key = wanted[row["identity"]]
             standing = HELD
-            if row.state == "settled":
-                standing = COUNTED if row.decision == "distinct" else OUT
-            standings[key] = Standing(systems[key], standing, row.id)
+            if row["state"] == "settled":
+                standing = COUNTED if row["decision"] == "distinct" else OUT
+            standings[key] = Standing(systems[key], standing, row["id"])
         missing = [key for key in rows if key not in standings]
         if missing:
             raise AssertionError(f"held rows without a finding: {missing[:3]}")
@@ -99,14 +92,10 @@ class Judge:
 
     def _decided(self, keys: Sequence[str], free: Mapping[str, str]) -> dict[str, Standing]:
         """Rows about which a person was asked whether they are another department's system."""
-        query = (
-            select(conflicts)
-            .where(conflicts.c.claiming_sender == self._sender, conflicts.c.claiming_row.in_(keys))
-            .where(conflicts.c.field == "department", conflicts.c.state.in_(("open", "settled")))
-            .order_by(conflicts.c.number)
-        )
         found = {}
-        for row in self._connection.execute(query).mappings():
+        for row in self._records.conflicts_of_rows(self._sender, keys):
+            if row["field"] != "department":
+                continue
             key, known = row["claiming_row"], row["system_key"]
             if key == known:
                 continue  # a difference of opinion about one system, not a question of identity
@@ -121,43 +110,24 @@ class Judge:
     def _joint(self, keys: Sequence[str], free: Mapping[str, str]) -> dict[str, str]:
         """Rows whose system a kindred sender has claimed by the same department and name -> that system."""
         wanted = {key: key for key in keys} | {free[key]: key for key in keys}
-        query = select(claims.c.system_key).where(
-            claims.c.system_key.in_(sorted(wanted)), claims.c.standing == COUNTED, claims.c.sender.in_(self._kin)
-        )
-        return {wanted[system]: system for system in self._connection.execute(query).scalars()}
+        spoken = self._records.speakers(wanted)
+        return {wanted[system]: system for system, sender in spoken if sender in self._kin}
 
-    def _alike(self, names: Mapping[str, str], listed: Iterable[str]) -> dict[str, RowMapping]:
+    def _alike(self, names: Mapping[str, str], listed: Iterable[str]) -> dict[str, Record]:
         """Rows whose name (not a generic one) a kindred sender has claimed for another department.
 
         Not where this sender lists that other department's system too: then he says himself that they are two.
         """
         wanted = {name_key(name) for name in names.values() if not is_generic(name)}
-        query = (
-            select(claims.c.name_key, claims.c.system_key, claims.c.sender, claims.c.fields)
-            .where(claims.c.name_key.in_(sorted(wanted)), claims.c.standing == COUNTED)
-            .where(claims.c.sender.in_(self._kin))
-            .order_by(claims.c.sender, claims.c.row_key)
-        )
-        first: dict[str, RowMapping] = {}
-        for row in self._connection.execute(query).mappings() if wanted else ():
+        first: dict[str, Record] = {}
+        for row in self._records.counted_by_name(wanted, self._kin) if wanted else ():
             first.setdefault(row["name_key"], row)
-        mine = select(claims.c.system_key).where(
-            claims.c.sender == self._sender,
-            claims.c.standing == COUNTED,
-            claims.c.system_key.in_(sorted(row["system_key"] for row in first.values())),
-        )
-        listed = {*listed, *self._connection.execute(mine).scalars()}
+        spoken = self._records.speakers({row["system_key"] for row in first.values()}) if first else set()
+        listed = {*listed, *(system for system, sender in spoken if sender == self._sender)}
         alike = {key: first.get(name_key(name)) for key, name in names.items()}
         return {key: row for key, row in alike.items() if row is not None and row["system_key"] not in listed}
 
-    def _own_systems(self, keys: Iterable[str]) -> dict[str, str]:
-        """Rows that already count for this sender: what they are is not put in question by a later file."""
-        query = select(claims.c.row_key, claims.c.system_key).where(
-            claims.c.sender == self._sender, claims.c.row_key.in_(sorted(keys)), claims.c.standing == COUNTED
-        )
-        return {row.row_key: row.system_key for row in self._connection.execute(query)}
-
-    def _ask(self, key: str, fields: Mapping[str, Any], known: RowMapping) -> dict[str, Any]:
+    def _ask(self, key: str, fields: Mapping[str, Any], known: Record) -> dict[str, Any]:
         number = self._numbers.conflict()
         return {
             "id": f"C{number}",
@@ -172,13 +142,10 @@ class Judge:
         }
 
 
-def free_keys(connection: Connection, sender: str, row_keys: Sequence[str]) -> dict[str, str]:
+def free_keys(records: LedgerRecords, sender: str, row_keys: Sequence[str]) -> dict[str, str]:
     """The key of the system that each row would be by itself: its own, with the sender's district behind it where
     another district's system bears that key (every district has its 区交通局)."""
-    query = select(claims.c.system_key, claims.c.sender).where(
-        claims.c.system_key.in_(row_keys), claims.c.standing == COUNTED, claims.c.sender != sender
-    )
-    taken = {row.system_key for row in connection.execute(query) if is_foreign(sender, row.sender)}
+    taken = {system for system, other in records.speakers(row_keys) if is_foreign(sender, other)}
     return {key: f"{key}@{district_of(sender)}" if key in taken else key for key in row_keys}
 
 
