@@ -99,7 +99,9 @@ class SimulatedBackend:
             due_ms = self._model.next_due_ms
             pause_s = None if due_ms is None else max(0.0, (due_ms - _now_ms()) / 1000)
             try:
-                await asyncio.wait_for(self._rearmed.wait(), pause_s)
+                # Not `wait_for`, which in Python 3.11 swallows a cancellation that comes together with the event.
+                async with asyncio.timeout(pause_s):
+                    await self._rearmed.wait()
             except TimeoutError:
                 async with self._changing:
                     self._model.advance(_now_ms())

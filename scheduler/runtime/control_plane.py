@@ -228,8 +228,7 @@ class ControlPlane:
         return await self._status(pool_id)
 
     async def drain_pool(self, pool_id: str, reason: str) -> tuple[PoolStatus, tuple[str, ...]]:
-        await self._to_the_end(self._admit(pool_id, DRAINING, reason))
-        run_ids = await self._look(lambda book: tuple(run.run_id for run in book.runs_on(pool_id)))
+        run_ids = await self._to_the_end(self._admit(pool_id, DRAINING, reason))
         return await self._status(pool_id), run_ids
 
     async def _register(self, pool: Pool, endpoint: str) -> None:
@@ -242,21 +241,25 @@ class ControlPlane:
         except AdapterUnavailable as error:
             log.warning("%s is registered, and attached when its host is back: %s", pool.pool_id, error)
 
-    async def _admit(self, pool_id: str, admission: str, reason: str) -> None:
+    async def _admit(self, pool_id: str, admission: str, reason: str) -> tuple[str, ...]:
+        """The ids of the runs that the pool had at this moment."""
+
+        def decide(book: Book) -> Decision[tuple[str, ...]]:
+            drafts = [] if before == admission else [pool_admission_changed(pool_id, admission, reason)]
+            return Decision(tuple(run.run_id for run in book.runs_on(pool_id)), drafts=drafts)
+
         before = self._registry.get(pool_id).admission
-        if before == admission:
-            return
         if admission != OPEN:
             self._registry.admit(pool_id, admission)  # before it is stored, so that no placement slips in
-        draft = pool_admission_changed(pool_id, admission, reason)
         try:
-            await self._write(lambda _: Decision(None, drafts=[draft]))
+            run_ids = await self._write(decide)
         except Exception:
             self._registry.admit(pool_id, before)
             raise
         self._registry.admit(pool_id, admission)
         self._dispatcher.wake(pool_id)
         self._planner.wake()
+        return run_ids
 
     async def _status(self, pool_id: str) -> PoolStatus:
         active = await self._look(lambda book: len(book.runs_on(pool_id)))

@@ -150,7 +150,7 @@ def test_a_control_plane_killed_at_any_moment_loses_nothing_and_starts_nothing_t
     store.store.close()
 
 
-class plane:  # noqa: N801 - reads as a statement: with plane(...) as process
+class plane:
     """A control plane in a process of its own; killed at the end of the block where it still runs."""
 
     def __init__(self, folder: Path, adapter: AdapterProcess, wanted: int) -> None:
@@ -188,5 +188,3 @@ def test_the_record_that_is_counted_is_the_adapters_own(tmp_path: Path, simulate
     simulated.launch(simulated.launching("one", 0.01), simulated.launching("two", 0.01))
     simulated.launch(simulated.launching("one", 0.01))
     assert launches(simulated) == {"one": 1, "two": 1}
-
-
