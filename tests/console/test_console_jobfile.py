@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from console.faults import Fault
 from console.job_fields import duration_ms
-from console.jobfile import read_jobs
+from console.jobfile import JobForm, read_jobs
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import GIB, Resources
 from inventory.model.workload import Submission
@@ -235,3 +235,9 @@ def test_whatever_a_field_holds_it_is_read_or_refused(fields: dict[str, object])
 @given(st.integers(0, 9), st.integers(0, 59), st.integers(0, 59))
 def test_a_duration_is_the_sum_of_its_parts(hours: int, minutes: int, seconds: int) -> None:
     assert duration_ms(f"{hours}h{minutes}m{seconds}s") == ((hours * 60 + minutes) * 60 + seconds) * 1000
+
+
+def test_the_documentation_has_every_field_and_no_other() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "workloads.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `") and not line.startswith("| `xisuan")]
+    assert [row.split("`")[1] for row in rows] == list(JobForm.model_fields)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from console.app import COMMANDS, GROUPS
 from console.home import Home
 from tests.console.commandline import ROOT, Said, finished, process, xisuan
 from tests.services.ledgers import a_system, a_workbook
@@ -48,6 +49,21 @@ def test_help_is_printed_without_loading_what_is_slow() -> None:
 def test_a_group_alone_lists_its_commands(group: str) -> None:
     assert "Commands" in xisuan(group).out
     assert "Commands" in xisuan(group, "--help").done().out
+
+
+def test_the_documentation_names_every_command_and_no_other() -> None:
+    page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    documented = {
+        (words[1],) if words[1] in COMMANDS else (words[1], words[2])
+        for words in (line.split("`")[1].split() for line in page.splitlines() if line.startswith("| `xisuan "))
+    }
+    known = {(name,) for name in COMMANDS}
+    for name, place in GROUPS.items():
+        known |= {
+            (name, command.name or command.callback.__name__) for command in place.load().registered_commands
+        }
+    assert known - documented == set(), "give each of these commands a row in docs/command-line.md"
+    assert documented - known == set(), "these rows of docs/command-line.md name no command"
 
 
 def test_an_adapter_tells_its_own_arguments() -> None:
