@@ -45,7 +45,8 @@ def postgres_server() -> Iterator[str]:
     # A short path right under the temporary folder: the server runs as another user, who must get through to it.
     folder = Path(tempfile.gettempdir()) / f"xisuan-postgres-{os.getpid()}"
     port = _free_port()
-    started = subprocess.run([_SCRIPT, "start", folder, str(port)], capture_output=True, text=True, check=False)
+    start = [_SCRIPT, "start", folder, str(port), str(os.getpid())]
+    started = subprocess.run(start, capture_output=True, text=True, check=False)
     if started.returncode == _NOT_INSTALLED:
         _absent(started.stderr.strip())
     try:
@@ -57,7 +58,6 @@ def postgres_server() -> Iterator[str]:
         yield url
     finally:
         subprocess.run([_SCRIPT, "stop", folder], capture_output=True, check=False)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

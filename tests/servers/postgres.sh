@@ -1,7 +1,8 @@
 #!/bin/sh
 # Starts and stops a throw-away PostgreSQL of Debian's package `postgresql`, on loopback, for the tests.
-#   postgres.sh start FOLDER PORT    makes a cluster in FOLDER (which must not exist) and starts it
-#   postgres.sh stop FOLDER          stops it at once; the caller removes FOLDER
+#   postgres.sh start FOLDER PORT OWNER   makes a cluster in FOLDER (which must not exist) and starts it; when the
+#                                         process OWNER is gone, however it ended, server and folder go too
+#   postgres.sh stop FOLDER               stops it at once and removes FOLDER
 # Exit code 3: the server's programs are not installed (apt-get install postgresql).
 # PostgreSQL refuses to run as root, so root hands it to the user `postgres`, whom the package brings along.
 set -eu
@@ -17,6 +18,7 @@ as_server() {
 case $1 in
 start)
     port=$3
+    owner=$4
     mkdir -m 700 "$folder"
     if [ "$(id -u)" = 0 ]; then chown postgres "$folder"; fi
     cd "$folder"
@@ -26,13 +28,20 @@ start)
     as_server "$programs/pg_ctl" -D "$folder/cluster" -w -t 30 -l "$folder/server.log" start \
         -o "-p $port -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=50 -c unix_socket_directories=''" >>"$folder/start.log" 2>&1 \
         || { cat "$folder/start.log" "$folder/server.log" >&2; exit 1; }
+    setsid "$0" watch "$folder" "$owner" </dev/null >/dev/null 2>&1 &
+    ;;
+watch)
+    cd /
+    while kill -0 "$3" 2>/dev/null && [ -d "$folder" ]; do sleep 1; done
+    if [ -d "$folder" ]; then exec "$0" stop "$folder"; fi
     ;;
 stop)
     cd /
-    as_server "$programs/pg_ctl" -D "$folder/cluster" -w -m immediate stop >/dev/null
+    as_server "$programs/pg_ctl" -D "$folder/cluster" -w -m immediate stop >/dev/null || true
+    rm -rf "$folder"
     ;;
 *)
-    echo "usage: $0 start FOLDER PORT | stop FOLDER" >&2
+    echo "usage: $0 start FOLDER PORT OWNER | stop FOLDER" >&2
     exit 2
     ;;
 esac
