@@ -12,6 +12,8 @@ from inventory.ledger import LedgerReading, totals
 from scheduler.services.desk_ports import DiffAnswer, Document
 
 SHOWN_ROWS = 40
+# A heading that is one of the lexicon's own spellings is this sure, or surer; below it was a likeness.
+SURE = 0.95
 _STATUS = {
     "applied": ("已应用", "applied", "bold green"),
     "unchanged": ("无变化", "unchanged", "bold"),
@@ -94,7 +96,7 @@ def _show_findings(reading: LedgerReading) -> None:
 
 def _show_doubts(reading: LedgerReading) -> None:
     """What the parser did that its sender may not expect: unsure headings, sheets left out, hidden rows read."""
-    unsure = [one for one in reading.headings if one.target is None or one.confidence < 1]
+    unsure = [one for one in reading.headings if one.target is None or one.confidence < SURE]
     if unsure:
         rows = [
             (f"{one.sheet}!{one.cell}", one.heading, one.target, f"{one.confidence:.0%}")

@@ -207,3 +207,15 @@ def paired(document: dict[str, Any], key: dict[str, Any]) -> list[tuple[dict[str
         return finding["sheet"], finding["row"], finding["kind"]
 
     return list(zip(sorted(document["findings"], key=place), sorted(key["findings"], key=place), strict=True))
+
+
+@pytest.mark.postgres
+@pytest.mark.usefixtures("home")
+def test_the_same_commands_work_on_postgresql(
+    workbook: Path, emptied_postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XISUAN_STORE", emptied_postgres_database)
+    xisuan("ledger", "import", workbook, "--sender", "示例区").done()
+    assert "无变化" in xisuan("ledger", "import", workbook, "--sender", "示例区").done().out
+    assert "1/4" in xisuan("rates", "--as-of", "2025-12-31").done().out
+    assert xisuan("verify", "--json").done().json["holds"]
