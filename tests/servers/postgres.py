@@ -45,7 +45,7 @@ def postgres_server() -> Iterator[str]:
     # A short path right under the temporary folder: the server runs as another user, who must get through to it.
     folder = Path(tempfile.gettempdir()) / f"xisuan-postgres-{os.getpid()}"
     port = _free_port()
-    start = [_SCRIPT, "start", folder, str(port), str(os.getpid())]
+    start = [str(_SCRIPT), "start", str(folder), str(port), str(os.getpid())]
     started = subprocess.run(start, capture_output=True, text=True, check=False)
     if started.returncode == _NOT_INSTALLED:
         _absent(started.stderr.strip())
