@@ -16,7 +16,8 @@ from inventory.intake import ImportRecord, ImportResult, Intake, IntakeError, St
 from inventory.ledger import HeaderMapping, LedgerError, LedgerReading, read_ledger
 from inventory.rates import ScopeError, parse_scope
 from inventory.store.chain import civil_day
-from inventory.store.event_store import Store
+from inventory.store.event_store import PAGE, Store
+from inventory.store.ledger import kinds
 from scheduler.services.desk_ports import (
     DiffAnswer,
     Document,
@@ -36,6 +37,7 @@ from scheduler.services.ledger_documents import (
 )
 from scheduler.services.ports import ErrorCode, RequestError
 
+_FACTS = (kinds.SYSTEM_MIGRATED, kinds.SYSTEM_CLOSED, kinds.SYSTEM_MERGED)
 # Methods that write nothing; the others are one transaction each.
 READS = frozenset({"read_workbook", "diff", "systems", "findings", "rates", "imports"})
 
@@ -153,11 +155,15 @@ class LedgerDesk:
         return self._chosen[1]
 
     def _latest_day(self) -> date:
-        """The day on which everything that is recorded holds: today, or later where a fact is dated ahead."""
-        days = [civil_day(self._now_ms())]
-        for one in self._intake.standing():
-            days += [day for day in (one.migrated_on, one.closed_on, one.merged_on) if day is not None]
-        return max(days)
+        """The day on which everything that is recorded holds: today, or later where a fact is dated ahead.
+
+        Files and decisions never count from a day that has not come; a cutover counts from the day of its window.
+        """
+        latest, after = civil_day(self._now_ms()), 0
+        while facts := self._store.read(after, PAGE, kinds=_FACTS):
+            latest = max(latest, *(fact.effective_on for fact in facts))
+            after = facts[-1].seq
+        return latest
 
     def _code_of_import(self, import_id: str) -> ErrorCode:
         known = any(record.id == import_id.strip().upper() for record in self._intake.imports())

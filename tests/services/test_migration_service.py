@@ -12,6 +12,7 @@ import pytest
 
 from inventory.model.workload import WorkloadState
 from inventory.store.event_store import Store
+from inventory.store.ledger.kinds import migrated
 from inventory.store.verify import verify
 from scheduler.core.changes import WorkloadChanged
 from scheduler.core.cutover import CUTOVER_DAY_LABEL, SYSTEM_LABEL
@@ -252,3 +253,14 @@ def test_a_plan_that_breaks_a_rule_is_not_kept(
         migration_desk.adopt(broken, "李工")
     assert refused.value.reason == "PLAN_BREAKS_RULES"
     assert scheduler_store.newest_plan() is None
+
+
+@pytest.mark.usefixtures("estate")
+def test_rates_of_everything_known_reach_to_the_last_cutover(ledger_desk: LedgerDesk, store: Store) -> None:
+    """Without a day the answer counts what is recorded, also what is dated ahead; with a day, what held on it."""
+    with store.transaction() as transaction:
+        fact = migrated("区示例局/门户网站", effective_on=date(2026, 4, 17), source="w-1")
+        transaction.append([fact], actor="test", recorded_ms=NOW_MS)
+    everything = ledger_desk.rates("", "", False).rates[0]
+    assert (everything.as_of, everything.numerator) == ("2026-04-17", 2)
+    assert ledger_desk.rates("2026-04-16", "", False).rates[0].numerator == 1
