@@ -21,6 +21,9 @@ from inventory.ledger.cells.text import packed
 IGNORED = "ignore"
 CREDENTIAL = "credential"
 THRESHOLD = 0.6
+# From here on a heading is known; what lies below resembles a known one and may be overruled by a column's cells.
+KNOWN = 0.9
+_VAGUE = 0.8
 MAX_HEADING_LENGTH = 60
 _BRACKETED = re.compile(r"[(\[【〔][^)\]】〕]*[)\]】〕]?")
 _NUMBERING = re.compile(r"^(?:[(]?\d{1,2}[.、)]|[(]?[一二三四五六七八九十]{1,2}[、.)])")
@@ -53,6 +56,19 @@ class FieldSpellings:
 
     def allows(self, key: str) -> bool:
         return not any(word in key for word in self.never)
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRule:
+    """When a heading lets a column's cells speak: none of `never` in it and, where there are any, one of `hint`."""
+
+    never: tuple[str, ...]
+    hint: tuple[str, ...]
+
+    def allows(self, key: str) -> bool:
+        return not any(word in key for word in self.never) and (
+            not self.hint or any(word in key for word in self.hint)
+        )
 
 
 @lru_cache(maxsize=16_384)
@@ -88,6 +104,9 @@ class Lexicon:
                     self._exact[key] = fit
         for text in others:
             self._exact.setdefault(heading_key(text).full, Fit(IGNORED, 1.0))
+        for text in _texts(content["vague"]):
+            self._exact.setdefault(heading_key(text).full, Fit(IGNORED, _VAGUE))
+        self._evidence_rules = _evidence_rules(content["by_values"])
         self._by_sign: dict[str, list[str]] = {}
         for spelling in self._exact:
             for sign in set(spelling):
@@ -111,6 +130,11 @@ class Lexicon:
         if any(word in key for word in self._credential_never):
             return False
         return any(word in key for word in self._credential_words)
+
+    def lets_cells_speak(self, path: tuple[str, ...], target: str) -> bool:
+        """Whether what stands over a column leaves room for giving it `target` for what its cells say."""
+        rule = self._evidence_rules.get(target)
+        return rule is None or rule.allows("".join(heading_key(part).full for part in path))
 
     def fits(self, groups: Iterable[str], own: str) -> list[Fit]:
         """Every field that the heading `own` under the group headings may mean, best first."""
@@ -168,6 +192,19 @@ class Lexicon:
         """The spellings that share at least two signs with the key: only those can resemble it."""
         shared = Counter(spelling for sign in set(key) for spelling in self._by_sign.get(sign, ()))
         return [spelling for spelling, count in shared.items() if count >= 2]
+
+
+def _texts(entries: object) -> list[str]:
+    assert isinstance(entries, list)
+    return [str(entry) for entry in entries]
+
+
+def _evidence_rules(content: object) -> dict[str, EvidenceRule]:
+    assert isinstance(content, dict)
+    return {
+        name: EvidenceRule(tuple(entry.get("never", ())), tuple(entry.get("hint", ())))
+        for name, entry in content.items()
+    }
 
 
 def _composites(path: tuple[str, ...]) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import date
+from functools import cache
 
 from inventory.ledger import errors
 from inventory.ledger.dependencies import NameIndex, resolve
@@ -14,7 +15,7 @@ from inventory.ledger.duplicates import Settlement, settle
 from inventory.ledger.findings import Finding
 from inventory.ledger.mapping import HeaderMapping
 from inventory.ledger.reading import HiddenRow, LedgerReading, SkippedSheet
-from inventory.ledger.sheets import SheetReading, read_sheet
+from inventory.ledger.sheets import SheetReading, names_of_systems, read_sheet
 from inventory.ledger.workbook import open_workbook
 from inventory.model.system import System
 
@@ -28,8 +29,9 @@ def read_ledger(content: bytes, filename: str, mapping: HeaderMapping | None = N
     workbook = open_workbook(content, filename)
     readings: list[SheetReading] = []
     tables = 0
+    known = cache(lambda: names_of_systems(workbook.sheets, mapping))
     for sheet in workbook.sheets:
-        reading = read_sheet(sheet, mapping, tables)
+        reading = read_sheet(sheet, mapping, tables, known)
         tables += 1 + len({draft.table for draft in reading.drafts})
         readings.append(reading)
     if all(reading.skipped is not None for reading in readings):

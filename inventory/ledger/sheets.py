@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -15,7 +15,9 @@ from inventory.ledger import findings
 from inventory.ledger.cells import choices
 from inventory.ledger.cells.dates import last_day_of, partial_date
 from inventory.ledger.cells.text import Unreadable, narrow, packed, plain, says_none, written
+from inventory.ledger.column_forms import is_organisation
 from inventory.ledger.credentials import is_credential, is_withheld
+from inventory.ledger.evidence import NamesOf, with_evidence
 from inventory.ledger.findings import Finding
 from inventory.ledger.grid import Row, Sheet, Value, address
 from inventory.ledger.mapping import HeaderMapping
@@ -32,7 +34,7 @@ _SENDER = re.compile(
     r"(?:填报|报送|填表|上报|编制)(?:单位|部门|机构)(?:[(（].{0,8}?[)）])?[:：]\s*(?P<text>[^\s,，;；:：]+)?"
 )
 _AS_OF = re.compile(
-    r"(?:数据)?(?:截[至止]|统计)(?:日期|时间|日|到)?[:：]?\s*(?P<text>\d{4}\s*[年./-][^)）,，;；、\s]*|\d{8})?"
+    r"(?:数据|统计)?(?:截[至止]|统计)(?:日期|时间|日|到)?[:：]?\s*(?P<text>\d{4}\s*[年./-][^)）,，;；、\s]*|\d{8})?"
 )
 _MONEY_LINE = re.compile(r"(?:金额|费用|经费|计量)?单位[:：]\s*(?:人民币)?\s*(亿元|百万元|万元|千元|元)")
 _WATERMARK = re.compile(r"示例数据|演示数据|样例数据|模拟数据|虚构")
@@ -41,9 +43,7 @@ _WEAK_AS_OF = re.compile(
     r"(?:(?:填报|报送|填表|制表|更新)(?:日期|时间)[:：]\s*|^[(（])(?P<text>\d{4}\s*[年./-][^)）,，;；、\s]*|\d{8})(?:[)）]|$|\s)"
 )
 _BAND_LENGTH = 20
-_ORGANISATION = re.compile(
-    r"(?:.*[\u4e00-\u9fff])?[\u4e00-\u9fff](?:局|委|办|办公室|中心|院|馆|会|所|公司|集团|街道|镇|乡|部|署|联|厅|队|站|处|学校|医院|法院|银行)"
-)
+_MOST_NAMES = 50_000
 _DISTRICT_IN_TITLE = re.compile(r"[\u4e00-\u9fff](?:区|县)(?![级域块内别间])")
 
 
@@ -91,15 +91,33 @@ class _RowStream:
         return self._ahead.popleft() if self._ahead else next(self._rows, None)
 
 
-def read_sheet(sheet: Sheet, mapping: HeaderMapping | None, tables_before: int) -> SheetReading:
-    """Everything a sheet holds. `tables_before` numbers the tables through the workbook."""
-    return _SheetReader(sheet, mapping, tables_before).read()
+def read_sheet(sheet: Sheet, mapping: HeaderMapping | None, tables_before: int, names: NamesOf) -> SheetReading:
+    """Everything a sheet holds. `tables_before` numbers the tables through the workbook; `names` gives the names of
+    its systems, should a column have to be told by them.
+    """
+    return _SheetReader(sheet, mapping, tables_before, names).read()
+
+
+def names_of_systems(sheets: Sequence[Sheet], mapping: HeaderMapping | None) -> set[str]:
+    """What stands in the name columns of these sheets' first tables; read ahead of everything else, and only for that."""
+    names: set[str] = set()
+    for sheet in sheets:
+        rows = _RowStream(sheet.rows())
+        table = find_table(rows.peek(_HEAD_ROWS), MergeIndex(sheet.merges), sheet.name, mapping)
+        if table is None:
+            continue
+        index = table.columns["name"].index
+        while (row := rows.take()) and len(names) < _MOST_NAMES:
+            if row.number > table.bottom and index < len(row.values) and isinstance(row.values[index], str):
+                names.add(written(row.values[index]))
+    return names
 
 
 class _SheetReader:
-    def __init__(self, sheet: Sheet, mapping: HeaderMapping | None, tables_before: int) -> None:
+    def __init__(self, sheet: Sheet, mapping: HeaderMapping | None, tables_before: int, names: NamesOf) -> None:
         self._sheet = sheet
         self._mapping = mapping
+        self._names = names
         self._merges = MergeIndex(sheet.merges)
         self._reading = SheetReading(sheet.name)
         self._table_number = tables_before
@@ -148,9 +166,11 @@ class _SheetReader:
                 self._around_row(row)
             else:
                 self._refuse_credentials(row, None)
+        sample = self._sample(RowReader(table, self._merges), stream)
+        headings_say = _places(table)
+        table = with_evidence(table, sample, self._names)
         self._reading.headings.extend(table.reports)
         rows = RowReader(table, self._merges)
-        sample = self._sample(rows, stream)
         systems = SystemReader(rows, sample, self._reading.around.money_unit)
         departments = FillDown(rows, "department", carries_down(rows, sample, "department"))
         owners = FillDown(rows, "ownership", carries_down(rows, sample, "ownership"))
@@ -159,7 +179,7 @@ class _SheetReader:
         last: Draft | None = None
         while ahead := stream.peek(1):
             kind = rows.kind(ahead[0])
-            if self._another_table(kind, stream, rows):
+            if self._another_table(kind, stream, rows, headings_say):
                 break
             stream.take()
             # Only a system's own cell under a credential heading is refused unread: hints and headings stand there too.
@@ -186,7 +206,9 @@ class _SheetReader:
                 sample.append(row)
         return sample
 
-    def _another_table(self, kind: RowKind, stream: _RowStream, rows: RowReader) -> bool:
+    def _another_table(
+        self, kind: RowKind, stream: _RowStream, rows: RowReader, headings_say: dict[str, int]
+    ) -> bool:
         """True where the next rows are the headings of another table (the same headings again are passed over)."""
         if kind is RowKind.SYSTEM:
             return False
@@ -195,7 +217,7 @@ class _SheetReader:
         for row in ahead[: 1 if kind is RowKind.CONTINUED else _BLOCK_ROWS]:
             if looks_like_heading(row) and row_key(row) not in table.heading_rows:
                 again = find_table(ahead, self._merges, self._sheet.name, self._mapping)
-                return again is not None and _places(again) != _places(table)
+                return again is not None and _places(again) != headings_say
             if rows.kind(row) is RowKind.SYSTEM:
                 return False
         return False
@@ -231,7 +253,7 @@ class _SheetReader:
 
     def _department_of_sheet(self) -> str | None:
         name = written(self._sheet.name)
-        return name if _ORGANISATION.fullmatch(name) else self._reading.around.sender
+        return name if is_organisation(name) else self._reading.around.sender
 
     def _enter_band(self, row: Row) -> None:
         self._around_row(row)
@@ -240,7 +262,7 @@ class _SheetReader:
         owner = choices.ownership_in(title)
         if owner is not None and len(title) <= _BAND_LENGTH:
             self._ownership = owner
-        elif 2 <= len(title) <= 30 and _ORGANISATION.fullmatch(title):
+        elif 2 <= len(title) <= 30 and is_organisation(title):
             self._band = title
 
     def _ownership_of_titles(self) -> Ownership | None:

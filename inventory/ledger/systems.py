@@ -23,6 +23,7 @@ from inventory.model.system import Ownership, System
 _CACHE_LIMIT = 20_000
 _VALUE_LENGTH = 200
 _YUAN_FROM_MEDIAN = 10_000
+_ENOUGH_NUMBERS = 5
 _TEXT_FIELDS = ("function", "environment", "os", "database", "database_instance", "remark", "defer_reason")
 _CHOSEN_FIELDS = ("zone", "classified", "mlps", "arch", "users", "zombie", "cpu_avg_pct", "opex_wan")
 _MERGED_VALUES_HOLD = frozenset(
@@ -258,7 +259,7 @@ class SystemReader:
             unit = columns["opex_wan"].money_unit or money_unit or self._usual_money_unit(sample)
             parsers["opex_wan"] = lambda value: quantities.money_wan(value, unit)
         if "cpu_avg_pct" in columns:
-            fraction = "%" not in columns["cpu_avg_pct"].context and self._all_at_most_one(sample)
+            fraction = self._are_fractions(sample, "%" in columns["cpu_avg_pct"].context)
             parsers["cpu_avg_pct"] = lambda value: quantities.percentage(value, fraction)
         return {target: parser for target, parser in parsers.items() if target in columns}
 
@@ -266,8 +267,19 @@ class SystemReader:
         numbers = (quantities.bare_number(self._reader.value(row, target)) for row in sample)
         return [number for number in numbers if number is not None]
 
-    def _all_at_most_one(self, sample: list[Row]) -> bool:
-        return all(number <= 1 for number in self._numbers(sample, "cpu_avg_pct"))
+    def _are_fractions(self, sample: list[Row], heading_says_percent: bool) -> bool:
+        """Whether 0.27 means 27 %: no number above 1, and below a heading with % also mostly two decimals or more.
+
+        Utilisations are told in whole percents or tenths of one: 0.9 below （%） is 0.9 %, but 0.27 there is a cell that
+        was meant to be formatted as percent.
+        """
+        numbers = self._numbers(sample, "cpu_avg_pct")
+        if any(number > 1 for number in numbers):
+            return False
+        if not heading_says_percent:
+            return True
+        fine = sum(round(number, 1) != number for number in numbers)
+        return len(numbers) >= _ENOUGH_NUMBERS and 2 * fine >= len(numbers)
 
     def _usual_money_unit(self, sample: list[Row]) -> str:
         """万元 is the unit of such ledgers; yearly costs that are mostly above 10,000 can only be 元."""

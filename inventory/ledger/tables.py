@@ -1,7 +1,9 @@
 """Finds the tables of a sheet: where the heading block stands and which column means which field.
 
 `sheets` calls `find_table` on the first rows of a sheet and again wherever a later row looks like a heading. A block
-is one to three rows; headings of upper rows are groups and count as context of those below (服务器 over 数量).
+is one to three rows; headings of upper rows are groups and count as context of those below (服务器 over 数量). What
+headings leave open, `evidence` settles by the cells below them; only the column of the names is sought by its cells here,
+as without it there is no table.
 """
 
 from __future__ import annotations
@@ -12,8 +14,17 @@ from dataclasses import dataclass
 
 from inventory.ledger.cells.quantities import bare_number
 from inventory.ledger.cells.text import packed, plain
+from inventory.ledger.column_forms import MIN_SHARE, name_share
 from inventory.ledger.grid import TALL_MERGE_ROWS, Merge, Row, Value, address
-from inventory.ledger.lexicon import CREDENTIAL, IGNORED, MAX_HEADING_LENGTH, THRESHOLD, Fit, heading_key, lexicon
+from inventory.ledger.lexicon import (
+    CREDENTIAL,
+    IGNORED,
+    KNOWN,
+    MAX_HEADING_LENGTH,
+    Fit,
+    heading_key,
+    lexicon,
+)
 from inventory.ledger.mapping import HeaderMapping
 
 NAME = "name"
@@ -23,6 +34,10 @@ _GOOD_ENOUGH = 0.7
 _MANY = frozenset((IGNORED, CREDENTIAL))
 # A sheet with a name column and nothing else that we know is a code list, not a ledger.
 _MIN_FIELDS = 2
+# A sheet that no heading makes a ledger needs more that we know before a column may pass for the systems' names.
+_MIN_FIELDS_BESIDE_UNNAMED = 4
+# However many cells agree, what they show is less sure than a heading that is known.
+_BY_VALUES = 0.7
 _MONEY_UNIT = re.compile(r"亿元|千万元|百万元|十万元|万元|千元|百元|元|[(（]万[)）]")
 _SIZE_UNIT = re.compile(r"(?:^|[^A-Z])([TGM])I?B?(?![A-Z])")
 _PEOPLE_UNIT = re.compile(r"(万|千)(?:人|户|个|名)?")
@@ -42,6 +57,7 @@ class Column:
     groups: tuple[str, ...]
     confidence: float
     cell: str
+    by_values: bool = False
 
     @property
     def context(self) -> str:
@@ -81,24 +97,32 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class HeadingReport:
-    """How one heading was understood. `target` None: the heading is not used."""
+    """How one heading was understood. `target` None: the heading is not used.
+
+    `by_values`: not the heading said so but the cells below it (`evidence`); `confidence` is then at most 0.7.
+    """
 
     sheet: str
     cell: str
     heading: str
     target: str | None
     confidence: float
+    by_values: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One heading block and its columns. `top` and `bottom` are row numbers."""
+    """One heading block and its columns. `top` and `bottom` are row numbers.
+
+    `paths` holds for each column that has any its headings from the outermost group down; `reports` stand in its order.
+    """
 
     top: int
     bottom: int
     columns: dict[str, Column]
     dependency_columns: tuple[Column, ...]
     credential_columns: frozenset[int]
+    paths: dict[int, tuple[str, ...]]
     reports: tuple[HeadingReport, ...]
     heading_rows: frozenset[tuple[str, ...]]
     # The first cells of the heading rows: what a row must begin with to be one of them.
@@ -175,7 +199,9 @@ def find_table(
     found: list[tuple[float, int, Table]] = []
     for first, last in _spans(rows, mapping):
         block = rows[first : last + 1]
-        table = _table(block, merges, sheet, mapping)
+        if _reaches_into_data(block, merges):
+            continue
+        table = _table(block, rows[last + 1 :], merges, sheet, mapping)
         if table is None:
             continue
         score = sum(column.confidence for column in table.columns.values())
@@ -191,6 +217,28 @@ def find_table(
     first_bottom = min(table.bottom for score, _, table in found if score >= enough)
     rivals = [entry for entry in found if entry[2].top <= first_bottom]
     return max(rivals, key=lambda entry: entry[:2])[2]
+
+
+def _reaches_into_data(block: Sequence[Row], merges: MergeIndex) -> bool:
+    """True when a name stands below the heading of the names: data without any number looks like more headings."""
+    for position, row in enumerate(block[:-1]):
+        for index, value in enumerate(row.values[:-1]):
+            if not isinstance(value, str) or not plain(row.values[index + 1]).strip():
+                continue  # nothing to the right: 系统名称 may be the group of 全称 and 简称
+            cover = merges.covering(row.number, index)
+            if not _is_name_heading(value) or (cover is not None and cover.right > cover.left):
+                continue
+            below = (
+                plain(lower.values[index]) if index < len(lower.values) else "" for lower in block[position + 1 :]
+            )
+            if any(text.strip() and not _is_unit(text) and not _is_name_heading(text) for text in below):
+                return True
+    return False
+
+
+def _is_name_heading(text: str) -> bool:
+    fit = lexicon().exact(text) if len(text) <= MAX_HEADING_LENGTH else None
+    return fit is not None and fit.target == NAME
 
 
 def _is_unit(label: str) -> bool:
@@ -222,30 +270,39 @@ def _only_words(row: Row) -> bool:
     return all(isinstance(value, str) and bare_number(value) is None for value in row.values if value is not None)
 
 
-def _table(block: Sequence[Row], merges: MergeIndex, sheet: str, mapping: HeaderMapping | None) -> Table | None:
-    candidates: list[tuple[float, int, Fit, tuple[str, ...]]] = []
+def confidence_by_values(share: float, count: int) -> float:
+    """How surely `count` filled cells, `share` of which fit, tell a field: Laplace's rule of succession, times 0.7."""
+    return round(_BY_VALUES * (share * count + 1) / (count + 2), 3)
+
+
+def _table(
+    block: Sequence[Row], below: Sequence[Row], merges: MergeIndex, sheet: str, mapping: HeaderMapping | None
+) -> Table | None:
+    candidates: list[tuple[float, int, Fit]] = []
     paths = _paths(block, merges)
     for index, path in paths.items():
         chosen = mapping.field_of(path[-1]) if mapping else None
         fits = [Fit(chosen, 2.0)] if chosen else lexicon().fits(path[:-1], path[-1])
-        candidates.extend((fit.confidence, index, fit, path) for fit in fits)
+        candidates.extend((fit.confidence, index, fit) for fit in fits)
     candidates.sort(key=lambda entry: (-entry[0], entry[1]))
-    taken: dict[int, Fit] = {}
+    taken = _assigned(candidates)
+    named = _name_by_values(taken, paths, below)
+    if named is not None:
+        rest = [entry for entry in candidates if entry[2].target != NAME and entry[1] != named[0]]
+        taken = {named[0]: named[1]} | _assigned(rest)
+    cells = {index: address(block[-1].number, index) for index in paths}
     columns: dict[str, Column] = {}
     dependencies: list[Column] = []
-    for _, index, fit, path in candidates:
-        if index in taken or (fit.target in columns and fit.target not in _REPEATABLE):
-            continue
-        taken[index] = fit
+    for index, fit in taken.items():
         if fit.target in _MANY:
             continue
-        column = Column(
-            index, fit.target, path[-1], path[:-1], min(1.0, fit.confidence), address(block[-1].number, index)
-        )
+        path = paths[index]
+        by_values = named is not None and index == named[0]
+        column = Column(index, fit.target, path[-1], path[:-1], min(1.0, fit.confidence), cells[index], by_values)
         columns.setdefault(fit.target, column)
         if fit.target == "deps":
             dependencies.append(column)
-    if NAME not in columns or columns[NAME].confidence < THRESHOLD or len(columns) < _MIN_FIELDS:
+    if NAME not in columns or len(columns) < _MIN_FIELDS:
         return None
     return Table(
         block[0].number,
@@ -253,14 +310,52 @@ def _table(block: Sequence[Row], merges: MergeIndex, sheet: str, mapping: Header
         columns,
         tuple(sorted(dependencies, key=lambda column: column.index)),
         frozenset(index for index, fit in taken.items() if fit.target == CREDENTIAL),
-        _reports(paths, taken, sheet, block[-1].number),
+        dict(sorted(paths.items())),
+        _reports(paths, taken, sheet, block[-1].number, None if named is None else named[0]),
         frozenset(row_key(row) for row in block),
         frozenset(packed(row.values[0]) for row in block),
     )
 
 
+def _assigned(candidates: Sequence[tuple[float, int, Fit]]) -> dict[int, Fit]:
+    """The best fit of each column, best first; a field goes to one column, those that may repeat to several."""
+    taken: dict[int, Fit] = {}
+    held: set[str] = set()
+    for _, index, fit in candidates:
+        if index not in taken and (fit.target not in held or fit.target in _REPEATABLE):
+            taken[index] = fit
+            if fit.target not in _MANY:
+                held.add(fit.target)
+    return taken
+
+
+def _name_by_values(
+    taken: dict[int, Fit], paths: dict[int, tuple[str, ...]], below: Sequence[Row]
+) -> tuple[int, Fit] | None:
+    """The one column whose cells are names of systems, where no heading says for sure which it is."""
+    holder = next((index for index, fit in taken.items() if fit.target == NAME), None)
+    if holder is not None and taken[holder].confidence >= KNOWN:
+        return None
+    known = sum(fit.confidence >= KNOWN and fit.target not in _MANY for fit in taken.values())
+    if known < _MIN_FIELDS_BESIDE_UNNAMED:
+        return None
+    shares: dict[int, float] = {}
+    rows = [row for row in below if sum(value is not None for value in row.values) > known // 2]
+    for index, path in paths.items():
+        if index in taken and taken[index].confidence >= KNOWN:
+            continue
+        if index == holder or lexicon().lets_cells_speak(path, NAME):
+            share = name_share([row.values[index] if index < len(row.values) else None for row in rows])
+            if share >= MIN_SHARE:
+                shares[index] = share
+    if len(shares) != 1 or holder in shares:
+        return None
+    index, share = shares.popitem()
+    return index, Fit(NAME, confidence_by_values(share, len(rows)))
+
+
 def _reports(
-    paths: dict[int, tuple[str, ...]], taken: dict[int, Fit], sheet: str, row: int
+    paths: dict[int, tuple[str, ...]], taken: dict[int, Fit], sheet: str, row: int, named: int | None
 ) -> tuple[HeadingReport, ...]:
     return tuple(
         HeadingReport(
@@ -269,6 +364,7 @@ def _reports(
             " / ".join(path),
             taken[index].target if index in taken else None,
             round(min(1.0, taken[index].confidence), 3) if index in taken else 0.0,
+            index == named,
         )
         for index, path in sorted(paths.items())
     )

@@ -6,7 +6,7 @@ import pytest
 
 from inventory.ledger import HeaderMapping, LedgerError, read_ledger
 from inventory.model.system import Ownership
-from tests.ledger.workbooks import by_name, kinds, names, reading, xlsx
+from tests.ledger.workbooks import by_name, names, reading, xlsx
 
 HEAD = ["序号", "单位名称", "系统名称", "用户规模", "服务器配置"]
 DATA = [[1, "区教委", "学籍管理系统", 300, "8C16G"], [2, "区财政局", "预算执行系统", 80, "4C8G"]]
@@ -169,66 +169,6 @@ def test_systems_of_superiors_have_no_migration_duty_of_the_district() -> None:
     rows = [[*HEAD, "是否应上云", "是否已上云"], [*DATA[0], "是", "是"]]
     system = reading({"市垂": rows}).systems[0]
     assert (system.should_migrate, system.migrated) == (None, None)
-
-
-class TestDepartments:
-    def test_a_vertical_merge_holds_for_its_rows(self) -> None:
-        rows = [
-            HEAD,
-            [1, "区教委", "甲系统", 1, None],
-            [2, None, "乙系统", 2, None],
-            [3, "区财政局", "丙系统", 3, None],
-        ]
-        result = reading(rows, "B2:B3")
-        assert [system.department for system in result.systems] == ["区教委", "区教委", "区财政局"]
-
-    def test_written_once_it_holds_until_the_next_one(self) -> None:
-        rows = [
-            HEAD,
-            [1, "区教委", "甲系统", 1, None],
-            [2, None, "乙系统", 2, None],
-            [3, "区财政局", "丙系统", 3, None],
-        ]
-        result = reading(rows)
-        assert [system.department for system in result.systems] == ["区教委", "区教委", "区财政局"]
-        assert result.findings == ()
-
-    @pytest.mark.parametrize("ditto", ["同上", "〃", '"', "同上 "])
-    def test_ditto_signs_repeat_the_one_above(self, ditto: str) -> None:
-        rows = [HEAD, [1, "区教委", "甲系统", 1, None], [2, ditto, "乙系统", 2, None]]
-        assert [system.department for system in reading(rows).systems] == ["区教委", "区教委"]
-
-    def test_where_rows_repeat_it_themselves_an_empty_cell_is_missing(self) -> None:
-        rows = [
-            HEAD,
-            [1, "区教委", "甲系统", 1, None],
-            [2, "区教委", "乙系统", 2, None],
-            [3, None, "丙系统", 3, None],
-        ]
-        result = reading(rows)
-        assert [system.department for system in result.systems] == ["区教委", "区教委", None]
-        assert kinds(result) == [("missing_required", "B4")]
-
-    def test_a_row_outside_every_merge_is_missing_where_merges_are_used(self) -> None:
-        rows = [HEAD, [1, "区教委", "甲系统", 1, None], [2, None, "乙系统", 2, None], [3, None, "丙系统", 3, None]]
-        result = reading(rows, "B2:B3")
-        assert [system.department for system in result.systems] == ["区教委", "区教委", None]
-        assert kinds(result) == [("missing_required", "B4")]
-
-    def test_a_sheet_of_one_department_is_named_after_it(self) -> None:
-        result = reading({"区教委": [["系统名称", "用户规模", "服务器配置"], ["甲系统", 1, "2C4G"]]})
-        assert result.systems[0].department == "区教委"
-
-    def test_without_a_column_the_reporting_unit_is_the_department(self) -> None:
-        rows = [["填报单位：示例区教育委员会"], ["系统名称", "用户规模", "服务器配置"], ["甲系统", 1, "2C4G"]]
-        result = reading({"Sheet1": rows})
-        assert (result.systems[0].department, result.sender) == ("示例区教育委员会", "示例区教育委员会")
-        assert result.findings == ()
-
-    def test_no_department_anywhere_is_a_finding_and_the_system_is_kept(self) -> None:
-        result = reading({"Sheet1": [["系统名称", "用户规模", "服务器配置"], ["甲系统", 1, "2C4G"]]})
-        assert names(result) == ["甲系统"]
-        assert kinds(result) == [("missing_required", "A2")]
 
 
 def test_hidden_rows_and_columns_are_read_and_named() -> None:
