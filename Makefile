@@ -19,13 +19,15 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Xisuan needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Give another one: make venv PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	# Actors and adapters are many short processes: none of them should compile what another has compiled.
+	$(BIN)/python -m compileall -q adapters console inventory scheduler simulations xisuan
 	@touch $@
 
 demo: $(STAMP) ## the whole main job on illustrative data, in under a minute
 	@$(BIN)/xisuan demo
 
 test: $(STAMP) ## every test that this machine can run; the last lines name what was skipped and why
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	$(BIN)/python -m pytest --durations=15 $(TEST_ARGS)
 
 lint: $(STAMP) ## ruff, layers, and buf's STANDARD rules on the contracts
 	$(BIN)/ruff check .
