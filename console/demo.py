@@ -22,7 +22,7 @@ from inventory.ledger import mark_up, read_ledger
 from inventory.model.pool import Pool
 from inventory.pool_catalogue import read_pools
 from inventory.store.verify import verify
-from scheduler.runtime.control_plane_actor import open_store
+from scheduler.store.opening import open_store
 from xisuan.client import (
     ARCHITECTURE_ARM64,
     WORKLOAD_STATE_SUCCEEDED,

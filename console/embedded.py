@@ -19,7 +19,7 @@ from adapters.wire.pools import write_pool_file
 from inventory.model.pool import Pool
 from scheduler.runtime.calls import RuntimeSettings
 from scheduler.runtime.cluster import Runtime, local_ray
-from scheduler.runtime.control_plane_actor import open_store
+from scheduler.store.opening import open_store
 
 OWN_ADAPTERS = frozenset({"simulated", "local"})
 _PORT_WAIT_S = 20.0

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from console.home import Home
-from inventory.store.engine import open_engine
 from inventory.store.event_store import Store
-from inventory.store.ledger.projection import LEDGER_PROJECTION
-from scheduler.store.projection import SCHEDULER
+from scheduler.store.opening import open_store
 
 
 @contextmanager
@@ -26,7 +24,7 @@ def local_store(home: Home, *, writing: bool) -> Iterator[Store]:
 
 @contextmanager
 def _opened(home: Home) -> Iterator[Store]:
-    store = Store(open_engine(home.store_url), (LEDGER_PROJECTION, SCHEDULER))
+    store = open_store(home.store_url)
     try:
         yield store
     finally:

@@ -24,7 +24,9 @@ class Story:
     def step(self, zh: str, en: str) -> None:
         self._step += 1
         self._console.print()
-        self._console.print(f"[bold cyan]{self._step:>2} {zh}[/]  [dim]{en}  · {self.seconds:.0f} s[/]", soft_wrap=True)
+        self._console.print(
+            f"[bold cyan]{self._step:>2} {zh}[/]  [dim]{en}  · {self.seconds:.0f} s[/]", soft_wrap=True
+        )
 
     @property
     def seconds(self) -> float:

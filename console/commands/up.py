@@ -21,7 +21,7 @@ from console.home import Endpoint, Home, find_home
 from inventory.model.pool import Pool
 from inventory.pool_catalogue import read_pools
 from scheduler.runtime.clock import SystemClock
-from scheduler.runtime.control_plane_actor import open_store
+from scheduler.store.opening import open_store
 from scheduler.store.scheduler_store import SchedulerStore
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"

@@ -6,9 +6,6 @@ import asyncio
 import os
 from typing import Any
 
-from inventory.store.engine import open_engine
-from inventory.store.event_store import Store
-from inventory.store.ledger.projection import LEDGER_PROJECTION
 from scheduler.runtime.calls import RayHosts, RuntimeSettings, pool_host_name
 from scheduler.runtime.clock import SystemClock
 from scheduler.runtime.control_plane import ControlPlane, ControlPlaneSettings
@@ -18,13 +15,8 @@ from scheduler.services.ledger_desk import READS as LEDGER_READS
 from scheduler.services.ledger_desk import LedgerDesk
 from scheduler.services.migration_desk import READS as MIGRATION_READS
 from scheduler.services.migration_desk import MigrationDesk
-from scheduler.store.projection import SCHEDULER
+from scheduler.store.opening import open_store
 from scheduler.store.scheduler_store import SchedulerStore
-
-
-def open_store(url: str) -> Store:
-    """The store with every projection of the product. Raises StoreError."""
-    return Store(open_engine(url), (LEDGER_PROJECTION, SCHEDULER))
 
 
 class ControlPlaneShell:

@@ -11,11 +11,10 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from inventory.store.engine import open_engine
 from inventory.store.event_store import Store
-from inventory.store.ledger.projection import LEDGER_PROJECTION
 from inventory.store.verify import verify
-from scheduler.store.projection import LEADERSHIP_STARTED, SCHEDULER
+from scheduler.store.opening import open_store
+from scheduler.store.projection import LEADERSHIP_STARTED
 from tests.runtime.service import Service, until, workload
 from xisuan.client import FINAL_STATES, WORKLOAD_STATE_SUCCEEDED, CallError
 
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.ray
 
 
 def _store(service: Service) -> Store:
-    return Store(open_engine(f"sqlite:///{service.home / 'xisuan.db'}"), (LEDGER_PROJECTION, SCHEDULER))
+    return open_store(f"sqlite:///{service.home / 'xisuan.db'}")
 
 
 def _finish(service: Service, keys: list[str], *, seconds: int = 30) -> None:

@@ -1,0 +1,13 @@
+"""Opens the store with every projection of the product: the ledger's and the scheduler's on one chain."""
+
+from __future__ import annotations
+
+from inventory.store.engine import open_engine
+from inventory.store.event_store import Store
+from inventory.store.ledger.projection import LEDGER_PROJECTION
+from scheduler.store.projection import SCHEDULER
+
+
+def open_store(url: str) -> Store:
+    """The caller closes it. Raises StoreError."""
+    return Store(open_engine(url), (LEDGER_PROJECTION, SCHEDULER))
