@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
-
-import pytest
 
 from inventory.intake import ImportStatus, Intake
 from inventory.ledger import read_ledger
 from tests.intake.readings import CENSUS, NOW, TODAY
+from tests.shared_inputs import needs_shared, shared_path
 
-_SHARED = Path(os.environ.get("XISUAN_SHARED") or Path(__file__).resolve().parents[3] / "shared")
-_LEDGER = _SHARED / "data" / "ledger"
+_LEDGER = shared_path("ledger")
 
-pytestmark = pytest.mark.skipif(
-    not (_LEDGER / "district-a.xlsx").is_file(), reason="no district-a.xlsx: XISUAN_SHARED names no folder with it"
-)
+pytestmark = needs_shared("ledger", "district-a.xlsx")
 
 
 def test_the_published_numbers_come_out_of_the_workbook(intake: Intake) -> None:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.shared_inputs import needs_shared, shared_path
 
-_SHARED = Path(os.environ.get("XISUAN_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-WORKBOOK = _SHARED / "data" / "ledger" / "district-a.xlsx"
-_KEY = _SHARED / "data" / "ledger" / "district-a.expected.json"
+WORKBOOK = shared_path("ledger", "district-a.xlsx")
+_KEY = shared_path("ledger", "district-a.expected.json")
 
-needs_district_a = pytest.mark.skipif(
-    not (WORKBOOK.exists() and _KEY.exists()),
-    reason="district-a.xlsx and its answer key are not here; set XISUAN_SHARED to the folder that holds data/ledger",
-)
+needs_district_a = needs_shared("ledger", "district-a.expected.json")
 
 
 def answer_key() -> dict[str, Any]:

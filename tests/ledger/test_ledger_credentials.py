@@ -26,7 +26,7 @@ HEAD = ["单位名称", "系统名称", "用户规模", "系统IP、账号、密
         "token: 9f8e7d6c5b4a39281706", "AKIAIOSFODNN7EXAMPLE",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc", "访问密钥：LTAI5tQnKxExample77", "后台账号为admin",
         "登录密码是abc123", "系统已上线，后台密码：Gov#2021", "ａｄｍｉｎ／Ａｂｃ＠１２３４５",
-        "-----BEGIN RSA PRIVATE KEY-----", "admin/123456", "账号admin密码Abc12345", "10.1.2.3/root/123456",
+        "-----BEGIN RSA PRIVATE KEY-----", "admin/123456", "账号admin密码Abc12345", "10.1.2.3/sysop/123456",
         "oracle/Ora@2020x", "Authorization: Bearer abcdef1234567890", "192.168.1.10 administrator Gov@2020",
     ],
 )  # fmt: skip

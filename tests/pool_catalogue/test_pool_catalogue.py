@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,8 @@ from hypothesis import strategies as st
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import GIB, TIB, Resources
 from inventory.pool_catalogue import CatalogueError, CsvFile, parse_pools, read_pools
+from tests.shared_inputs import needs_shared, shared_path
 
-SHARED = Path(os.environ.get("XISUAN_SHARED", Path(__file__).parents[3] / "shared")) / "data"
 POOL_HEAD = (
     "pool_id,name,hub,adapter,zones,mlps,arch,accel,cards,pflops_fp16,disk_tb,oneway_ms_cq,egress_gbps,pue,green,"
     "kwh_cny,card_h_cny,vcpu_h_cny,classes"
@@ -192,12 +191,9 @@ def test_any_scraps_under_good_headings_are_refused_as_a_catalogue(row: str) -> 
         parse_pools(*files([POOL_HEAD, row], [GROUP_HEAD, GOV_X]))
 
 
-@pytest.mark.skipif(
-    not (SHARED / "pools-sample.csv").exists(),
-    reason="the shared sample data is not here (set XISUAN_SHARED to its folder)",
-)
+@needs_shared("pools-sample.csv")
 def test_the_sample_pools_are_read() -> None:
-    read = read_pools(SHARED / "pools-sample.csv", SHARED / "pool-node-groups-sample.csv")
+    read = read_pools(shared_path("pools-sample.csv"), shared_path("pool-node-groups-sample.csv"))
     pools = {pool.pool_id: pool for pool in read}
     assert len(pools) == 9
     assert pools["cq-inner"].architectures == {Architecture.X86_64, Architecture.ARM64}

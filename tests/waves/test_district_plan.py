@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,18 +18,14 @@ from inventory.pool_catalogue import read_pools
 from scheduler.core.waves.check import check_plan
 from scheduler.core.waves.estate import build_problem
 from scheduler.core.waves.greedy import plan_waves
+from tests.shared_inputs import REPOSITORY, needs_shared, shared_path
 
-REPOSITORY = Path(__file__).parents[2]
-SHARED = Path(os.environ.get("XISUAN_SHARED", REPOSITORY.parent / "shared")) / "data"
-KEY = SHARED / "ledger" / "district-a.expected.json"
-needs_shared = pytest.mark.skipif(
-    not KEY.exists(), reason="the shared sample data is not here (set XISUAN_SHARED to its folder)"
-)
+KEY = shared_path("ledger", "district-a.expected.json")
 SETTINGS = WaveSettings(starts_on=date(2026, 1, 5))
 
 
 def sample_pools() -> tuple[Pool, ...]:
-    return read_pools(SHARED / "pools-sample.csv", SHARED / "pool-node-groups-sample.csv")
+    return read_pools(shared_path("pools-sample.csv"), shared_path("pool-node-groups-sample.csv"))
 
 
 def example_pools() -> tuple[Pool, ...]:
@@ -61,7 +55,7 @@ def as_if_nothing_had_moved(system: System) -> System:
     )
 
 
-@needs_shared
+@needs_shared("ledger", "district-a.expected.json")
 def test_the_one_system_of_district_a_that_has_not_moved_is_planned() -> None:
     calendar = read_operations_calendar(SETTINGS.starts_on, SETTINGS.horizon_weeks)
     problem = build_problem(district(), sample_pools(), calendar, SETTINGS)
@@ -73,7 +67,7 @@ def test_the_one_system_of_district_a_that_has_not_moved_is_planned() -> None:
     assert len(plan.left_out) == 126
 
 
-@needs_shared
+@needs_shared("ledger", "district-a.expected.json")
 def test_the_workbook_itself_leads_to_the_same_plan_as_its_answer_key() -> None:
     workbook = KEY.with_name("district-a.xlsx")
     reading = read_ledger(workbook.read_bytes(), workbook.name)
@@ -86,7 +80,7 @@ def test_the_workbook_itself_leads_to_the_same_plan_as_its_answer_key() -> None:
     assert [out.system_key for out in plans[0].left_out] == [out.system_key for out in plans[1].left_out]
 
 
-@needs_shared
+@needs_shared("ledger", "district-a.expected.json")
 @pytest.mark.parametrize("pools", [sample_pools, example_pools], ids=["sample pools", "example pools"])
 def test_the_whole_district_is_planned_when_nothing_has_moved_yet(pools: Any) -> None:
     calendar = read_operations_calendar(SETTINGS.starts_on, SETTINGS.horizon_weeks)
