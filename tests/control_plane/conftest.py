@@ -17,6 +17,8 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatcher, "FIRST_REST_S", 0.02)
     monkeypatch.setattr(dispatcher, "LONGEST_REST_S", 0.2)
     monkeypatch.setattr(planning, "PAUSE_S", 0.02)
+    # Looking again after a while would hide a wake-up that was lost.
+    monkeypatch.setattr(planning, "LOOK_AGAIN_S", 3_600.0)
     monkeypatch.setattr(control_plane, "SUPERVISE_S", 0.05)
 
 

@@ -106,6 +106,10 @@ async def test_a_commit_whose_answer_is_lost_is_found_again_by_the_client_key(si
 async def test_a_commit_whose_answer_is_lost_still_reaches_watchers_and_pools(site: Site) -> None:
     async with running(site):
         await site.add_pool("p")
+        planner = site.plane._planner
+        await eventually(
+            lambda: not planner._wanted.is_set() and not planner.between_cycles.locked(), "the planner is idle"
+        )
         now = (await site.plane.changes(None, WatchFilter(), 0)).cursor
         waiting = asyncio.create_task(site.plane.changes(now, WatchFilter(), 20_000))
         fail_commits(site, after=True)
@@ -163,10 +167,13 @@ async def test_ids_stay_unique_over_failed_commits_and_restarts(site: Site) -> N
 @story
 async def test_a_caller_that_goes_away_takes_nobody_with_it(site: Site) -> None:
     async with running(site):
-        for i in range(20):
-            call = asyncio.create_task(site.plane.submit([submission(f"gone{i}")]))
-            await asyncio.sleep(0)
-            call.cancel()
+        with site.plane.writer.reading():  # the writer has them, and waits
+            calls = [asyncio.create_task(site.plane.submit([submission(f"gone{i}")])) for i in range(20)]
+            await asyncio.sleep(0.01)
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+            assert not site.plane.writer.submit_each([lambda _: Decision(None)]).cancel()
         ids = await site.submit(submission("stays"))
         await site.add_pool("p")
         await site.until(SUCCEEDED, ids)
@@ -357,7 +364,9 @@ async def test_a_run_that_is_launched_while_its_pool_is_listed_anew_is_not_taken
         (a,) = await site.submit(submission("a"))
         await site.until_run(a, RunState.PLACED)
         await asyncio.sleep(0.05)  # no proof needs it: it gives a wrong launch the time to happen
+        link = site.host._links["p"]
         go_on.set()
+        await eventually(lambda: link._cursor.startswith("1."), "the listing has been delivered")
         await site.until_run(a, RunState.RUNNING)
         assert pool.starts == {f"{a}.1": 1}
 

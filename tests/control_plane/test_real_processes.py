@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from adapters.client import AdapterClient
+from adapters.port import AdapterUnavailable
 from inventory.model.workload import Program, RunState, WorkloadState
 from inventory.store.engine import open_engine
 from inventory.store.event_store import Store
@@ -81,6 +83,27 @@ async def test_programs_of_the_local_pool_run_and_their_exit_codes_come_back(
         client = AdapterClient(source.endpoint)
         assert b"".join([chunk async for chunk in client.logs(source.run_id, 0, False)]) == "你好\n".encode()
         await client.close()
+
+
+@story
+async def test_closing_a_connection_ends_its_calls_and_not_the_tasks_that_made_them(
+    simulated: AdapterProcess,
+) -> None:
+    client = AdapterClient(simulated.endpoint)
+    stream = client.watch((await client.runs()).cursor)
+    await anext(stream)
+
+    async def follow() -> str:
+        with pytest.raises(AdapterUnavailable):
+            await anext(stream)
+        return "goes on"
+
+    following = asyncio.create_task(follow())
+    await asyncio.sleep(0.01)
+    await client.close()
+    assert await following == "goes on"
+    with pytest.raises(AdapterUnavailable):
+        await client.capabilities()
 
 
 @pytest.mark.faults
