@@ -82,7 +82,7 @@ def test_a_weight_below_one_is_refused() -> None:
 
 
 def test_a_queue_whose_head_could_not_be_placed_does_not_lose_its_turn() -> None:
-    waiting = queued("a-huge", "A", Resources(cpu_milli=9000)) + queued("a1 a2", "A") + queued("b1 b2", "B")
+    waiting = queued("a0", "A", Resources(cpu_milli=9000)) + queued("a1 a2", "A") + queued("b1 b2", "B")
     order = FairOrder(waiting, {}, {}, WHOLE)
     assert order.take(1) == [0]
     order.give_back(0)
@@ -155,3 +155,7 @@ def test_everyone_is_taken_once_whatever_is_given_back(
                 order.give_back(i)
     assert sorted(taken) == list(range(len(waiting)))
     assert [waiting[i].priority for i in taken] == sorted((w.priority for w in waiting), reverse=True)
+
+
+def test_workloads_of_one_moment_go_in_the_order_of_their_numbers() -> None:
+    assert names(queued("w-10 w-9 w-100 w-11 w-2", "q", submitted_ms=7)) == "w-2 w-9 w-10 w-11 w-100"

@@ -23,7 +23,7 @@ class FairOrder:
     Progressive filling: the next workload is the oldest of the queue whose weighted dominant share is smallest,
     counting what the queue holds and what it was given in this cycle (Ghodsi et al., Dominant Resource Fairness,
     NSDI 2011, section 4; weights as in section 4.3). Queues of equal share go by name; workloads of one queue by
-    (submitted_ms, workload_id). A higher priority goes first whatever its queue holds, and its share counts
+    (submitted_ms, then the number in which the id ends). A higher priority goes first whatever its queue holds, and its share counts
     against its queue at the lower priorities.
 
     A workload that could not be placed takes no share: `give_back` returns it, so a queue whose head waits for a
@@ -53,9 +53,7 @@ class FairOrder:
         self._held = dict(usage)
         self._versions: dict[str, int] = {}
         self._levels: dict[int, dict[str, deque[int]]] = {}
-        arrival = sorted(
-            range(len(workloads)), key=lambda i: (workloads[i].submitted_ms, workloads[i].workload_id)
-        )
+        arrival = sorted(range(len(workloads)), key=lambda i: _arrival(workloads[i]))
         for i in arrival:
             level = self._levels.setdefault(workloads[i].priority, {})
             level.setdefault(workloads[i].queue, deque()).append(i)
@@ -126,3 +124,8 @@ def fair_order(
     while batch := order.take(len(workloads)):
         result.extend(batch)
     return result
+
+
+def _arrival(workload: Workload) -> tuple[int, int, str]:
+    """Ids end in a number without leading zeros: the shorter one is the smaller, as ...-9 is before ...-10."""
+    return workload.submitted_ms, len(workload.workload_id), workload.workload_id
