@@ -23,8 +23,8 @@ class FairOrder:
     Progressive filling: the next workload is the oldest of the queue whose weighted dominant share is smallest,
     counting what the queue holds and what it was given in this cycle (Ghodsi et al., Dominant Resource Fairness,
     NSDI 2011, section 4; weights as in section 4.3). Queues of equal share go by name; workloads of one queue by
-    (submitted_ms, then the number in which the id ends). A higher priority goes first whatever its queue holds, and its share counts
-    against its queue at the lower priorities.
+    submitted_ms, then by the number in which the id ends. A higher priority goes first whatever its queue holds,
+    and its share counts against its queue at the lower priorities.
 
     A workload that could not be placed takes no share: `give_back` returns it, so a queue whose head waits for a
     large pool does not lose its turns. n workloads in q queues cost O(n log q) beyond sorting by arrival.
