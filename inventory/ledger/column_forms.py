@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from inventory.ledger.cells import capacity, choices, dates
+from inventory.ledger.cells import capacity, choices, dates, quantities
 from inventory.ledger.cells.text import Unreadable, is_ditto, narrow, packed, says_none
 from inventory.ledger.credentials import is_credential
 from inventory.ledger.grid import CalendarDay, Percent, Value
@@ -204,6 +204,48 @@ def _stand_together(values: Sequence[Value]) -> bool:
     texts = [packed(value) for value in values]
     runs = 1 + sum(one != other for one, other in pairwise(texts))
     return len(set(texts)) >= 3 and runs <= 1.2 * len(set(texts))
+
+
+READERS: dict[str, Callable[[Value], object]] = {
+    "zone": choices.zone,
+    "classified": choices.classified,
+    "mlps": choices.protection_level,
+    "arch": choices.architecture,
+    "disposition": choices.disposition,
+    "ownership": choices.ownership,
+    "spec": capacity.machines,
+    "servers": capacity.count,
+    "mem": capacity.size_gb,
+    "disk": capacity.size_gb,
+    "gpu_count": capacity.count,
+    "golive": dates.partial_date,
+    "users": lambda value: quantities.people(value, 10_000),
+    "opex_wan": lambda value: quantities.money_wan(value, "万元"),
+    "cpu_avg_pct": lambda value: quantities.percentage(value, False),
+    "zombie": choices.yes_or_no,
+    "crypto_plan": choices.yes_or_no,
+    "data_catalog": choices.yes_or_no,
+    "should_migrate": lambda value: choices.yes_or_no(value, "should"),
+    "migrated": choices.yes_or_no,
+}
+"""How each field's cells are read; whether they can be read does not depend on units. Free text and names refute nothing."""
+
+
+def refutes(values: Sequence[Value], target: str) -> bool:
+    """True when enough cells are filled and hardly one can be read as the field."""
+    read = READERS.get(target)
+    own = filled(values)
+    if read is None or len(own) < MIN_CELLS:
+        return False
+    return sum(_can_be_read(read, value) for value in own) <= (1 - MIN_SHARE) * len(own)
+
+
+def _can_be_read(read: Callable[[Value], object], value: Value) -> bool:
+    try:
+        read(value)
+    except Unreadable:
+        return False
+    return True
 
 
 FORMS: dict[str, Form] = {

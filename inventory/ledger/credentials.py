@@ -29,7 +29,7 @@ _ATTACHED = re.compile(
     + r"(?:密码|口令)\s*(?!SM\d|AES|SHA|RSA|MD5|3?DES|GB|GM|JR)(?=[\x21-\x7e]*\d)(?P<value>[\x21-\x7e]{5,})",
     re.IGNORECASE,
 )
-_ACCOUNT = r"(?:root|admin\w*|administrator|sa|sysdba|sysadmin|superadmin|guest)"
+_ACCOUNT = r"(?:root|admin\w*|administrator|sa|sysdba|sysadmin|sysop|superadmin|guest)"
 _ADDRESS = r"\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?"
 _SEPARATOR = r"\s*[/|,，;；、\\\s:：]\s*"
 _TRIPLE = re.compile(

@@ -19,11 +19,12 @@ from inventory.ledger.column_forms import (
     MIN_SHARE,
     filled,
     lists_system_names,
+    refutes,
     share_of,
 )
 from inventory.ledger.dependencies import NameIndex, split_names
 from inventory.ledger.grid import Row, Value
-from inventory.ledger.lexicon import CREDENTIAL, KNOWN, lexicon
+from inventory.ledger.lexicon import CREDENTIAL, KNOWN, Fit, lexicon
 from inventory.ledger.tables import NAME, Column, HeadingReport, Table, confidence_by_values
 from inventory.model.system import Disposition
 
@@ -43,14 +44,28 @@ class _Claim:
 
 
 def with_evidence(table: Table, sample: Sequence[Row], names: NamesOf) -> Table:
-    """The table with the columns that its sample settles. `names` gives every system name of the workbook, if asked."""
+    """The table with the columns that its sample settles, and without those that only resembled a field that their
+    cells cannot be read as. `names` gives every system name of the workbook, if asked.
+    """
     settled = table
     while True:
         claims = _Claims(settled, sample, names).settled()
         if not claims:
-            return settled
+            return _without_refuted(settled, sample)
         for claim in claims:
             settled = _given(settled, claim)
+
+
+def learned_headings(reports: Iterable[HeadingReport]) -> dict[str, Fit]:
+    """What the cells of some sheets told of a heading, for the sheets that have too few cells of it: where all agree."""
+    told: dict[str, Fit] = {}
+    disputed: set[str] = set()
+    for report in reports:
+        if report.by_values and report.target is not None:
+            before = told.setdefault(report.heading, Fit(report.target, report.confidence))
+            if before.target != report.target:
+                disputed.add(report.heading)
+    return {heading: fit for heading, fit in told.items() if heading not in disputed}
 
 
 class _Claims:
@@ -149,6 +164,26 @@ class _Claims:
             return True
         form = FORMS.get(claim.target)
         return form is not None and share_of(self._values(holder.index), form.fits) < _REFUTED
+
+
+def _without_refuted(table: Table, sample: Sequence[Row]) -> Table:
+    refuted = {
+        report.target
+        for (index, path), report in zip(table.paths.items(), table.reports, strict=True)
+        if report.target is not None
+        and (report.by_values or _is_open(path, report))
+        and refutes([row.values[index] if index < len(row.values) else None for row in sample], report.target)
+    }
+    if not refuted:
+        return table
+    return replace(
+        table,
+        columns={target: column for target, column in table.columns.items() if target not in refuted},
+        reports=tuple(
+            replace(report, target=None, confidence=0.0) if report.target in refuted else report
+            for report in table.reports
+        ),
+    )
 
 
 def _is_open(path: tuple[str, ...], report: HeadingReport) -> bool:

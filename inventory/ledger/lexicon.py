@@ -32,6 +32,10 @@ _RANK_STEP = 0.001
 _GROUP_TAIL = re.compile(r"(?:基本)?(?:情况|信息|状况|内容|资源|配置|部分)$")
 
 
+# Below a group these say no more than the group does: 名称 under 对接情况.
+_NEUTRAL = re.compile(r"(?:系统)?名称|情况|内容|清单|明细|信息|列表|描述|具体情况|是否|结果")
+
+
 @dataclass(frozen=True, slots=True)
 class HeadingKey:
     """A heading made comparable. `core` is without what stands in brackets, `full` with it."""
@@ -176,9 +180,16 @@ class Lexicon:
 
     def _resembling(self, path: tuple[str, ...]) -> dict[str, float]:
         best: dict[str, float] = {}
-        keys = {heading_key(path[-1]).core, heading_key(path[-1]).full, *_composites(path)} - {""}
-        for key in sorted(keys):
+        own = {heading_key(path[-1]).core, heading_key(path[-1]).full} - {""}
+        groups = (
+            []
+            if _NEUTRAL.fullmatch(heading_key(path[-1]).core)
+            else [heading_key(part).full for part in path[:-1]]
+        )
+        for key in sorted({*own, *_composites(path)}):
             for spelling in self._alike(key):
+                if key not in own and any(spelling in group for group in groups):
+                    continue  # the group alone says it: 计算资源 over 备份 tells nothing of the backup
                 target = self._exact[spelling].target
                 confidence = _resemblance(key, spelling)
                 if confidence <= best.get(target, THRESHOLD - 0.01) or target == CREDENTIAL:

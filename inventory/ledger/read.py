@@ -8,14 +8,18 @@ from __future__ import annotations
 import hashlib
 from datetime import date
 from functools import cache
+from itertools import repeat
 
 from inventory.ledger import errors
 from inventory.ledger.dependencies import NameIndex, resolve
 from inventory.ledger.duplicates import Settlement, settle
+from inventory.ledger.evidence import learned_headings
 from inventory.ledger.findings import Finding
+from inventory.ledger.grid import Workbook
 from inventory.ledger.mapping import HeaderMapping
 from inventory.ledger.reading import HiddenRow, LedgerReading, SkippedSheet
-from inventory.ledger.sheets import SheetReading, names_of_systems, read_sheet
+from inventory.ledger.sheets import SheetReading, WorkbookSays, can_profit, names_of_systems, read_sheet
+from inventory.ledger.tables import Learned
 from inventory.ledger.workbook import open_workbook
 from inventory.model.system import System
 
@@ -27,13 +31,10 @@ def read_ledger(content: bytes, filename: str, mapping: HeaderMapping | None = N
     has no sheet with a heading in which a system's name can be recognised.
     """
     workbook = open_workbook(content, filename)
-    readings: list[SheetReading] = []
-    tables = 0
-    known = cache(lambda: names_of_systems(workbook.sheets, mapping))
-    for sheet in workbook.sheets:
-        reading = read_sheet(sheet, mapping, tables, known)
-        tables += 1 + len({draft.table for draft in reading.drafts})
-        readings.append(reading)
+    readings = _read_sheets(workbook, mapping, {})
+    learned = learned_headings(report for reading in readings for report in reading.headings)
+    if learned and any(map(can_profit, workbook.sheets, readings, repeat(learned))):
+        readings = _read_sheets(workbook, mapping, learned)
     if all(reading.skipped is not None for reading in readings):
         names = "、".join(f"“{reading.name}”" for reading in readings[:8]) or "工作簿"
         raise errors.no_header(filename, names)
@@ -55,6 +56,17 @@ def read_ledger(content: bytes, filename: str, mapping: HeaderMapping | None = N
         ),
         hidden_rows=_hidden_rows(readings),
     )
+
+
+def _read_sheets(workbook: Workbook, mapping: HeaderMapping | None, learned: Learned) -> list[SheetReading]:
+    says = WorkbookSays(mapping, cache(lambda: names_of_systems(workbook.sheets, mapping, learned)), learned)
+    readings: list[SheetReading] = []
+    tables = 0
+    for sheet in workbook.sheets:
+        reading = read_sheet(sheet, says, tables)
+        tables += 1 + len({draft.table for draft in reading.drafts})
+        readings.append(reading)
+    return readings
 
 
 def _resolved(settlement: Settlement) -> tuple[tuple[System, ...], list[Finding]]:

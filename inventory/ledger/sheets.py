@@ -23,7 +23,15 @@ from inventory.ledger.grid import Row, Sheet, Value, address
 from inventory.ledger.mapping import HeaderMapping
 from inventory.ledger.rows import FillDown, RowKind, RowReader, carries_down, section_title
 from inventory.ledger.systems import Draft, RowPlace, SystemReader
-from inventory.ledger.tables import HeadingReport, MergeIndex, Table, find_table, looks_like_heading, row_key
+from inventory.ledger.tables import (
+    HeadingReport,
+    Learned,
+    MergeIndex,
+    Table,
+    find_table,
+    looks_like_heading,
+    row_key,
+)
 from inventory.model.system import Ownership
 
 _HEAD_ROWS = 60
@@ -91,19 +99,35 @@ class _RowStream:
         return self._ahead.popleft() if self._ahead else next(self._rows, None)
 
 
-def read_sheet(sheet: Sheet, mapping: HeaderMapping | None, tables_before: int, names: NamesOf) -> SheetReading:
-    """Everything a sheet holds. `tables_before` numbers the tables through the workbook; `names` gives the names of
-    its systems, should a column have to be told by them.
-    """
-    return _SheetReader(sheet, mapping, tables_before, names).read()
+@dataclass(frozen=True, slots=True)
+class WorkbookSays:
+    """What a sheet may ask of the workbook around it: a person's mapping, the names of all systems, headings learned."""
+
+    mapping: HeaderMapping | None
+    names: NamesOf
+    learned: Learned
 
 
-def names_of_systems(sheets: Sequence[Sheet], mapping: HeaderMapping | None) -> set[str]:
+def read_sheet(sheet: Sheet, says: WorkbookSays, tables_before: int) -> SheetReading:
+    """Everything a sheet holds. `tables_before` numbers the tables through the workbook."""
+    return _SheetReader(sheet, says, tables_before).read()
+
+
+def can_profit(sheet: Sheet, reading: SheetReading, learned: Learned) -> bool:
+    """Whether the sheet has a heading that was learned since it was read and that it made nothing of."""
+    if reading.skipped is None:
+        return any(report.heading in learned and not report.by_values for report in reading.headings)
+    labels = {heading.split(" / ")[-1] for heading in learned}
+    rows = _RowStream(sheet.rows()).peek(_HEAD_ROWS)
+    return any(plain(value).strip() in labels for row in rows for value in row.values)
+
+
+def names_of_systems(sheets: Sequence[Sheet], mapping: HeaderMapping | None, learned: Learned) -> set[str]:
     """What stands in the name columns of these sheets' first tables; read ahead of everything else, and only for that."""
     names: set[str] = set()
     for sheet in sheets:
         rows = _RowStream(sheet.rows())
-        table = find_table(rows.peek(_HEAD_ROWS), MergeIndex(sheet.merges), sheet.name, mapping)
+        table = find_table(rows.peek(_HEAD_ROWS), MergeIndex(sheet.merges), sheet.name, mapping, learned)
         if table is None:
             continue
         index = table.columns["name"].index
@@ -114,10 +138,10 @@ def names_of_systems(sheets: Sequence[Sheet], mapping: HeaderMapping | None) -> 
 
 
 class _SheetReader:
-    def __init__(self, sheet: Sheet, mapping: HeaderMapping | None, tables_before: int, names: NamesOf) -> None:
+    def __init__(self, sheet: Sheet, says: WorkbookSays, tables_before: int) -> None:
         self._sheet = sheet
-        self._mapping = mapping
-        self._names = names
+        self._says = says
+        mapping = says.mapping
         self._merges = MergeIndex(sheet.merges)
         self._reading = SheetReading(sheet.name)
         self._table_number = tables_before
@@ -134,7 +158,7 @@ class _SheetReader:
         self._look_around(self._sheet.name)
         tables = 0
         while head := stream.peek(_HEAD_ROWS if not tables else _BLOCK_ROWS + 1):
-            table = None if self._skip else find_table(head, self._merges, self._sheet.name, self._mapping)
+            table = None if self._skip else self._find_table(head)
             if table is None:
                 if not tables or not self._pass(stream):
                     break
@@ -152,6 +176,9 @@ class _SheetReader:
             )
         return self._reading
 
+    def _find_table(self, rows: Sequence[Row]) -> Table | None:
+        return find_table(rows, self._merges, self._sheet.name, self._says.mapping, self._says.learned)
+
     def _pass(self, stream: _RowStream) -> bool:
         row = stream.take()
         if row is not None:
@@ -168,7 +195,7 @@ class _SheetReader:
                 self._refuse_credentials(row, None)
         sample = self._sample(RowReader(table, self._merges), stream)
         headings_say = _places(table)
-        table = with_evidence(table, sample, self._names)
+        table = with_evidence(table, sample, self._says.names)
         self._reading.headings.extend(table.reports)
         rows = RowReader(table, self._merges)
         systems = SystemReader(rows, sample, self._reading.around.money_unit)
@@ -216,7 +243,7 @@ class _SheetReader:
         ahead = stream.peek(_BLOCK_ROWS)
         for row in ahead[: 1 if kind is RowKind.CONTINUED else _BLOCK_ROWS]:
             if looks_like_heading(row) and row_key(row) not in table.heading_rows:
-                again = find_table(ahead, self._merges, self._sheet.name, self._mapping)
+                again = self._find_table(ahead)
                 return again is not None and _places(again) != headings_say
             if rows.kind(row) is RowKind.SYSTEM:
                 return False

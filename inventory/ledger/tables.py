@@ -9,7 +9,7 @@ as without it there is no table.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from inventory.ledger.cells.quantities import bare_number
@@ -134,6 +134,15 @@ class Table:
         return address(row, column.index)
 
 
+Learned = Mapping[str, Fit]
+"""What cells told of a heading on another sheet of the workbook, by the heading's text as in its report."""
+
+
+def heading_text(path: tuple[str, ...]) -> str:
+    """A heading with its groups, as reports show it."""
+    return " / ".join(path)
+
+
 class MergeIndex:
     """Looks up the merge that covers a cell."""
 
@@ -193,15 +202,19 @@ def looks_like_heading(row: Row) -> bool:
 
 
 def find_table(
-    rows: Sequence[Row], merges: MergeIndex, sheet: str, mapping: HeaderMapping | None = None
+    rows: Sequence[Row],
+    merges: MergeIndex,
+    sheet: str,
+    mapping: HeaderMapping | None = None,
+    learned: Learned | None = None,
 ) -> Table | None:
     """The best heading block among `rows`, or None. The block with the most recognised columns wins."""
     found: list[tuple[float, int, Table]] = []
     for first, last in _spans(rows, mapping):
         block = rows[first : last + 1]
-        if _reaches_into_data(block, merges):
+        if _starts_with_title(block, merges) or _reaches_into_data(block, merges):
             continue
-        table = _table(block, rows[last + 1 :], merges, sheet, mapping)
+        table = _table(block, rows[last + 1 :], _paths(block, merges), sheet, mapping, learned or {})
         if table is None:
             continue
         score = sum(column.confidence for column in table.columns.values())
@@ -217,6 +230,20 @@ def find_table(
     first_bottom = min(table.bottom for score, _, table in found if score >= enough)
     rivals = [entry for entry in found if entry[2].top <= first_bottom]
     return max(rivals, key=lambda entry: entry[:2])[2]
+
+
+def _starts_with_title(block: Sequence[Row], merges: MergeIndex) -> bool:
+    """True when the first of several rows says one thing over the whole width: a title, not a group of headings."""
+    if len(block) < 2:
+        return False
+    top = block[0]
+    told = [index for index, value in enumerate(top.values) if plain(value).strip()]
+    width = max(index for row in block[1:] for index, value in enumerate(row.values) if value is not None) + 1
+    if len(told) != 1:
+        return False
+    cover = merges.covering(top.number, told[0])
+    first, last = (cover.left, cover.right) if cover else (told[0], width - 1)
+    return first <= 1 and last >= width - 2
 
 
 def _reaches_into_data(block: Sequence[Row], merges: MergeIndex) -> bool:
@@ -276,13 +303,22 @@ def confidence_by_values(share: float, count: int) -> float:
 
 
 def _table(
-    block: Sequence[Row], below: Sequence[Row], merges: MergeIndex, sheet: str, mapping: HeaderMapping | None
+    block: Sequence[Row],
+    below: Sequence[Row],
+    paths: dict[int, tuple[str, ...]],
+    sheet: str,
+    mapping: HeaderMapping | None,
+    learned: Learned,
 ) -> Table | None:
     candidates: list[tuple[float, int, Fit]] = []
-    paths = _paths(block, merges)
+    by_values = set()
     for index, path in paths.items():
         chosen = mapping.field_of(path[-1]) if mapping else None
         fits = [Fit(chosen, 2.0)] if chosen else lexicon().fits(path[:-1], path[-1])
+        told = learned.get(heading_text(path))
+        if told is not None and (not fits or fits[0].confidence < KNOWN):
+            fits = [told]
+            by_values.add(index)
         candidates.extend((fit.confidence, index, fit) for fit in fits)
     candidates.sort(key=lambda entry: (-entry[0], entry[1]))
     taken = _assigned(candidates)
@@ -290,6 +326,7 @@ def _table(
     if named is not None:
         rest = [entry for entry in candidates if entry[2].target != NAME and entry[1] != named[0]]
         taken = {named[0]: named[1]} | _assigned(rest)
+        by_values.add(named[0])
     cells = {index: address(block[-1].number, index) for index in paths}
     columns: dict[str, Column] = {}
     dependencies: list[Column] = []
@@ -297,8 +334,8 @@ def _table(
         if fit.target in _MANY:
             continue
         path = paths[index]
-        by_values = named is not None and index == named[0]
-        column = Column(index, fit.target, path[-1], path[:-1], min(1.0, fit.confidence), cells[index], by_values)
+        confidence = min(1.0, fit.confidence)
+        column = Column(index, fit.target, path[-1], path[:-1], confidence, cells[index], index in by_values)
         columns.setdefault(fit.target, column)
         if fit.target == "deps":
             dependencies.append(column)
@@ -311,7 +348,7 @@ def _table(
         tuple(sorted(dependencies, key=lambda column: column.index)),
         frozenset(index for index, fit in taken.items() if fit.target == CREDENTIAL),
         dict(sorted(paths.items())),
-        _reports(paths, taken, sheet, block[-1].number, None if named is None else named[0]),
+        _reports(paths, taken, sheet, block[-1].number, by_values & set(taken)),
         frozenset(row_key(row) for row in block),
         frozenset(packed(row.values[0]) for row in block),
     )
@@ -355,16 +392,16 @@ def _name_by_values(
 
 
 def _reports(
-    paths: dict[int, tuple[str, ...]], taken: dict[int, Fit], sheet: str, row: int, named: int | None
+    paths: dict[int, tuple[str, ...]], taken: dict[int, Fit], sheet: str, row: int, by_values: set[int]
 ) -> tuple[HeadingReport, ...]:
     return tuple(
         HeadingReport(
             sheet,
             address(row, index),
-            " / ".join(path),
+            heading_text(path),
             taken[index].target if index in taken else None,
             round(min(1.0, taken[index].confidence), 3) if index in taken else 0.0,
-            index == named,
+            index in by_values,
         )
         for index, path in sorted(paths.items())
     )

@@ -233,6 +233,41 @@ def test_what_a_person_mapped_stands_whatever_the_cells_say() -> None:
     assert not any(one.by_values for one in result.headings)
 
 
+def test_a_likeness_that_its_cells_refute_is_given_up_without_a_heap_of_findings() -> None:
+    known = [("单位名称", DEPARTMENTS), ("系统名称", SYSTEMS)]
+    sentences = tuple(f"第{number}批已签" for number in range(8))
+    likely, refuted = ("年度运维支出预计", tuple(range(8))), ("年度运维支出预计", sentences)
+    assert target(likely, known=known) == "opex_wan"
+    assert target(refuted, known=known) is None
+    assert reading(table(refuted, known=known)).findings == ()
+
+
+def test_a_title_over_the_whole_width_is_no_group_of_the_headings_below_it() -> None:
+    rows = [["区教委信息系统情况表", None, None, None], *table(("芯", ARCHITECTURES), ("情况", ZONES))]
+    result = reading(rows, "A1:D1")
+    assert [one.heading for one in result.headings] == ["单位名称", "系统名称", "芯", "情况"]
+    assert [one.target for one in result.headings] == ["department", "name", "arch", "zone"]
+
+
+def test_a_group_alone_does_not_say_what_stands_below_it() -> None:
+    rows = [
+        ["单位名称", "系统名称", "计算资源", None],
+        [None, None, "服务器数量", "备份存储"],
+        *[[department, name, 1, 300] for department, name in zip(DEPARTMENTS, SYSTEMS, strict=True)],
+    ]
+    result = reading(rows, "A1:A2", "B1:B2", "C1:D1")
+    assert [one.target for one in result.headings] == ["department", "name", "servers", None]
+    assert result.findings == ()
+
+
+def test_a_first_row_without_any_number_is_data() -> None:
+    known = [("单位名称", DEPARTMENTS), ("系统名称", SYSTEMS)]
+    result = reading(
+        table(("处置方式", ("整合", "关停", "平迁")), ("备注", ("说明", "其他", "备用")), known=known)
+    )
+    assert [system.name for system in result.systems] == list(SYSTEMS)
+
+
 @pytest.mark.parametrize(("filled", "field"), [(4, None), (5, "arch"), (8, "arch")])
 def test_four_cells_are_too_few(filled: int, field: str | None) -> None:
     assert target(("部署架构", ARCHITECTURES[:filled])) == field

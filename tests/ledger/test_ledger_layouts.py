@@ -237,7 +237,9 @@ def test_resources_on_a_sheet_of_their_own_join_the_systems_they_belong_to() -> 
 @pytest.mark.parametrize(
     ("line", "day"),
     [
-        (["截至日期：2021年6月30日"], "2021-06-30"), (["数据截至2021年6月30日"], "2021-06-30"),
+        (["截至日期：2021年6月30日"], "2021-06-30"),
+        (["统计截止时间：2021年6月30日"], "2021-06-30"),
+        (["数据截至2021年6月30日"], "2021-06-30"),
         (["截止时间：2021.6"], "2021-06-30"),
         (["截至日期：", "2021-06-30"], "2021-06-30"), (["填报单位：某局", None, "统计时间：2021/6/30"], "2021-06-30"),
         (["（截至2021年6月30日）"], "2021-06-30"),
@@ -296,6 +298,24 @@ class TestUnits:
     ) -> None:
         rows = [["单位名称", "系统名称", heading], ["区教委", "甲系统", written]]
         assert reading(rows).systems[0].cpu_avg_pct == percent
+
+    @pytest.mark.parametrize(
+        ("written", "percent"),
+        [
+            ([0.27, 0.035, 0.44, 0.002, 0.155], [27.0, 3.5, 44.0, 0.2, 15.5]),
+            ([0.2, 0.9, 0.5, 1, 0.8], [0.2, 0.9, 0.5, 1.0, 0.8]),
+            ([0.27, 0.035, 0.44, 0.002, 15.5], [0.27, 0.035, 0.44, 0.002, 15.5]),
+            ([0.27, 0.035], [0.27, 0.035]),
+        ],
+    )
+    def test_below_a_percent_heading_two_decimals_throughout_are_fractions(
+        self, written: list[float], percent: list[float]
+    ) -> None:
+        rows = [
+            ["单位名称", "系统名称", "CPU平均利用率（%）"],
+            *(["区教委", f"{n}号系统", x] for n, x in enumerate(written)),
+        ]
+        assert [system.cpu_avg_pct for system in reading(rows).systems] == percent
 
     def test_one_number_above_one_shows_that_the_column_is_in_percent(self) -> None:
         rows = [["单位名称", "系统名称", "CPU利用率"], ["区教委", "甲系统", 0.9], ["区教委", "乙系统", 35]]
