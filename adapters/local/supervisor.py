@@ -130,7 +130,8 @@ class Supervisor:
                 # that is only reserved, too: Java, Go and JavaScript reserve gigabytes that they never use.
                 resource.setrlimit(resource.RLIMIT_DATA, (self._memory_bytes, self._memory_bytes))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them; programs expect the default
+            # Python ignores some, and a shell that started us in the background others; programs expect the default.
+            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             environment = {
