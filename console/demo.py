@@ -229,7 +229,7 @@ class _Demo:
 
     def run_a_command(self) -> None:
         self._story.step("本机算力池真实运行一条命令，取回日志与退出码", "a real command: its log and exit code")
-        self._story.command("xisuan workload submit examples/jobs/checksum.yaml --wait")
+        self._story.command("xisuan workload submit JOB.yaml --wait")
         workload, _ = self._client.submit(
             WorkloadSpec(
                 queue="demo/evidence",

@@ -16,6 +16,7 @@ from inventory.store.verify import verify
 from scheduler.store.opening import open_store
 from scheduler.store.projection import LEADERSHIP_STARTED
 from tests.runtime.service import Service, until, workload
+from tests.shared_inputs import REPOSITORY
 from xisuan.client import FINAL_STATES, WORKLOAD_STATE_SUCCEEDED, CallError
 
 pytestmark = pytest.mark.ray
@@ -163,3 +164,21 @@ def test_the_demo_runs_by_itself_and_leaves_no_process_behind(tmp_path_factory: 
     assert told.returncode == 0, told.stdout[-3000:] + told.stderr
     assert "51/51" in told.stdout
     assert {path.name for path in home.iterdir()} == {"demo", "lock"}
+
+
+EXAMPLES = {
+    "hello.yaml": ("submit", "--wait"),
+    "report.yaml": ("submit", "--wait"),
+    "train.yaml": ("dry-run",),  # six hours of work, so only where it would go
+}
+
+
+@pytest.mark.parametrize(("job", "words"), EXAMPLES.items())
+def test_every_example_job_does_what_its_comment_says(service: Service, job: str, words: tuple[str, ...]) -> None:
+    command, *options = words
+    said = service.run_command("workload", command, str(REPOSITORY / "examples" / "jobs" / job), *options)
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_no_example_job_is_left_untried() -> None:
+    assert {path.name for path in (REPOSITORY / "examples" / "jobs").iterdir()} == set(EXAMPLES)
