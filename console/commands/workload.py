@@ -26,6 +26,7 @@ from xisuan.client import (
     PoolOpinion,
     SubmitResult,
     Workload,
+    WorkloadChange,
     WorkloadSpec,
     item_error,
 )
@@ -148,19 +149,23 @@ def watch(
         pending = {workload_id for workload_id in workload_ids or () if _is_open(client, workload_id)}
         if workload_ids and not pending:
             return
+        told: set[str] = set()
         for message in client.watch(workload_ids=workload_ids or (), queue=queue, cursor=cursor):
-            for change in message.changes:
+            changes = [change for change in message.changes if change.workload_id not in told]
+            if not message.changes:
+                # The first message, where we come in. Whoever ended since we looked may have done so before it,
+                # and sends no change any more: we say it, and leave out the change if it comes after all.
+                changes = [change for workload_id in sorted(pending) if (change := _end_of(client, workload_id))]
+                told = {change.workload_id for change in changes}
+            for change in changes:
                 if as_json:
                     printing.write_json_line(workload_views.change_json(change) | {"cursor": message.cursor})
                 else:
                     printing.say(workload_views.change_line(change))
                 if change.state in FINAL_STATES:
                     pending.discard(change.workload_id)
-            if workload_ids:
-                if not message.changes:  # the first message: whoever ended meanwhile sends no change any more
-                    pending = {workload_id for workload_id in pending if _is_open(client, workload_id)}
-                if not pending:
-                    return
+            if workload_ids and not pending:
+                return
 
 
 @app.command()
@@ -254,6 +259,22 @@ def _follow(client: Client, accepted: Sequence[Workload], *, quiet: bool) -> lis
         if not pending:
             break
     return [client.get(workload_id) for workload_id in ids]
+
+
+def _end_of(client: Client, workload_id: str) -> WorkloadChange | None:
+    """The end of a workload as its change would tell it; None while it goes on."""
+    workload = client.get(workload_id)
+    if workload.state not in FINAL_STATES:
+        return None
+    run = workload.runs[-1] if workload.runs else None
+    return WorkloadChange(
+        workload_id=workload_id,
+        queue=workload.spec.queue,
+        state=workload.state,
+        run=run,
+        message=workload.message,
+        at=run.ended_at if run else workload.submitted_at,
+    )
 
 
 def _is_open(client: Client, workload_id: str) -> bool:

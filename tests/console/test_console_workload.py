@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from inventory.model.workload import WorkloadState
+from scheduler.services.ports import ChangePage, WatchFilter
 from tests.console.commandline import Said, xisuan
 from tests.console.conftest import Service
 
@@ -117,6 +118,22 @@ def test_a_watch_of_some_ends_with_them(service: Service, job: Path) -> None:
     assert [change["state"] for change in changes] == ["succeeded"]
     assert changes[0]["run"]["pool_id"] == "pool-a"
     assert xisuan("workload", "watch", workload_id).done().out == ""
+
+
+def test_a_watch_tells_of_a_workload_that_ends_while_it_begins(
+    service: Service, job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload_id = submitted(job)
+    begin = service.scheduling.changes
+
+    async def end_first(cursor: int | None, wanted: WatchFilter, wait_ms: int) -> ChangePage:
+        if cursor is None:
+            service.scheduling.end(workload_id, WorkloadState.SUCCEEDED)
+        return await begin(cursor, wanted, wait_ms)
+
+    monkeypatch.setattr(service.scheduling, "changes", end_first)
+    said = xisuan("workload", "watch", workload_id, "--json").done()
+    assert [json.loads(line)["state"] for line in said.out.splitlines()] == ["succeeded"]
 
 
 @pytest.mark.usefixtures("service")
