@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 
 from inventory.model.placement import Placement, Reason, ReasonCode, Verdict
 from inventory.model.units import total
+from inventory.model.workload import Requirements
 from scheduler.core.placement.evaluation import Evaluation
 from scheduler.core.placement.protocol import Shape
 from scheduler.core.placement.stack import Stack, build_stack
@@ -32,8 +33,7 @@ from scheduler.core.queueing.order import FairOrder
 from scheduler.ports import (
     Clock,
     Commit,
-    NodeAnswer,
-    NodeRequest,
+    NodeBatch,
     Plan,
     PlanSink,
     Pools,
@@ -233,22 +233,28 @@ class _Cycle:
         """Sends each chosen pool its requests in one call; returns, in order, who was refused."""
         if not choices:
             return []
-        requests: dict[str, list[NodeRequest]] = {}
+        asked: dict[str, list[tuple[str, Requirements]]] = {}
+        turns: list[int] = []  # the position of each choice in its pool's batch
         for candidate, pool_id in choices:
-            requests.setdefault(pool_id, []).append(NodeRequest(candidate.run_id, candidate.shape.requirements))
+            batch = asked.setdefault(pool_id, [])
+            turns.append(len(batch))
+            batch.append((candidate.run_id, candidate.shape.requirements))
+        batches = {pool_id: NodeBatch.of(batch) for pool_id, batch in asked.items()}
         self._asked = [candidate.placement(pool_id) for candidate, pool_id in choices]
         self.host_calls += 1
-        answers = {
-            (pool_id, answer.run_id): answer
-            for pool_id, given in self._pools.place(requests).items()
-            for answer in given
-        }
+        given = self._pools.place(batches)
         refused: list[_Candidate] = []
-        for candidate, pool_id in choices:
-            answer = answers.get((pool_id, candidate.run_id), NodeAnswer(candidate.run_id, refusal=_NO_ANSWER))
-            refusal = answer.refusal or _wrong_nodes(answer, candidate)
+        for (candidate, pool_id), turn in zip(choices, turns, strict=True):
+            answers = given.get(pool_id)
+            if answers is None or len(answers.granted) != len(batches[pool_id].run_ids):
+                refusal: Reason | None = _NO_ANSWER
+            elif answers.granted[turn]:
+                nodes = answers.nodes_of(turn)
+                refusal = _wrong_nodes(nodes, candidate)
+            else:
+                refusal = answers.refusals.get(int(batches[pool_id].shape[turn]), _NO_ANSWER)
             if refusal is None:
-                self._placed.append(candidate.placement(pool_id, answer.nodes))
+                self._placed.append(candidate.placement(pool_id, nodes))
             else:
                 self._refuse(candidate, pool_id, refusal)
                 refused.append(candidate)
@@ -275,15 +281,15 @@ _NO_ANSWER = Reason(
 )
 
 
-def _wrong_nodes(answer: NodeAnswer, candidate: _Candidate) -> Reason | None:
+def _wrong_nodes(nodes: tuple[str, ...], candidate: _Candidate) -> Reason | None:
     """A host that grants another number of nodes than there are tasks does not keep the contract."""
     tasks = candidate.shape.requirements.tasks
-    if len(answer.nodes) == tasks:
+    if len(nodes) == tasks:
         return None
     return Reason(
         ReasonCode.QUARANTINED,
         needed=f"{tasks} 个节点/nodes",
-        offered=f"{len(answer.nodes)} 个节点/nodes",
+        offered=f"{len(nodes)} 个节点/nodes",
         remedy_zh="检修该池的主机",
         remedy_en="have the pool's host repaired",
     )

@@ -15,13 +15,13 @@ from typing import Protocol
 from inventory.model.placement import Placement, PoolOpinion
 from inventory.model.units import Resources
 from inventory.model.workload import Workload
-from scheduler.core.placement.protocol import NodeAnswer, NodeRequest, PoolView
+from scheduler.core.placement.protocol import NodeAnswers, NodeBatch, PoolView
 
 __all__ = [
     "Clock",
     "Commit",
-    "NodeAnswer",
-    "NodeRequest",
+    "NodeAnswers",
+    "NodeBatch",
     "Plan",
     "PlanSink",
     "PoolView",
@@ -91,10 +91,10 @@ class State(Protocol):
 
 
 class Pools(Protocol):
-    def place(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
-        """Node-level placement, by pool id, in the order asked. Reserves what it grants.
+    def place(self, requests: Mapping[str, NodeBatch]) -> Mapping[str, NodeAnswers]:
+        """Node-level placement, by pool id. Reserves what it grants.
 
-        A pool that cannot be asked answers each request with a refusal; it does not raise.
+        A pool that cannot be asked answers with refusals; it does not raise.
         """
 
     def release(self, placements: Sequence[Placement]) -> None:

@@ -18,7 +18,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from adapters.contract import Launch, Refusal, RunReport, Stop
 from adapters.port import AdapterUnavailable
 from inventory.model.pool import Pool
-from scheduler.ports import NodeAnswer, NodeRequest, PoolView
+from scheduler.ports import NodeAnswers, NodeBatch, PoolView
 from scheduler.runtime.pool_link import HeldRun
 from scheduler.services.ports import ControlPlaneUnavailable
 
@@ -82,10 +82,10 @@ class RayHosts:
         calls = (self._call(name, "views") for name in self._names)
         return _merged(await asyncio.gather(*calls, return_exceptions=True))
 
-    async def place(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
+    async def place(self, requests: Mapping[str, NodeBatch]) -> Mapping[str, NodeAnswers]:
         return await self._spread("place", requests)
 
-    async def probe(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
+    async def probe(self, requests: Mapping[str, NodeBatch]) -> Mapping[str, NodeAnswers]:
         return await self._spread("probe", requests)
 
     async def release(self, run_ids: Mapping[str, Sequence[str]]) -> None:

@@ -22,7 +22,7 @@ from inventory.store.errors import StoreError
 from scheduler.core.book import Book
 from scheduler.core.lifecycle import place
 from scheduler.cycle import CycleReport, CycleSettings, run_cycle
-from scheduler.ports import Clock, Commit, NodeAnswer, NodeRequest, Plan, PoolView, Snapshot, Waiting
+from scheduler.ports import Clock, Commit, NodeAnswers, NodeBatch, Plan, PoolView, Snapshot, Waiting
 from scheduler.runtime.pool_host import PoolHosts
 from scheduler.runtime.registry import PoolRegistry
 from scheduler.runtime.writer import Decision, Writer
@@ -188,7 +188,7 @@ class _HostedPools:
     hosts: PoolHosts
     loop: asyncio.AbstractEventLoop
 
-    def place(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
+    def place(self, requests: Mapping[str, NodeBatch]) -> Mapping[str, NodeAnswers]:
         answers = _wait(self.hosts.place(requests), self.loop)
         return {pool_id: answers.get(pool_id) or _unreachable(asked) for pool_id, asked in requests.items()}
 
@@ -206,7 +206,7 @@ class _ProbedPools:
     hosts: PoolHosts
     loop: asyncio.AbstractEventLoop
 
-    def place(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
+    def place(self, requests: Mapping[str, NodeBatch]) -> Mapping[str, NodeAnswers]:
         answers = _wait(self.hosts.probe(requests), self.loop)
         return {pool_id: answers.get(pool_id) or _unreachable(asked) for pool_id, asked in requests.items()}
 
@@ -244,7 +244,7 @@ def _wait(call: Any, loop: asyncio.AbstractEventLoop) -> Any:
     return future.result()
 
 
-def _unreachable(asked: Sequence[NodeRequest]) -> list[NodeAnswer]:
+def _unreachable(asked: NodeBatch) -> NodeAnswers:
     reason = Reason(
         ReasonCode.UNREACHABLE,
         needed=PoolHealth.READY.value,
@@ -252,7 +252,7 @@ def _unreachable(asked: Sequence[NodeRequest]) -> list[NodeAnswer]:
         remedy_zh="等待池主机恢复",
         remedy_en="wait until its pool host is back",
     )
-    return [NodeAnswer(request.run_id, refusal=reason) for request in asked]
+    return NodeAnswers.refused(asked, reason)
 
 
 def as_workload(submission: Submission, number: int, now_ms: int) -> Workload:

@@ -13,7 +13,7 @@ from typing import Protocol
 from adapters.contract import Launch, Refusal, RunReport, Stop
 from adapters.port import AdapterPort, AdapterUnavailable
 from inventory.model.pool import Pool
-from scheduler.ports import NodeAnswer, NodeRequest, PoolView
+from scheduler.ports import NodeAnswers, NodeBatch, PoolView
 from scheduler.runtime.pool_link import HeldRun, PoolLink, PoolReport
 
 Connect = Callable[[str], AdapterPort]
@@ -31,10 +31,10 @@ class PoolHosts(Protocol):
     async def views(self) -> Mapping[str, PoolView]:
         """Each pool as its host sees it now, reservations off; pools whose host does not answer are left out."""
 
-    async def place(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
+    async def place(self, requests: Mapping[str, NodeBatch]) -> Mapping[str, NodeAnswers]:
         """Answers, for each pool that could be asked. What is granted is reserved."""
 
-    async def probe(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
+    async def probe(self, requests: Mapping[str, NodeBatch]) -> Mapping[str, NodeAnswers]:
         """What `place` would answer; nothing stays reserved."""
 
     async def release(self, run_ids: Mapping[str, Sequence[str]]) -> None: ...
@@ -70,17 +70,19 @@ class PoolHost:
     async def views(self) -> Mapping[str, PoolView]:
         return {pool_id: link.view() for pool_id, link in self._links.items()}
 
-    async def place(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
+    async def place(self, requests: Mapping[str, NodeBatch]) -> Mapping[str, NodeAnswers]:
         known = ((self._links.get(pool_id), asked) for pool_id, asked in requests.items())
-        return {link.pool.pool_id: link.place(asked) for link, asked in known if link is not None}
+        return {
+            link.pool.pool_id: link.place(asked).with_used_node_ids() for link, asked in known if link is not None
+        }
 
-    async def probe(self, requests: Mapping[str, Sequence[NodeRequest]]) -> Mapping[str, Sequence[NodeAnswer]]:
-        answers: dict[str, Sequence[NodeAnswer]] = {}
+    async def probe(self, requests: Mapping[str, NodeBatch]) -> Mapping[str, NodeAnswers]:
+        answers: dict[str, NodeAnswers] = {}
         for pool_id, asked in requests.items():
             link = self._links.get(pool_id)
             if link is not None:
-                answers[pool_id] = link.place(asked)
-                link.release([request.run_id for request in asked])
+                answers[pool_id] = link.place(asked).with_used_node_ids()
+                link.release(asked.run_ids)
         return answers
 
     async def release(self, run_ids: Mapping[str, Sequence[str]]) -> None:

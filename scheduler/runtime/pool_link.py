@@ -26,7 +26,7 @@ from inventory.model.pool import Pool, PoolHealth
 from inventory.model.units import Resources
 from inventory.model.workload import Requirements, RunState
 from scheduler.core.placement.pool_state import PoolState
-from scheduler.ports import NodeAnswer, NodeRequest, PoolView
+from scheduler.ports import NodeAnswers, NodeBatch, PoolView
 
 log = logging.getLogger("xisuan.pool_link")
 
@@ -112,12 +112,11 @@ class PoolLink:
             await asyncio.gather(self._task, return_exceptions=True)
         await self._adapter.close()
 
-    def place(self, requests: Sequence[NodeRequest]) -> list[NodeAnswer]:
-        return self._state.place(requests)
+    def place(self, batch: NodeBatch) -> NodeAnswers:
+        return self._state.place(batch)
 
     def release(self, run_ids: Sequence[str]) -> None:
-        for run_id in run_ids:
-            self._state.release(run_id)
+        self._state.release(*run_ids)
 
     async def launch(self, epoch: int, launches: Sequence[Launch]) -> list[RunReport | Refusal]:
         async with self._in_step:
@@ -141,9 +140,7 @@ class PoolLink:
         return self._state.view(self.pool, self._health, cordoned=False, runtimes=runtimes)
 
     def _release_ended(self, reports: Sequence[RunReport]) -> None:
-        for report in reports:
-            if report.state.is_final:
-                self._state.release(report.run_id)
+        self._state.release(*(report.run_id for report in reports if report.state.is_final))
 
     async def _follow(self) -> None:
         """Connects and follows until cancelled. Each failure is reported once it is more than a hiccup."""

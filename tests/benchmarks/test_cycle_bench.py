@@ -16,7 +16,7 @@ from inventory.model.system import Architecture, Zone
 from inventory.model.units import Resources
 from inventory.model.workload import Requirements, Workload
 from scheduler.cycle import CycleReport, CycleSettings, run_cycle
-from scheduler.ports import NodeRequest
+from scheduler.ports import NodeBatch
 from tests.cycle.fakes import (
     AcceptingSink,
     FixedClock,
@@ -41,7 +41,7 @@ def nine_pools(filled: bool = False) -> SitePools:
         group = NodeGroup("general", count, Architecture.X86_64, OFFER)
         site = a_site(f"p{i}", equal_nodes(count, OFFER), node_groups=(group,), one_way_ms=float(i))
         if filled:
-            site.state.place([NodeRequest("filler", Requirements(OFFER, tasks=count))])
+            site.state.place(NodeBatch.of([("filler", Requirements(OFFER, tasks=count))]))
         sites.append(site)
     return SitePools.of(*sites)
 

@@ -9,7 +9,7 @@ import pytest
 from adapters.contract import RefusalCode
 from inventory.model.units import GIB, Resources
 from inventory.model.workload import Requirements, RunState, WorkloadState
-from scheduler.ports import NodeRequest
+from scheduler.ports import NodeBatch
 from scheduler.services.ports import ErrorCode, RequestError
 from scheduler.store.scheduler_store import SchedulerStore
 from tests.control_plane.fake_pool import UNTIL_TOLD, FakePool
@@ -93,7 +93,7 @@ async def test_a_reservation_of_a_cycle_that_died_is_not_kept_by_a_surviving_hos
     async with running(site):
         await site.add_pool("p", FakePool("p", nodes=1))
         link = site.host._links["p"]
-        link.place([NodeRequest("ghost.1", WHOLE_NODE)])
+        link.place(NodeBatch.of([("ghost.1", WHOLE_NODE)]))
         await site.restart(keep_host=True)
         ids = await site.submit(submission("a", requirements=WHOLE_NODE))
         await site.until(SUCCEEDED, ids)

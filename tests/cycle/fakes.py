@@ -14,7 +14,7 @@ from inventory.model.system import Architecture, Zone
 from inventory.model.units import GIB, TIB, Resources
 from inventory.model.workload import Program, Requirements, Workload
 from scheduler.core.placement.pool_state import PoolState
-from scheduler.ports import Commit, NodeAnswer, NodeRequest, Plan, PoolView, Snapshot, Waiting
+from scheduler.ports import Commit, NodeAnswers, NodeBatch, Plan, PoolView, Snapshot, Waiting
 
 BOTH_RUNTIMES = frozenset({"process", "container"})
 
@@ -109,13 +109,13 @@ class SitePools:
     def of(cls, *sites: Site, **more: object) -> SitePools:
         return cls({site.pool.pool_id: site for site in sites}, **more)  # type: ignore[arg-type]
 
-    def place(self, requests: Mapping[str, Sequence[NodeRequest]]) -> dict[str, list[NodeAnswer]]:
-        self.calls.append({pool_id: [ask.run_id for ask in batch] for pool_id, batch in requests.items()})
-        answers: dict[str, list[NodeAnswer]] = {}
+    def place(self, requests: Mapping[str, NodeBatch]) -> dict[str, NodeAnswers]:
+        self.calls.append({pool_id: list(batch.run_ids) for pool_id, batch in requests.items()})
+        answers: dict[str, NodeAnswers] = {}
         for pool_id, batch in requests.items():
             refusal = self.refusals.get(pool_id)
             if refusal is not None:
-                answers[pool_id] = [NodeAnswer(ask.run_id, refusal=refusal) for ask in batch]
+                answers[pool_id] = NodeAnswers.refused(batch, refusal)
             else:
                 answers[pool_id] = self.sites[pool_id].state.place(batch)
         return answers

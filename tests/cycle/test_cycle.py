@@ -11,7 +11,7 @@ from inventory.model.pool import NodeGroup
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import Resources
 from inventory.model.workload import Requirements, Workload
-from scheduler.core.placement.protocol import NodeRequest
+from scheduler.core.placement.protocol import NodeBatch
 from scheduler.cycle import CycleReport, CycleSettings, PoolHold, run_cycle
 from scheduler.ports import Plan
 from tests.cycle.fakes import (
@@ -187,7 +187,7 @@ class TestStarvation:
 
     def half_full(self) -> SitePools:
         site = small("p")
-        site.state.place([NodeRequest("running", Requirements(amount(8, 8)))])
+        site.state.place(NodeBatch.of([("running", Requirements(amount(8, 8)))]))
         return SitePools.of(site)
 
     def test_at_first_smaller_work_passes_by(self) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from inventory.model.placement import Placement, Reason, ReasonCode
 from inventory.model.workload import Workload
 from scheduler.cycle import CycleReport, CycleSettings, run_cycle
-from scheduler.ports import Commit, NodeAnswer, NodeRequest, Plan, Pools
+from scheduler.ports import Commit, NodeAnswers, NodeBatch, Plan, Pools
 from tests.cycle.fakes import (
     AcceptingSink,
     BreakingSink,
@@ -111,10 +112,10 @@ class Lying:
     pools: SitePools
     liar: str
 
-    def answers(self, given: list[NodeAnswer]) -> list[NodeAnswer]:
+    def answers(self, given: NodeAnswers) -> NodeAnswers:
         raise AssertionError("each lie says what it answers")
 
-    def place(self, requests: Mapping[str, Sequence[NodeRequest]]) -> dict[str, list[NodeAnswer]]:
+    def place(self, requests: Mapping[str, NodeBatch]) -> dict[str, NodeAnswers]:
         given = self.pools.place(requests)
         return {pool: self.answers(answers) if pool == self.liar else answers for pool, answers in given.items()}
 
@@ -125,13 +126,15 @@ class Lying:
 class SilentHost(Lying):
     """It reserved, but its answers are lost."""
 
-    def answers(self, given: list[NodeAnswer]) -> list[NodeAnswer]:
-        return []
+    def answers(self, given: NodeAnswers) -> NodeAnswers:
+        nobody = np.zeros(0, dtype=np.bool_)
+        return NodeAnswers(nobody, np.zeros(1, dtype=np.int32), np.zeros(0, dtype=np.int32), (), {})
 
 
 class HostOfTooFewNodes(Lying):
-    def answers(self, given: list[NodeAnswer]) -> list[NodeAnswer]:
-        return [NodeAnswer(answer.run_id, answer.nodes[1:]) for answer in given]
+    def answers(self, given: NodeAnswers) -> NodeAnswers:
+        none_left = np.zeros_like(given.offsets)
+        return NodeAnswers(given.granted, none_left, given.nodes, given.node_ids, given.refusals)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +165,7 @@ def test_when_the_hosts_port_itself_fails_what_was_asked_is_released() -> None:
     class FailsTheSecondTime:
         pools: SitePools
 
-        def place(self, requests: Mapping[str, Sequence[NodeRequest]]) -> dict[str, list[NodeAnswer]]:
+        def place(self, requests: Mapping[str, NodeBatch]) -> dict[str, NodeAnswers]:
             answers = self.pools.place(requests)
             if len(self.pools.calls) == 2:
                 raise HostsDown("after the hosts have reserved")

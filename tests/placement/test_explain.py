@@ -9,7 +9,7 @@ from inventory.model.pool import PoolHealth
 from inventory.model.system import Architecture, Zone
 from inventory.model.workload import Program, Requirements
 from scheduler.core.placement.explain import Explanation, explain, explain_opinions, explanation_lines
-from scheduler.core.placement.protocol import NodeRequest
+from scheduler.core.placement.protocol import NodeBatch
 from scheduler.core.placement.stack import build_stack
 from tests.cycle.fakes import Site, a_site, a_workload, amount, equal_nodes
 
@@ -27,7 +27,7 @@ def the_sites() -> list[Site]:
         card_hour_cny=7.2,
         one_way_ms=0.8,
     )
-    ascend.state.place([NodeRequest("running", Requirements(amount(1, 1, 7), tasks=2))])
+    ascend.state.place(NodeBatch.of([("running", Requirements(amount(1, 1, 7), tasks=2))]))
     general = a_site("cq-gov", equal_nodes(3, amount(96, 384)), one_way_ms=0.6)
     inner = a_site(
         "cq-inner", equal_nodes(1, amount(64, 256)), zones=frozenset({Zone.INTRANET}), protection_level=4
@@ -100,7 +100,7 @@ def test_an_image_needs_a_pool_that_runs_containers() -> None:
 
 def test_memory_short_by_a_little_is_said_in_gib() -> None:
     sites = [a_site("p", equal_nodes(1, amount(16, 64)))]
-    sites[0].state.place([NodeRequest("running", Requirements(amount(1, 1)))])
+    sites[0].state.place(NodeBatch.of([("running", Requirements(amount(1, 1)))]))
     found = ask(sites, per_task=amount(1, 63.5))
     assert found.summary_en.startswith("0 of 1 pools can take it: 1 × capacity; nearest is p: 0.5 GiB less memory")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
 from inventory.model.placement import Reason, ReasonCode
@@ -10,16 +12,22 @@ from inventory.model.system import Architecture
 from inventory.model.units import GIB, TIB, Resources
 from inventory.model.workload import Requirements
 from scheduler.core.placement.pool_state import PoolState
-from scheduler.core.placement.protocol import NodeAnswer, NodeRequest
+from scheduler.core.placement.protocol import NodeBatch
 from tests.cycle.fakes import BOTH_RUNTIMES, a_pool, amount, equal_nodes
 
 X86, ARM, C86 = Architecture.X86_64, Architecture.ARM64, Architecture.C86
 
 
-def ask(state: PoolState, run_id: str, per_task: Resources, **more: object) -> NodeAnswer:
-    (answer,) = state.place([NodeRequest(run_id, Requirements(per_task, **more))])  # type: ignore[arg-type]
-    assert answer.run_id == run_id
-    return answer
+@dataclass(frozen=True)
+class Answer:
+    nodes: tuple[str, ...]
+    refusal: Reason | None
+
+
+def ask(state: PoolState, run_id: str, per_task: Resources, **more: object) -> Answer:
+    answers = state.place(NodeBatch.of([(run_id, Requirements(per_task, **more))]))  # type: ignore[arg-type]
+    assert answers.granted.tolist() == [not answers.refusals]
+    return Answer(answers.nodes_of(0), answers.refusals.get(0))
 
 
 def refusal(state: PoolState, per_task: Resources, **more: object) -> Reason:
@@ -43,10 +51,22 @@ class TestReservation:
         assert state.totals() == taken
 
     def test_answers_come_in_the_order_asked(self) -> None:
-        requests = [NodeRequest(f"r{i}", Requirements(amount(9, 1))) for i in (3, 1, 2)]
-        answers = two_nodes().place(requests)
-        assert [answer.run_id for answer in answers] == ["r3", "r1", "r2"]
-        assert [len(answer.nodes) for answer in answers] == [1, 1, 0]
+        state = two_nodes()
+        asked = [("r3", 9), ("r1", 9), ("r2", 9), ("small", 1)]
+        answers = state.place(NodeBatch.of((run_id, Requirements(amount(cpu, 1))) for run_id, cpu in asked))
+        assert answers.granted.tolist() == [True, True, False, True]
+        assert [answers.nodes_of(i) for i in range(4)] == [("n00000",), ("n00001",), (), ("n00000",)]
+        assert answers.refusals.keys() == {0}, "by shape: the first three have one"
+        assert set(state.holds()) == {"r3", "r1", "small"}
+
+    def test_answers_may_name_only_the_nodes_that_were_granted(self) -> None:
+        state = PoolState(TIB, equal_nodes(5, amount(16, 64)))
+        for run_id in ("a", "b"):
+            ask(state, run_id, amount(16, 1))
+        answers = state.place(NodeBatch.of([("c", Requirements(amount(16, 1), tasks=2))]))
+        sent = answers.with_used_node_ids()
+        assert sent.nodes_of(0) == answers.nodes_of(0) == ("n00002", "n00003")
+        assert len(sent.node_ids) == 2
 
     def test_a_gang_gets_a_node_for_every_task(self) -> None:
         assert ask(two_nodes(), "r", amount(8, 8), tasks=4).nodes == ("n00000", "n00000", "n00001", "n00001")

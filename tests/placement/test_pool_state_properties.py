@@ -16,7 +16,7 @@ from inventory.model.system import Architecture
 from inventory.model.units import Resources, total
 from inventory.model.workload import Requirements
 from scheduler.core.placement.pool_state import PoolState
-from scheduler.core.placement.protocol import NodeRequest
+from scheduler.core.placement.protocol import NodeBatch
 
 ARCHITECTURES = tuple(Architecture)
 NAMES = [f"n{i}" for i in range(5)]
@@ -80,16 +80,17 @@ class PoolMachine(RuleBasedStateMachine):
     def a_run_is_placed(self, run_id: str, asked: Requirements) -> None:
         before = self.state.totals()
         free = {node_id: self.free_on(node_id) for node_id in self.nodes}
-        (answer,) = self.state.place([NodeRequest(run_id, asked)])
+        answers = self.state.place(NodeBatch.of([(run_id, asked)]))
+        given = answers.nodes_of(0)
         if run_id in self.held:
-            assert answer.nodes == self.held[run_id].nodes, "one run has one owner, and keeps its nodes"
+            assert given == self.held[run_id].nodes, "one run has one owner, and keeps its nodes"
             assert self.state.totals() == before
             return
-        if answer.refusal is not None:
-            assert answer.nodes == () and self.state.totals() == before, "a refused gang takes nothing"
+        if answers.refusals:
+            assert given == () and self.state.totals() == before, "a refused gang takes nothing"
             return
-        assert len(answer.nodes) == asked.tasks, "a gang is placed whole"
-        for node_id in answer.nodes:
+        assert len(given) == asked.tasks, "a gang is placed whole"
+        for node_id in given:
             node = self.nodes[node_id]
             free[node_id] = free[node_id] - Resources(
                 asked.per_task.cpu_milli, asked.per_task.memory_bytes, 0, asked.per_task.accelerator_milli
@@ -98,7 +99,7 @@ class PoolMachine(RuleBasedStateMachine):
             assert not node.cordoned
             assert asked.accelerator in (None, node.accelerator)
             assert not asked.architectures or any(build.runs_on(node.arch) for build in asked.architectures)
-        self.held[run_id] = Held(asked, answer.nodes)
+        self.held[run_id] = Held(asked, given)
         assert asked.total.disk_bytes == 0 or self.state.totals().free.disk_bytes >= 0
 
     @rule(run_id=st.sampled_from(RUNS))

@@ -10,7 +10,7 @@ Invariant, at every moment and in every dimension: free + held = allocatable (`t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from inventory.model.workload import Requirements
 from scheduler.core.placement.node_choice import Int64s, choose_nodes, need_of
 from scheduler.core.placement.node_refusal import refuse_disk, refuse_nodes
 from scheduler.core.placement.node_table import NodeTable
-from scheduler.core.placement.protocol import NodeAnswer, NodeRequest, PoolView
+from scheduler.core.placement.protocol import NodeAnswers, NodeBatch, PoolView
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,26 @@ class PoolState:
 
     # What runs hold
 
-    def place(self, requests: Sequence[NodeRequest]) -> list[NodeAnswer]:
-        """Reserves nodes for each run in turn, all its tasks or none; answers in the order asked.
+    def place(self, batch: NodeBatch) -> NodeAnswers:
+        """Reserves nodes for each run in turn, all its tasks or none.
 
         Idempotent on the run id: a run that holds nodes gets the same nodes again.
         """
-        return [self._place(request) for request in requests]
+        refusals: dict[int, Reason] = {}
+        chosen: list[tuple[str, ...]] = []
+        for run_id, number in zip(batch.run_ids, batch.shape.tolist(), strict=True):
+            nodes, refusal = self._place(run_id, batch.shapes[number], refusals.get(number))
+            chosen.append(nodes)
+            if refusal is not None:
+                refusals[number] = refusal
+        table = self._built()
+        return NodeAnswers(
+            granted=np.array([bool(nodes) for nodes in chosen], dtype=np.bool_),
+            offsets=np.cumsum([0, *(len(nodes) for nodes in chosen)], dtype=np.int32),
+            nodes=np.array([table.position[node] for nodes in chosen for node in nodes], dtype=np.int32),
+            node_ids=table.ids,
+            refusals=refusals,
+        )
 
     def adopt(self, run_id: str, requirements: Requirements, nodes: tuple[str, ...]) -> None:
         """Records a run that already exists (recovery: the store or the adapter knows it), fitting or not."""
@@ -101,15 +115,16 @@ class PoolState:
         if run_id in self._holds:
             self._holds[run_id] = replace(self._holds[run_id], is_confirmed=True)
 
-    def release(self, run_id: str) -> None:
-        """Gives back what the run holds. Unknown runs are ignored, so that a release may be repeated."""
-        hold = self._holds.pop(run_id, None)
-        if hold is None:
-            return
-        self._disk_free += hold.requirements.total.disk_bytes
-        self._refusals.clear()
-        if self._table is not None:
-            self._table.give_back(hold.nodes, hold.requirements)
+    def release(self, *run_ids: str) -> None:
+        """Gives back what the runs hold. Unknown runs are ignored, so that a release may be repeated."""
+        for run_id in run_ids:
+            hold = self._holds.pop(run_id, None)
+            if hold is None:
+                continue
+            self._disk_free += hold.requirements.total.disk_bytes
+            self._refusals.clear()
+            if self._table is not None:
+                self._table.give_back(hold.nodes, hold.requirements)
 
     def holds(self) -> Mapping[str, Hold]:
         """What every run holds, by run id. After a crash the unconfirmed ones are released by their owner."""
@@ -144,12 +159,16 @@ class PoolState:
         table = self._built()
         return _amount(table.arrays.free[:, table.position[node_id]], 0)
 
-    def _place(self, request: NodeRequest) -> NodeAnswer:
-        held = self._holds.get(request.run_id)
+    def _place(
+        self, run_id: str, requirements: Requirements, known: Reason | None
+    ) -> tuple[tuple[str, ...], Reason | None]:
+        """The run's nodes, or the reason why not; `known` is why its shape was refused before."""
+        held = self._holds.get(run_id)
         if held is not None:
-            return NodeAnswer(request.run_id, nodes=held.nodes)
-        requirements = request.requirements
-        refusal = self._refusals.get(requirements) or refuse_disk(requirements, self._disk, self._disk_free)
+            return held.nodes, None
+        refusal = (
+            known or self._refusals.get(requirements) or refuse_disk(requirements, self._disk, self._disk_free)
+        )
         if refusal is None:
             table = self._built()
             eligibility = table.eligibility(requirements)
@@ -157,11 +176,11 @@ class PoolState:
             positions = choose_nodes(table.arrays, eligibility.open, need, requirements.tasks)
             if positions is not None:
                 nodes = tuple(table.ids[i] for i in positions.tolist())
-                self._hold(request.run_id, Hold(requirements, nodes, is_confirmed=False))
-                return NodeAnswer(request.run_id, nodes=nodes)
+                self._hold(run_id, Hold(requirements, nodes, is_confirmed=False))
+                return nodes, None
             refusal = refuse_nodes(table.arrays, eligibility, requirements)
         self._refusals[requirements] = refusal
-        return NodeAnswer(request.run_id, refusal=refusal)
+        return (), refusal
 
     def _hold(self, run_id: str, hold: Hold) -> None:
         self._holds[run_id] = hold

@@ -1,4 +1,4 @@
-"""What placement receives and answers: the pool as seen, the shape of a workload, node requests, policies.
+"""What placement receives and answers: the pool as seen, the shape of a workload, batches of node requests, policies.
 
 Filters, scores, the pool state and the cycle all speak in these values. `scheduler.ports` hands them across its
 boundary; they are defined here because the core may not import what lies above it.
@@ -6,13 +6,20 @@ boundary; they are defined here because the core may not import what lies above 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from inventory.model.placement import Reason
 from inventory.model.pool import Pool, PoolHealth
 from inventory.model.units import Resources
 from inventory.model.workload import Requirements, Workload
+
+Int32s = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.bool_]
 
 PROCESS = "process"
 CONTAINER = "container"
@@ -63,21 +70,64 @@ class Shape:
         return cls(workload.requirements, PROCESS if workload.program.image is None else CONTAINER)
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRequest:
-    """Asks a pool for nodes for all tasks of one run, all or nothing."""
+@dataclass(frozen=True, slots=True, eq=False)
+class NodeBatch:
+    """Asks one pool for nodes for n runs, tried in the order given; each gets all its tasks or none.
 
-    run_id: str
-    requirements: Requirements
+    `shape` (n) is each run's position in `shapes`. Where two entries of `shapes` are equal they are two shapes.
+    """
+
+    run_ids: Sequence[str]
+    shape: Int32s
+    shapes: Sequence[Requirements]
+
+    @classmethod
+    def of(cls, asked: Iterable[tuple[str, Requirements]]) -> NodeBatch:
+        """A batch from (run id, requirements), each distinct requirements one shape."""
+        number: dict[Requirements, int] = {}
+        run_ids, shape = [], []
+        for run_id, requirements in asked:
+            run_ids.append(run_id)
+            shape.append(number.setdefault(requirements, len(number)))
+        return cls(run_ids, np.array(shape, dtype=np.int32), tuple(number))
 
 
-@dataclass(frozen=True, slots=True)
-class NodeAnswer:
-    """Nodes, one a task, reserved until the plan is committed or released; or the reason why not."""
+@dataclass(frozen=True, slots=True, eq=False)
+class NodeAnswers:
+    """One pool's answers to a batch of n runs. What is granted is reserved until it is confirmed or released.
 
-    run_id: str
-    nodes: tuple[str, ...] = ()
-    refusal: Reason | None = None
+    Run i is `granted` [i] (n) the nodes `nodes[offsets[i]:offsets[i + 1]]`, one a task, as positions in `node_ids`;
+    `offsets` (n + 1). A run that is not granted has no nodes, and the reason of its shape stands in `refusals` (by
+    position in the batch's `shapes`): a shape that was refused once is refused for the rest of the batch.
+    """
+
+    granted: Flags
+    offsets: Int32s
+    nodes: Int32s
+    node_ids: Sequence[str]
+    refusals: Mapping[int, Reason]
+
+    @classmethod
+    def refused(cls, batch: NodeBatch, reason: Reason) -> NodeAnswers:
+        """Nothing granted, every shape for the same reason."""
+        count = len(batch.run_ids)
+        return cls(
+            granted=np.zeros(count, dtype=np.bool_),
+            offsets=np.zeros(count + 1, dtype=np.int32),
+            nodes=np.zeros(0, dtype=np.int32),
+            node_ids=(),
+            refusals=dict.fromkeys(range(len(batch.shapes)), reason),
+        )
+
+    def nodes_of(self, run: int) -> tuple[str, ...]:
+        """The nodes of the run at this position of the batch, one a task; none where it was refused."""
+        return tuple(self.node_ids[n] for n in self.nodes[self.offsets[run] : self.offsets[run + 1]].tolist())
+
+    def with_used_node_ids(self) -> NodeAnswers:
+        """The same answers naming only nodes that were granted: what is worth sending to another process."""
+        used, nodes = np.unique(self.nodes, return_inverse=True)
+        node_ids = [self.node_ids[n] for n in used.tolist()]
+        return NodeAnswers(self.granted, self.offsets, nodes.astype(np.int32), node_ids, self.refusals)
 
 
 class Filter(Protocol):
