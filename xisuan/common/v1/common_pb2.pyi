@@ -5,6 +5,7 @@ Values that every area of Xisuan shares: amounts of compute, zones, reasons, err
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -95,6 +96,54 @@ VERDICT_UNRESOLVABLE: Verdict.ValueType  # 2
 VERDICT_ERROR: Verdict.ValueType  # 3
 """Xisuan could not ask the pool. The caller waits; the operator looks at the pool."""
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+
+class _OnDisconnect:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OnDisconnectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnDisconnect.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ON_DISCONNECT_UNSPECIFIED: _OnDisconnect.ValueType  # 0
+    """As KEEP."""
+    ON_DISCONNECT_KEEP: _OnDisconnect.ValueType  # 1
+    """The run goes on."""
+    ON_DISCONNECT_STOP: _OnDisconnect.ValueType  # 2
+    """The run is stopped, so that its replacement is the only one of its kind."""
+
+class OnDisconnect(_OnDisconnect, metaclass=_OnDisconnectEnumTypeWrapper):
+    """What the pool does by itself with a run whose lease has expired."""
+
+ON_DISCONNECT_UNSPECIFIED: OnDisconnect.ValueType  # 0
+"""As KEEP."""
+ON_DISCONNECT_KEEP: OnDisconnect.ValueType  # 1
+"""The run goes on."""
+ON_DISCONNECT_STOP: OnDisconnect.ValueType  # 2
+"""The run is stopped, so that its replacement is the only one of its kind."""
+Global___OnDisconnect: _TypeAlias = OnDisconnect  # noqa: Y015
+
+class _OnReconnect:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OnReconnectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnReconnect.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ON_RECONNECT_UNSPECIFIED: _OnReconnect.ValueType  # 0
+    """As KEEP_ORIGINAL."""
+    ON_RECONNECT_KEEP_ORIGINAL: _OnReconnect.ValueType  # 1
+    """The replacement is stopped."""
+    ON_RECONNECT_KEEP_REPLACEMENT: _OnReconnect.ValueType  # 2
+    """The original is stopped."""
+
+class OnReconnect(_OnReconnect, metaclass=_OnReconnectEnumTypeWrapper):
+    """Which of two runs of one workload goes on when the pool is heard again and a replacement has been started."""
+
+ON_RECONNECT_UNSPECIFIED: OnReconnect.ValueType  # 0
+"""As KEEP_ORIGINAL."""
+ON_RECONNECT_KEEP_ORIGINAL: OnReconnect.ValueType  # 1
+"""The replacement is stopped."""
+ON_RECONNECT_KEEP_REPLACEMENT: OnReconnect.ValueType  # 2
+"""The original is stopped."""
+Global___OnReconnect: _TypeAlias = OnReconnect  # noqa: Y015
 
 @_typing.final
 class Resources(_message.Message):
@@ -234,3 +283,37 @@ class ItemError(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ItemError: _TypeAlias = ItemError  # noqa: Y015
+
+@_typing.final
+class PartitionPolicy(_message.Message):
+    """What happens to a running run while its pool and the scheduler cannot hear each other (a partition).
+    Only durations: no clock of one side is ever compared with the other's.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOST_AFTER_FIELD_NUMBER: _builtins.int
+    ON_DISCONNECT_FIELD_NUMBER: _builtins.int
+    ON_RECONNECT_FIELD_NUMBER: _builtins.int
+    on_disconnect: Global___OnDisconnect.ValueType
+    on_reconnect: Global___OnReconnect.ValueType
+    @_builtins.property
+    def lost_after(self) -> _duration_pb2.Duration:
+        """Without contact for this long, the scheduler takes the run as lost, and its lease at the pool has expired.
+        Absent: never, whatever the fields below say.
+        """
+
+    def __init__(
+        self,
+        *,
+        lost_after: _duration_pb2.Duration | None = ...,
+        on_disconnect: Global___OnDisconnect.ValueType = ...,
+        on_reconnect: Global___OnReconnect.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lost_after", b"lost_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lost_after", b"lost_after", "on_disconnect", b"on_disconnect", "on_reconnect", b"on_reconnect"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartitionPolicy: _TypeAlias = PartitionPolicy  # noqa: Y015

@@ -5,6 +5,7 @@ The adapter contract: what every kind of pool offers to the scheduler, whatever 
 
 An adapter serves one pool. It is the authority on what runs there; the scheduler is the authority on what
 should. Every change is idempotent on the run id, which the scheduler chooses and never uses twice.
+The guide for authors is docs/adapters.md; `xisuan adapter conformance` proves an adapter against this file.
 """
 
 from collections import abc as _abc
@@ -25,6 +26,62 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+@_typing.final
+class GetVersionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetVersionRequest: _TypeAlias = GetVersionRequest  # noqa: Y015
+
+@_typing.final
+class GetVersionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OLDEST_FIELD_NUMBER: _builtins.int
+    NEWEST_FIELD_NUMBER: _builtins.int
+    TECHNOLOGY_FIELD_NUMBER: _builtins.int
+    ADAPTER_VERSION_FIELD_NUMBER: _builtins.int
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    NOW_FIELD_NUMBER: _builtins.int
+    oldest: _builtins.int
+    """The versions of this contract that are spoken here: from `oldest` to `newest`, which is 1 today. A caller that
+    speaks none of them does not go on. Within a version, fields and RPCs are only added.
+    """
+    newest: _builtins.int
+    technology: _builtins.str
+    adapter_version: _builtins.str
+    instance_id: _builtins.str
+    """Changes with every start of the adapter process."""
+    @_builtins.property
+    def now(self) -> _timestamp_pb2.Timestamp:
+        """The adapter's clock: what `started_at` and `ended_at` are told by."""
+
+    def __init__(
+        self,
+        *,
+        oldest: _builtins.int = ...,
+        newest: _builtins.int = ...,
+        technology: _builtins.str = ...,
+        adapter_version: _builtins.str = ...,
+        instance_id: _builtins.str = ...,
+        now: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["now", b"now"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter_version", b"adapter_version", "instance_id", b"instance_id", "newest", b"newest", "now", b"now", "oldest", b"oldest", "technology", b"technology"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetVersionResponse: _TypeAlias = GetVersionResponse  # noqa: Y015
 
 @_typing.final
 class GetCapabilitiesRequest(_message.Message):
@@ -56,13 +113,28 @@ class GetCapabilitiesResponse(_message.Message):
     MAX_BATCH_FIELD_NUMBER: _builtins.int
     INSTANCE_ID_FIELD_NUMBER: _builtins.int
     ENFORCES_FIELD_NUMBER: _builtins.int
+    ACCELERATORS_FIELD_NUMBER: _builtins.int
+    ZONES_FIELD_NUMBER: _builtins.int
+    CHOOSES_NODES_FIELD_NUMBER: _builtins.int
+    SERVICES_FIELD_NUMBER: _builtins.int
+    RESERVATIONS_FIELD_NUMBER: _builtins.int
+    START_ESTIMATES_FIELD_NUMBER: _builtins.int
+    SUSPEND_FIELD_NUMBER: _builtins.int
+    CHECKPOINTS_FIELD_NUMBER: _builtins.int
+    EXEC_FIELD_NUMBER: _builtins.int
+    LEASES_FIELD_NUMBER: _builtins.int
+    MAX_CLOCK_SKEW_FIELD_NUMBER: _builtins.int
+    REMEMBERED_RUNS_FIELD_NUMBER: _builtins.int
+    WATCH_WINDOW_FIELD_NUMBER: _builtins.int
+    DURABLE_CURSORS_FIELD_NUMBER: _builtins.int
+    REFUSES_WHEN_FULL_FIELD_NUMBER: _builtins.int
     pool_id: _builtins.str
     """The pool that this adapter serves; the scheduler quarantines an adapter that answers with another id."""
     technology: _builtins.str
     """"simulated", "local", ..."""
     adapter_version: _builtins.str
     contract_version: _builtins.int
-    """The version of this contract: 1."""
+    """The newest version of this contract that is spoken here: 1."""
     gangs: _builtins.bool
     """Tasks of one run on several nodes, started together."""
     logs: _builtins.bool
@@ -72,13 +144,54 @@ class GetCapabilitiesResponse(_message.Message):
     """Items in one Launch or Stop; at least 1."""
     instance_id: _builtins.str
     """Changes with every start of the adapter process."""
+    chooses_nodes: _builtins.bool
+    """Launches may leave `nodes` empty: the pool chooses them itself, and tells them in RunStatus."""
+    services: _builtins.bool
+    """Launches may set `service`."""
+    reservations: _builtins.bool
+    start_estimates: _builtins.bool
+    suspend: _builtins.bool
+    checkpoints: _builtins.bool
+    """Launches may set `restore_from`."""
+    exec: _builtins.bool
+    leases: _builtins.bool
+    """Partition policies are obeyed. Where it is false, launches with `on_disconnect` STOP are refused."""
+    remembered_runs: _builtins.int
+    """How many runs that have ended are remembered, at least."""
+    watch_window: _builtins.int
+    """How many changes are kept for Watch, at least: a cursor that is not older than that resumes, within one life
+    of the process (`durable_cursors`: across restarts as well).
+    """
+    durable_cursors: _builtins.bool
+    refuses_when_full: _builtins.bool
+    """A launch is refused at once with RESOURCE_EXHAUSTED where its nodes have no room. False: it waits in the pool's
+    own queue, in state STARTING.
+    """
     @_builtins.property
     def runtimes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """"process", "container"."""
+        """What runs here, at least one of (what a Program means to each):
+          "process"          `command` is executed on the node
+          "container"        `image`, with `command` in place of its own where there is one
+          "batch-script"     `command[0]` is the text of a script, beginning with "#!"; the rest are its arguments
+          "ray-job"          `command` is the entrypoint, joined as a shell would quote it
+          "virtual-machine"  `image` is a machine image; `command[0]`, where given, is its user data
+        """
 
     @_builtins.property
     def enforces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What of `per_task` binds a running task: "cpu", "memory", "disk". The rest is counted, and not enforced."""
+
+    @_builtins.property
+    def accelerators(self) -> _containers.RepeatedCompositeFieldContainer[Global___AcceleratorSupport]:
+        """Card models that runs may ask for. Empty: no cards."""
+
+    @_builtins.property
+    def zones(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.Zone.ValueType]:
+        """Networks that runs can be put into. Empty: the pool has one, which its owner declares, and puts all there."""
+
+    @_builtins.property
+    def max_clock_skew(self) -> _duration_pb2.Duration:
+        """Clocks of scheduler and pool may differ by this much. Absent: by any amount, because nothing depends on it."""
 
     def __init__(
         self,
@@ -94,14 +207,53 @@ class GetCapabilitiesResponse(_message.Message):
         max_batch: _builtins.int = ...,
         instance_id: _builtins.str = ...,
         enforces: _abc.Iterable[_builtins.str] | None = ...,
+        accelerators: _abc.Iterable[Global___AcceleratorSupport] | None = ...,
+        zones: _abc.Iterable[_common_pb2.Zone.ValueType] | None = ...,
+        chooses_nodes: _builtins.bool = ...,
+        services: _builtins.bool = ...,
+        reservations: _builtins.bool = ...,
+        start_estimates: _builtins.bool = ...,
+        suspend: _builtins.bool = ...,
+        checkpoints: _builtins.bool = ...,
+        exec: _builtins.bool = ...,
+        leases: _builtins.bool = ...,
+        max_clock_skew: _duration_pb2.Duration | None = ...,
+        remembered_runs: _builtins.int = ...,
+        watch_window: _builtins.int = ...,
+        durable_cursors: _builtins.bool = ...,
+        refuses_when_full: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_clock_skew", b"max_clock_skew"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter_version", b"adapter_version", "contract_version", b"contract_version", "enforces", b"enforces", "gangs", b"gangs", "instance_id", b"instance_id", "logs", b"logs", "max_batch", b"max_batch", "max_runtime", b"max_runtime", "pool_id", b"pool_id", "runtimes", b"runtimes", "technology", b"technology"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerators", b"accelerators", "adapter_version", b"adapter_version", "checkpoints", b"checkpoints", "chooses_nodes", b"chooses_nodes", "contract_version", b"contract_version", "durable_cursors", b"durable_cursors", "enforces", b"enforces", "exec", b"exec", "gangs", b"gangs", "instance_id", b"instance_id", "leases", b"leases", "logs", b"logs", "max_batch", b"max_batch", "max_clock_skew", b"max_clock_skew", "max_runtime", b"max_runtime", "pool_id", b"pool_id", "refuses_when_full", b"refuses_when_full", "remembered_runs", b"remembered_runs", "reservations", b"reservations", "runtimes", b"runtimes", "services", b"services", "start_estimates", b"start_estimates", "suspend", b"suspend", "technology", b"technology", "watch_window", b"watch_window", "zones", b"zones"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetCapabilitiesResponse: _TypeAlias = GetCapabilitiesResponse  # noqa: Y015
+
+@_typing.final
+class AcceleratorSupport(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    STEP_MILLI_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """As in Requirements and Node, for example "Ascend910B"."""
+    step_milli: _builtins.int
+    """Less than a whole card can be had. The step in milli-cards; 1000 means whole cards only."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        step_milli: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "step_milli", b"step_milli"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceleratorSupport: _TypeAlias = AcceleratorSupport  # noqa: Y015
 
 @_typing.final
 class ListNodesRequest(_message.Message):
@@ -249,17 +401,30 @@ class RunStatus(_message.Message):
     STARTED_AT_FIELD_NUMBER: _builtins.int
     ENDED_AT_FIELD_NUMBER: _builtins.int
     NODES_FIELD_NUMBER: _builtins.int
+    LEASE_EXPIRED_FIELD_NUMBER: _builtins.int
+    SUSPENDED_FIELD_NUMBER: _builtins.int
+    ESTIMATED_START_AT_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     state: _workload_pb2.RunState.ValueType
     exit_code: _builtins.int
     message: _builtins.str
     """Why, for states that are final and not a success; empty otherwise."""
+    lease_expired: _builtins.bool
+    """The lease has expired once; the run went on or was stopped as its policy says. Stays true."""
+    suspended: _builtins.bool
+    """Only while RUNNING."""
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def ended_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
-    def nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One a task, in task order; empty while a pool that chooses them itself has not chosen."""
+
+    @_builtins.property
+    def estimated_start_at(self) -> _timestamp_pb2.Timestamp:
+        """While STARTING, where the pool can tell."""
+
     def __init__(
         self,
         *,
@@ -270,10 +435,13 @@ class RunStatus(_message.Message):
         started_at: _timestamp_pb2.Timestamp | None = ...,
         ended_at: _timestamp_pb2.Timestamp | None = ...,
         nodes: _abc.Iterable[_builtins.str] | None = ...,
+        lease_expired: _builtins.bool = ...,
+        suspended: _builtins.bool = ...,
+        estimated_start_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "ended_at", b"ended_at", "exit_code", b"exit_code", "started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "ended_at", b"ended_at", "estimated_start_at", b"estimated_start_at", "exit_code", b"exit_code", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "ended_at", b"ended_at", "exit_code", b"exit_code", "message", b"message", "nodes", b"nodes", "run_id", b"run_id", "started_at", b"started_at", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "ended_at", b"ended_at", "estimated_start_at", b"estimated_start_at", "exit_code", b"exit_code", "lease_expired", b"lease_expired", "message", b"message", "nodes", b"nodes", "run_id", b"run_id", "started_at", b"started_at", "state", b"state", "suspended", b"suspended"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
@@ -317,23 +485,43 @@ class LaunchItem(_message.Message):
     NODES_FIELD_NUMBER: _builtins.int
     MAX_RUNTIME_FIELD_NUMBER: _builtins.int
     ESTIMATED_RUNTIME_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    RUNTIME_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    RESTORE_FROM_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Letters, digits, ".", "_", "-", beginning with a letter or digit; at most 128: some pools name files by it."""
     workload_id: _builtins.str
     name: _builtins.str
+    queue: _builtins.str
+    """Whose work it is: pools map it to their own namespaces, accounts, projects."""
+    runtime: _builtins.str
+    """One of `runtimes`. Empty: "container" where the program has an image, else "process"."""
+    service: _builtins.bool
+    """Runs until it is stopped: a task that ends is started again (capability: services)."""
+    reservation_id: _builtins.str
+    """A reservation of this pool, in which the run starts (capability: reservations)."""
+    restore_from: _builtins.str
+    """A checkpoint of this pool, from which the run goes on (capability: checkpoints)."""
     @_builtins.property
     def requirements(self) -> _workload_pb2.Requirements: ...
     @_builtins.property
     def program(self) -> _workload_pb2.Program: ...
     @_builtins.property
     def nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """One node a task, in task order, from ListNodes."""
+        """One node a task, in task order, from ListNodes. Empty: the pool chooses (capability: chooses_nodes)."""
 
     @_builtins.property
     def max_runtime(self) -> _duration_pb2.Duration: ...
     @_builtins.property
     def estimated_runtime(self) -> _duration_pb2.Duration:
         """The submitter's estimate; a simulated pool takes it as the running time."""
+
+    @_builtins.property
+    def partition(self) -> _common_pb2.PartitionPolicy:
+        """Absent: the run is never given up."""
 
     def __init__(
         self,
@@ -346,10 +534,16 @@ class LaunchItem(_message.Message):
         nodes: _abc.Iterable[_builtins.str] | None = ...,
         max_runtime: _duration_pb2.Duration | None = ...,
         estimated_runtime: _duration_pb2.Duration | None = ...,
+        queue: _builtins.str = ...,
+        partition: _common_pb2.PartitionPolicy | None = ...,
+        runtime: _builtins.str = ...,
+        service: _builtins.bool = ...,
+        reservation_id: _builtins.str = ...,
+        restore_from: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["estimated_runtime", b"estimated_runtime", "max_runtime", b"max_runtime", "program", b"program", "requirements", b"requirements"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["estimated_runtime", b"estimated_runtime", "max_runtime", b"max_runtime", "partition", b"partition", "program", b"program", "requirements", b"requirements"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimated_runtime", b"estimated_runtime", "max_runtime", b"max_runtime", "name", b"name", "nodes", b"nodes", "program", b"program", "requirements", b"requirements", "run_id", b"run_id", "workload_id", b"workload_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimated_runtime", b"estimated_runtime", "max_runtime", b"max_runtime", "name", b"name", "nodes", b"nodes", "partition", b"partition", "program", b"program", "queue", b"queue", "requirements", b"requirements", "reservation_id", b"reservation_id", "restore_from", b"restore_from", "run_id", b"run_id", "runtime", b"runtime", "service", b"service", "workload_id", b"workload_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -390,8 +584,8 @@ class LaunchResult(_message.Message):
     @_builtins.property
     def error(self) -> _common_pb2.ItemError:
         """INVALID_ARGUMENT: it can never run here; give up. FAILED_PRECONDITION: stopped before it came; give up.
-        RESOURCE_EXHAUSTED: a node has no room; the scheduler places anew. NOT_FOUND: no such node; the scheduler
-        lists the nodes and places anew. UNAVAILABLE: the pool cannot take it now; repeat.
+        RESOURCE_EXHAUSTED: a node has no room; the scheduler places anew. NOT_FOUND: no such node, reservation or
+        checkpoint; the scheduler lists the nodes and places anew. UNAVAILABLE: the pool cannot take it now; repeat.
         """
 
     def __init__(
@@ -647,3 +841,548 @@ class LogsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LogsResponse: _TypeAlias = LogsResponse  # noqa: Y015
+
+@_typing.final
+class RenewLeasesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    SENT_AT_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    @_builtins.property
+    def sent_at(self) -> _timestamp_pb2.Timestamp:
+        """The scheduler's clock: a measure of skew for people, which changes no lease."""
+
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        sent_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sent_at", b"sent_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "sent_at", b"sent_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewLeasesRequest: _TypeAlias = RenewLeasesRequest  # noqa: Y015
+
+@_typing.final
+class RenewLeasesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOW_FIELD_NUMBER: _builtins.int
+    EXPIRED_RUN_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def now(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def expired_run_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Runs, ended or not, whose lease expired before this contact; at most 10,000, List tells all."""
+
+    def __init__(
+        self,
+        *,
+        now: _timestamp_pb2.Timestamp | None = ...,
+        expired_run_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["now", b"now"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expired_run_ids", b"expired_run_ids", "now", b"now"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewLeasesResponse: _TypeAlias = RenewLeasesResponse  # noqa: Y015
+
+@_typing.final
+class SuspendRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    RUN_IDS_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    @_builtins.property
+    def run_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        run_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "run_ids", b"run_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuspendRequest: _TypeAlias = SuspendRequest  # noqa: Y015
+
+@_typing.final
+class SuspendResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChangeResult]: ...
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___ChangeResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuspendResponse: _TypeAlias = SuspendResponse  # noqa: Y015
+
+@_typing.final
+class ResumeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    RUN_IDS_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    @_builtins.property
+    def run_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        run_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "run_ids", b"run_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeRequest: _TypeAlias = ResumeRequest  # noqa: Y015
+
+@_typing.final
+class ResumeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChangeResult]: ...
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___ChangeResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeResponse: _TypeAlias = ResumeResponse  # noqa: Y015
+
+@_typing.final
+class ChangeResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    @_builtins.property
+    def status(self) -> Global___RunStatus: ...
+    @_builtins.property
+    def error(self) -> _common_pb2.ItemError:
+        """NOT_FOUND: no such run. FAILED_PRECONDITION: it has not started; try again when it runs."""
+
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        status: Global___RunStatus | None = ...,
+        error: _common_pb2.ItemError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "run_id", b"run_id", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["status", "error"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___ChangeResult: _TypeAlias = ChangeResult  # noqa: Y015
+
+@_typing.final
+class CheckpointRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_ID_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    run_id: _builtins.str
+    checkpoint_id: _builtins.str
+    """Chosen by the caller, by the rules of run ids."""
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        run_id: _builtins.str = ...,
+        checkpoint_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_id", b"checkpoint_id", "epoch", b"epoch", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckpointRequest: _TypeAlias = CheckpointRequest  # noqa: Y015
+
+@_typing.final
+class CheckpointResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECKPOINT_ID_FIELD_NUMBER: _builtins.int
+    TAKEN_AT_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    checkpoint_id: _builtins.str
+    bytes: _builtins.int
+    @_builtins.property
+    def taken_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        checkpoint_id: _builtins.str = ...,
+        taken_at: _timestamp_pb2.Timestamp | None = ...,
+        bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["taken_at", b"taken_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "checkpoint_id", b"checkpoint_id", "taken_at", b"taken_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckpointResponse: _TypeAlias = CheckpointResponse  # noqa: Y015
+
+@_typing.final
+class ExecRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
+    STANDARD_INPUT_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    run_id: _builtins.str
+    task: _builtins.int
+    """0 for the first."""
+    standard_input: _builtins.bytes
+    @_builtins.property
+    def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """No shell is involved."""
+
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """The command is killed after this time. Absent: 60 s."""
+
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        run_id: _builtins.str = ...,
+        task: _builtins.int = ...,
+        command: _abc.Iterable[_builtins.str] | None = ...,
+        standard_input: _builtins.bytes = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "epoch", b"epoch", "run_id", b"run_id", "standard_input", b"standard_input", "task", b"task", "timeout", b"timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExecRequest: _TypeAlias = ExecRequest  # noqa: Y015
+
+@_typing.final
+class ExecResponse(_message.Message):
+    """Output in pieces as it comes; the last message alone has an exit code."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STANDARD_OUTPUT_FIELD_NUMBER: _builtins.int
+    STANDARD_ERROR_FIELD_NUMBER: _builtins.int
+    EXIT_CODE_FIELD_NUMBER: _builtins.int
+    standard_output: _builtins.bytes
+    standard_error: _builtins.bytes
+    exit_code: _builtins.int
+    def __init__(
+        self,
+        *,
+        standard_output: _builtins.bytes = ...,
+        standard_error: _builtins.bytes = ...,
+        exit_code: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "exit_code", b"exit_code"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "exit_code", b"exit_code", "standard_error", b"standard_error", "standard_output", b"standard_output"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
+    _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exit_code) -> _WhichOneofReturnType__exit_code | None: ...
+
+Global___ExecResponse: _TypeAlias = ExecResponse  # noqa: Y015
+
+@_typing.final
+class EstimateStartsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___LaunchItem]: ...
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___LaunchItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimateStartsRequest: _TypeAlias = EstimateStartsRequest  # noqa: Y015
+
+@_typing.final
+class EstimateStartsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ESTIMATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def estimates(self) -> _containers.RepeatedCompositeFieldContainer[Global___StartEstimate]: ...
+    def __init__(
+        self,
+        *,
+        estimates: _abc.Iterable[Global___StartEstimate] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimates", b"estimates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimateStartsResponse: _TypeAlias = EstimateStartsResponse  # noqa: Y015
+
+@_typing.final
+class StartEstimate(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    STARTS_IN_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    @_builtins.property
+    def starts_in(self) -> _duration_pb2.Duration:
+        """From now on; a duration, so that no clock matters."""
+
+    @_builtins.property
+    def error(self) -> _common_pb2.ItemError:
+        """As Launch would refuse it. RESOURCE_EXHAUSTED also where nobody can tell when there will be room."""
+
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        starts_in: _duration_pb2.Duration | None = ...,
+        error: _common_pb2.ItemError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "starts_in", b"starts_in"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "run_id", b"run_id", "starts_in", b"starts_in"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["starts_in", "error"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___StartEstimate: _TypeAlias = StartEstimate  # noqa: Y015
+
+@_typing.final
+class ReserveRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reservation]: ...
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        items: _abc.Iterable[Global___Reservation] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReserveRequest: _TypeAlias = ReserveRequest  # noqa: Y015
+
+@_typing.final
+class Reservation(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    BEGINS_AT_FIELD_NUMBER: _builtins.int
+    ENDS_AT_FIELD_NUMBER: _builtins.int
+    reservation_id: _builtins.str
+    """Chosen by the caller, by the rules of run ids."""
+    @_builtins.property
+    def requirements(self) -> _workload_pb2.Requirements:
+        """What is held, as for a launch of so many tasks."""
+
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One a task; empty: the pool chooses (capability: chooses_nodes), and says which."""
+
+    @_builtins.property
+    def begins_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def ends_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        reservation_id: _builtins.str = ...,
+        requirements: _workload_pb2.Requirements | None = ...,
+        nodes: _abc.Iterable[_builtins.str] | None = ...,
+        begins_at: _timestamp_pb2.Timestamp | None = ...,
+        ends_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begins_at", b"begins_at", "ends_at", b"ends_at", "requirements", b"requirements"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begins_at", b"begins_at", "ends_at", b"ends_at", "nodes", b"nodes", "requirements", b"requirements", "reservation_id", b"reservation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reservation: _TypeAlias = Reservation  # noqa: Y015
+
+@_typing.final
+class ReserveResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReserveResult]: ...
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___ReserveResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReserveResponse: _TypeAlias = ReserveResponse  # noqa: Y015
+
+@_typing.final
+class ReserveResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    reservation_id: _builtins.str
+    @_builtins.property
+    def held(self) -> Global___Reservation: ...
+    @_builtins.property
+    def error(self) -> _common_pb2.ItemError:
+        """RESOURCE_EXHAUSTED: not in this window; NOT_FOUND: no such node."""
+
+    def __init__(
+        self,
+        *,
+        reservation_id: _builtins.str = ...,
+        held: Global___Reservation | None = ...,
+        error: _common_pb2.ItemError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "held", b"held", "outcome", b"outcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "held", b"held", "outcome", b"outcome", "reservation_id", b"reservation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["held", "error"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___ReserveResult: _TypeAlias = ReserveResult  # noqa: Y015
+
+@_typing.final
+class UnreserveRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    RESERVATION_IDS_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    @_builtins.property
+    def reservation_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        reservation_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "reservation_ids", b"reservation_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnreserveRequest: _TypeAlias = UnreserveRequest  # noqa: Y015
+
+@_typing.final
+class UnreserveResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnreserveResult]: ...
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___UnreserveResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnreserveResponse: _TypeAlias = UnreserveResponse  # noqa: Y015
+
+@_typing.final
+class UnreserveResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    reservation_id: _builtins.str
+    @_builtins.property
+    def error(self) -> _common_pb2.ItemError:
+        """Absent: it is gone."""
+
+    def __init__(
+        self,
+        *,
+        reservation_id: _builtins.str = ...,
+        error: _common_pb2.ItemError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "reservation_id", b"reservation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnreserveResult: _TypeAlias = UnreserveResult  # noqa: Y015

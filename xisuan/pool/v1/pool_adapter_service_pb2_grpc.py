@@ -26,15 +26,34 @@ if _version_not_supported:
 
 
 class PoolAdapterServiceStub:
-    """Fencing: Launch and Stop carry the epoch of the leader that decided them. The adapter remembers the highest
+    """Capabilities first: what a pool cannot do it does not declare, and the RPC of a capability that is not declared
+    answers UNIMPLEMENTED; a launch that asks for one is refused with INVALID_ARGUMENT for that item alone.
+
+    Fencing: every call with an `epoch` carries that of the leader that decided it. The adapter remembers the highest
     epoch that it has seen, across its own restarts, and refuses a lower one with FAILED_PRECONDITION, reason
     "STALE_EPOCH" in google.rpc.ErrorInfo, before it looks at any item. A leader so refused gives up leading.
 
-    Errors of every RPC, and the scheduler's duty:
-    INVALID_ARGUMENT     The request itself is malformed. Ours to fix: no retry.
-    FAILED_PRECONDITION  Stale epoch: give up. Expired cursor (reason "CURSOR_EXPIRED"): List, then watch anew.
-    UNAVAILABLE, DEADLINE_EXCEEDED  The outcome is unknown: repeat the same call, with the same run ids.
+    Leases: every call with an epoch that is admitted is a contact. A run whose PartitionPolicy has `lost_after` is
+    leased for that long from the last contact, counted by the adapter's monotonic clock from the moment of receipt.
+    When the lease expires the adapter does at once what `on_disconnect` says, and sets `lease_expired` for good. An
+    adapter that was down counts that time too, and acts when it starts. The scheduler counts from the end of the
+    last call that it sent, and waits longer by the stop's grace before it starts a replacement.
+
+    Clocks: durations bind, timestamps inform. The adapter's timestamps are of one clock (its own), which
+    GetVersion tells; no decision of the adapter depends on the scheduler's clock, but the window of a reservation,
+    which it accepts with `max_clock_skew` of tolerance.
+
+    Recovery: what was acknowledged survives kill -9. After a restart, List tells every run that was accepted, as it
+    is now, with work that ran on still running.
+
+    Errors of every RPC, and the caller's duty:
+    INVALID_ARGUMENT     The request itself is malformed (BadRequest names the fields). Fix it: no retry.
+    NOT_FOUND            No such run, reservation or checkpoint here. The scheduler takes such a run as lost.
+    FAILED_PRECONDITION  Stale epoch: give up leading. "CURSOR_EXPIRED": List, then Watch from its cursor.
+    UNIMPLEMENTED        The capability is not declared: ask GetCapabilities again, and do not repeat.
     RESOURCE_EXHAUSTED   Too much at once: repeat after RetryInfo.
+    UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED  The outcome is unknown: repeat the same call, with the same ids.
+    INTERNAL, UNKNOWN    A fault of the adapter; treat as UNAVAILABLE, and tell the operator.
     """
 
     def __init__(self, channel):
@@ -43,6 +62,11 @@ class PoolAdapterServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.GetVersion = channel.unary_unary(
+                '/xisuan.pool.v1.PoolAdapterService/GetVersion',
+                request_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.GetVersionRequest.SerializeToString,
+                response_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.GetVersionResponse.FromString,
+                _registered_method=True)
         self.GetCapabilities = channel.unary_unary(
                 '/xisuan.pool.v1.PoolAdapterService/GetCapabilities',
                 request_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.GetCapabilitiesRequest.SerializeToString,
@@ -83,22 +107,88 @@ class PoolAdapterServiceStub:
                 request_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.LogsRequest.SerializeToString,
                 response_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.LogsResponse.FromString,
                 _registered_method=True)
+        self.RenewLeases = channel.unary_unary(
+                '/xisuan.pool.v1.PoolAdapterService/RenewLeases',
+                request_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.RenewLeasesRequest.SerializeToString,
+                response_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.RenewLeasesResponse.FromString,
+                _registered_method=True)
+        self.Suspend = channel.unary_unary(
+                '/xisuan.pool.v1.PoolAdapterService/Suspend',
+                request_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.SuspendRequest.SerializeToString,
+                response_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.SuspendResponse.FromString,
+                _registered_method=True)
+        self.Resume = channel.unary_unary(
+                '/xisuan.pool.v1.PoolAdapterService/Resume',
+                request_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ResumeRequest.SerializeToString,
+                response_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ResumeResponse.FromString,
+                _registered_method=True)
+        self.Checkpoint = channel.unary_unary(
+                '/xisuan.pool.v1.PoolAdapterService/Checkpoint',
+                request_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.CheckpointRequest.SerializeToString,
+                response_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.CheckpointResponse.FromString,
+                _registered_method=True)
+        self.Exec = channel.unary_stream(
+                '/xisuan.pool.v1.PoolAdapterService/Exec',
+                request_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ExecRequest.SerializeToString,
+                response_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ExecResponse.FromString,
+                _registered_method=True)
+        self.EstimateStarts = channel.unary_unary(
+                '/xisuan.pool.v1.PoolAdapterService/EstimateStarts',
+                request_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.EstimateStartsRequest.SerializeToString,
+                response_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.EstimateStartsResponse.FromString,
+                _registered_method=True)
+        self.Reserve = channel.unary_unary(
+                '/xisuan.pool.v1.PoolAdapterService/Reserve',
+                request_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ReserveRequest.SerializeToString,
+                response_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ReserveResponse.FromString,
+                _registered_method=True)
+        self.Unreserve = channel.unary_unary(
+                '/xisuan.pool.v1.PoolAdapterService/Unreserve',
+                request_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.UnreserveRequest.SerializeToString,
+                response_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.UnreserveResponse.FromString,
+                _registered_method=True)
 
 
 class PoolAdapterServiceServicer:
-    """Fencing: Launch and Stop carry the epoch of the leader that decided them. The adapter remembers the highest
+    """Capabilities first: what a pool cannot do it does not declare, and the RPC of a capability that is not declared
+    answers UNIMPLEMENTED; a launch that asks for one is refused with INVALID_ARGUMENT for that item alone.
+
+    Fencing: every call with an `epoch` carries that of the leader that decided it. The adapter remembers the highest
     epoch that it has seen, across its own restarts, and refuses a lower one with FAILED_PRECONDITION, reason
     "STALE_EPOCH" in google.rpc.ErrorInfo, before it looks at any item. A leader so refused gives up leading.
 
-    Errors of every RPC, and the scheduler's duty:
-    INVALID_ARGUMENT     The request itself is malformed. Ours to fix: no retry.
-    FAILED_PRECONDITION  Stale epoch: give up. Expired cursor (reason "CURSOR_EXPIRED"): List, then watch anew.
-    UNAVAILABLE, DEADLINE_EXCEEDED  The outcome is unknown: repeat the same call, with the same run ids.
+    Leases: every call with an epoch that is admitted is a contact. A run whose PartitionPolicy has `lost_after` is
+    leased for that long from the last contact, counted by the adapter's monotonic clock from the moment of receipt.
+    When the lease expires the adapter does at once what `on_disconnect` says, and sets `lease_expired` for good. An
+    adapter that was down counts that time too, and acts when it starts. The scheduler counts from the end of the
+    last call that it sent, and waits longer by the stop's grace before it starts a replacement.
+
+    Clocks: durations bind, timestamps inform. The adapter's timestamps are of one clock (its own), which
+    GetVersion tells; no decision of the adapter depends on the scheduler's clock, but the window of a reservation,
+    which it accepts with `max_clock_skew` of tolerance.
+
+    Recovery: what was acknowledged survives kill -9. After a restart, List tells every run that was accepted, as it
+    is now, with work that ran on still running.
+
+    Errors of every RPC, and the caller's duty:
+    INVALID_ARGUMENT     The request itself is malformed (BadRequest names the fields). Fix it: no retry.
+    NOT_FOUND            No such run, reservation or checkpoint here. The scheduler takes such a run as lost.
+    FAILED_PRECONDITION  Stale epoch: give up leading. "CURSOR_EXPIRED": List, then Watch from its cursor.
+    UNIMPLEMENTED        The capability is not declared: ask GetCapabilities again, and do not repeat.
     RESOURCE_EXHAUSTED   Too much at once: repeat after RetryInfo.
+    UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED  The outcome is unknown: repeat the same call, with the same ids.
+    INTERNAL, UNKNOWN    A fault of the adapter; treat as UNAVAILABLE, and tell the operator.
     """
 
+    def GetVersion(self, request, context):
+        """Which versions of this contract are spoken here, and what time it is; asked first on every connection.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCapabilities(self, request, context):
-        """Who this is and what it can do; asked first, and again after every reconnection.
+        """Who this is and what it can do; asked after every reconnection.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,14 +232,72 @@ class PoolAdapterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Every run that the adapter remembers, in pages, with the cursor to watch from.
+        """Every run that the adapter remembers, in pages, with the cursor to watch from. Runs that have not ended are
+        all there; of those that have, at least the last `remembered_runs`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Logs(self, request, context):
-        """The output of a run. NOT_FOUND: no such run; UNIMPLEMENTED: the capability is not declared.
+        """The output of a run. NOT_FOUND: no such run. Capability: logs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewLeases(self, request, context):
+        """A contact, and nothing else: every lease runs anew from here. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Suspend(self, request, context):
+        """Halts running runs where they are, their nodes held; a result per item. A run that is suspended, or has ended,
+        stays as it is. Capability: suspend.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Resume(self, request, context):
+        """Lets suspended runs go on; a result per item. Capability: suspend.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Checkpoint(self, request, context):
+        """Saves what a run has reached, while it goes on; idempotent on the checkpoint id. Capability: checkpoints.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Exec(self, request, context):
+        """Runs a command beside a task of a running run, in its surroundings. Capability: exec.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EstimateStarts(self, request, context):
+        """When these launches would start if they came now; launches nothing. Capability: start_estimates.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Reserve(self, request, context):
+        """Holds nodes for a time to come; idempotent on the reservation id. Capability: reservations.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Unreserve(self, request, context):
+        """Gives reservations back; a result per item. An id that is not known is no error. Capability: reservations.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,6 +306,11 @@ class PoolAdapterServiceServicer:
 
 def add_PoolAdapterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'GetVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetVersion,
+                    request_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.GetVersionRequest.FromString,
+                    response_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.GetVersionResponse.SerializeToString,
+            ),
             'GetCapabilities': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCapabilities,
                     request_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.GetCapabilitiesRequest.FromString,
@@ -198,6 +351,46 @@ def add_PoolAdapterServiceServicer_to_server(servicer, server):
                     request_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.LogsRequest.FromString,
                     response_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.LogsResponse.SerializeToString,
             ),
+            'RenewLeases': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewLeases,
+                    request_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.RenewLeasesRequest.FromString,
+                    response_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.RenewLeasesResponse.SerializeToString,
+            ),
+            'Suspend': grpc.unary_unary_rpc_method_handler(
+                    servicer.Suspend,
+                    request_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.SuspendRequest.FromString,
+                    response_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.SuspendResponse.SerializeToString,
+            ),
+            'Resume': grpc.unary_unary_rpc_method_handler(
+                    servicer.Resume,
+                    request_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ResumeRequest.FromString,
+                    response_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ResumeResponse.SerializeToString,
+            ),
+            'Checkpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.Checkpoint,
+                    request_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.CheckpointRequest.FromString,
+                    response_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.CheckpointResponse.SerializeToString,
+            ),
+            'Exec': grpc.unary_stream_rpc_method_handler(
+                    servicer.Exec,
+                    request_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ExecRequest.FromString,
+                    response_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ExecResponse.SerializeToString,
+            ),
+            'EstimateStarts': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimateStarts,
+                    request_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.EstimateStartsRequest.FromString,
+                    response_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.EstimateStartsResponse.SerializeToString,
+            ),
+            'Reserve': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reserve,
+                    request_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ReserveRequest.FromString,
+                    response_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ReserveResponse.SerializeToString,
+            ),
+            'Unreserve': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unreserve,
+                    request_deserializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.UnreserveRequest.FromString,
+                    response_serializer=xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.UnreserveResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'xisuan.pool.v1.PoolAdapterService', rpc_method_handlers)
@@ -207,16 +400,62 @@ def add_PoolAdapterServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PoolAdapterService:
-    """Fencing: Launch and Stop carry the epoch of the leader that decided them. The adapter remembers the highest
+    """Capabilities first: what a pool cannot do it does not declare, and the RPC of a capability that is not declared
+    answers UNIMPLEMENTED; a launch that asks for one is refused with INVALID_ARGUMENT for that item alone.
+
+    Fencing: every call with an `epoch` carries that of the leader that decided it. The adapter remembers the highest
     epoch that it has seen, across its own restarts, and refuses a lower one with FAILED_PRECONDITION, reason
     "STALE_EPOCH" in google.rpc.ErrorInfo, before it looks at any item. A leader so refused gives up leading.
 
-    Errors of every RPC, and the scheduler's duty:
-    INVALID_ARGUMENT     The request itself is malformed. Ours to fix: no retry.
-    FAILED_PRECONDITION  Stale epoch: give up. Expired cursor (reason "CURSOR_EXPIRED"): List, then watch anew.
-    UNAVAILABLE, DEADLINE_EXCEEDED  The outcome is unknown: repeat the same call, with the same run ids.
+    Leases: every call with an epoch that is admitted is a contact. A run whose PartitionPolicy has `lost_after` is
+    leased for that long from the last contact, counted by the adapter's monotonic clock from the moment of receipt.
+    When the lease expires the adapter does at once what `on_disconnect` says, and sets `lease_expired` for good. An
+    adapter that was down counts that time too, and acts when it starts. The scheduler counts from the end of the
+    last call that it sent, and waits longer by the stop's grace before it starts a replacement.
+
+    Clocks: durations bind, timestamps inform. The adapter's timestamps are of one clock (its own), which
+    GetVersion tells; no decision of the adapter depends on the scheduler's clock, but the window of a reservation,
+    which it accepts with `max_clock_skew` of tolerance.
+
+    Recovery: what was acknowledged survives kill -9. After a restart, List tells every run that was accepted, as it
+    is now, with work that ran on still running.
+
+    Errors of every RPC, and the caller's duty:
+    INVALID_ARGUMENT     The request itself is malformed (BadRequest names the fields). Fix it: no retry.
+    NOT_FOUND            No such run, reservation or checkpoint here. The scheduler takes such a run as lost.
+    FAILED_PRECONDITION  Stale epoch: give up leading. "CURSOR_EXPIRED": List, then Watch from its cursor.
+    UNIMPLEMENTED        The capability is not declared: ask GetCapabilities again, and do not repeat.
     RESOURCE_EXHAUSTED   Too much at once: repeat after RetryInfo.
+    UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED  The outcome is unknown: repeat the same call, with the same ids.
+    INTERNAL, UNKNOWN    A fault of the adapter; treat as UNAVAILABLE, and tell the operator.
     """
+
+    @staticmethod
+    def GetVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.pool.v1.PoolAdapterService/GetVersion',
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.GetVersionRequest.SerializeToString,
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.GetVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def GetCapabilities(request,
@@ -424,6 +663,222 @@ class PoolAdapterService:
             '/xisuan.pool.v1.PoolAdapterService/Logs',
             xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.LogsRequest.SerializeToString,
             xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.LogsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewLeases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.pool.v1.PoolAdapterService/RenewLeases',
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.RenewLeasesRequest.SerializeToString,
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.RenewLeasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Suspend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.pool.v1.PoolAdapterService/Suspend',
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.SuspendRequest.SerializeToString,
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.SuspendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Resume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.pool.v1.PoolAdapterService/Resume',
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ResumeRequest.SerializeToString,
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ResumeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Checkpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.pool.v1.PoolAdapterService/Checkpoint',
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.CheckpointRequest.SerializeToString,
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.CheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Exec(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/xisuan.pool.v1.PoolAdapterService/Exec',
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ExecRequest.SerializeToString,
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ExecResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateStarts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.pool.v1.PoolAdapterService/EstimateStarts',
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.EstimateStartsRequest.SerializeToString,
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.EstimateStartsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reserve(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.pool.v1.PoolAdapterService/Reserve',
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ReserveRequest.SerializeToString,
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.ReserveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unreserve(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.pool.v1.PoolAdapterService/Unreserve',
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.UnreserveRequest.SerializeToString,
+            xisuan_dot_pool_dot_v1_dot_pool__adapter__service__pb2.UnreserveResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ The adapter contract: what every kind of pool offers to the scheduler, whatever 
 
 An adapter serves one pool. It is the authority on what runs there; the scheduler is the authority on what
 should. Every change is idempotent on the run id, which the scheduler chooses and never uses twice.
+The guide for authors is docs/adapters.md; `xisuan adapter conformance` proves an adapter against this file.
 """
 
 from collections import abc as _abc
@@ -31,23 +32,44 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PoolAdapterServiceStub:
-    """Fencing: Launch and Stop carry the epoch of the leader that decided them. The adapter remembers the highest
+    """Capabilities first: what a pool cannot do it does not declare, and the RPC of a capability that is not declared
+    answers UNIMPLEMENTED; a launch that asks for one is refused with INVALID_ARGUMENT for that item alone.
+
+    Fencing: every call with an `epoch` carries that of the leader that decided it. The adapter remembers the highest
     epoch that it has seen, across its own restarts, and refuses a lower one with FAILED_PRECONDITION, reason
     "STALE_EPOCH" in google.rpc.ErrorInfo, before it looks at any item. A leader so refused gives up leading.
 
-    Errors of every RPC, and the scheduler's duty:
-      INVALID_ARGUMENT     The request itself is malformed. Ours to fix: no retry.
-      FAILED_PRECONDITION  Stale epoch: give up. Expired cursor (reason "CURSOR_EXPIRED"): List, then watch anew.
-      UNAVAILABLE, DEADLINE_EXCEEDED  The outcome is unknown: repeat the same call, with the same run ids.
+    Leases: every call with an epoch that is admitted is a contact. A run whose PartitionPolicy has `lost_after` is
+    leased for that long from the last contact, counted by the adapter's monotonic clock from the moment of receipt.
+    When the lease expires the adapter does at once what `on_disconnect` says, and sets `lease_expired` for good. An
+    adapter that was down counts that time too, and acts when it starts. The scheduler counts from the end of the
+    last call that it sent, and waits longer by the stop's grace before it starts a replacement.
+
+    Clocks: durations bind, timestamps inform. The adapter's timestamps are of one clock (its own), which
+    GetVersion tells; no decision of the adapter depends on the scheduler's clock, but the window of a reservation,
+    which it accepts with `max_clock_skew` of tolerance.
+
+    Recovery: what was acknowledged survives kill -9. After a restart, List tells every run that was accepted, as it
+    is now, with work that ran on still running.
+
+    Errors of every RPC, and the caller's duty:
+      INVALID_ARGUMENT     The request itself is malformed (BadRequest names the fields). Fix it: no retry.
+      NOT_FOUND            No such run, reservation or checkpoint here. The scheduler takes such a run as lost.
+      FAILED_PRECONDITION  Stale epoch: give up leading. "CURSOR_EXPIRED": List, then Watch from its cursor.
+      UNIMPLEMENTED        The capability is not declared: ask GetCapabilities again, and do not repeat.
       RESOURCE_EXHAUSTED   Too much at once: repeat after RetryInfo.
+      UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED  The outcome is unknown: repeat the same call, with the same ids.
+      INTERNAL, UNKNOWN    A fault of the adapter; treat as UNAVAILABLE, and tell the operator.
     """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PoolAdapterServiceAsyncStub: ...
+    GetVersion: _grpc.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.GetVersionRequest, _pool_adapter_service_pb2.GetVersionResponse]
+    """Which versions of this contract are spoken here, and what time it is; asked first on every connection."""
     GetCapabilities: _grpc.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.GetCapabilitiesRequest, _pool_adapter_service_pb2.GetCapabilitiesResponse]
-    """Who this is and what it can do; asked first, and again after every reconnection."""
+    """Who this is and what it can do; asked after every reconnection."""
     ListNodes: _grpc.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.ListNodesRequest, _pool_adapter_service_pb2.ListNodesResponse]
     """The nodes that may be chosen, in pages."""
     Watch: _grpc.UnaryStreamMultiCallable[_pool_adapter_service_pb2.WatchRequest, _pool_adapter_service_pb2.WatchResponse]
@@ -63,26 +85,67 @@ class PoolAdapterServiceStub:
     Inspect: _grpc.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.InspectRequest, _pool_adapter_service_pb2.InspectResponse]
     """What one run is now. NOT_FOUND: this pool has never heard of it (the scheduler takes it as lost)."""
     List: _grpc.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.ListRequest, _pool_adapter_service_pb2.ListResponse]
-    """Every run that the adapter remembers, in pages, with the cursor to watch from."""
+    """Every run that the adapter remembers, in pages, with the cursor to watch from. Runs that have not ended are
+    all there; of those that have, at least the last `remembered_runs`.
+    """
     Logs: _grpc.UnaryStreamMultiCallable[_pool_adapter_service_pb2.LogsRequest, _pool_adapter_service_pb2.LogsResponse]
-    """The output of a run. NOT_FOUND: no such run; UNIMPLEMENTED: the capability is not declared."""
+    """The output of a run. NOT_FOUND: no such run. Capability: logs."""
+    RenewLeases: _grpc.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.RenewLeasesRequest, _pool_adapter_service_pb2.RenewLeasesResponse]
+    """A contact, and nothing else: every lease runs anew from here. Idempotent."""
+    Suspend: _grpc.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.SuspendRequest, _pool_adapter_service_pb2.SuspendResponse]
+    """Halts running runs where they are, their nodes held; a result per item. A run that is suspended, or has ended,
+    stays as it is. Capability: suspend.
+    """
+    Resume: _grpc.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.ResumeRequest, _pool_adapter_service_pb2.ResumeResponse]
+    """Lets suspended runs go on; a result per item. Capability: suspend."""
+    Checkpoint: _grpc.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.CheckpointRequest, _pool_adapter_service_pb2.CheckpointResponse]
+    """Saves what a run has reached, while it goes on; idempotent on the checkpoint id. Capability: checkpoints."""
+    Exec: _grpc.UnaryStreamMultiCallable[_pool_adapter_service_pb2.ExecRequest, _pool_adapter_service_pb2.ExecResponse]
+    """Runs a command beside a task of a running run, in its surroundings. Capability: exec."""
+    EstimateStarts: _grpc.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.EstimateStartsRequest, _pool_adapter_service_pb2.EstimateStartsResponse]
+    """When these launches would start if they came now; launches nothing. Capability: start_estimates."""
+    Reserve: _grpc.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.ReserveRequest, _pool_adapter_service_pb2.ReserveResponse]
+    """Holds nodes for a time to come; idempotent on the reservation id. Capability: reservations."""
+    Unreserve: _grpc.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.UnreserveRequest, _pool_adapter_service_pb2.UnreserveResponse]
+    """Gives reservations back; a result per item. An id that is not known is no error. Capability: reservations."""
 
 @_typing.type_check_only
 class PoolAdapterServiceAsyncStub(PoolAdapterServiceStub):
-    """Fencing: Launch and Stop carry the epoch of the leader that decided them. The adapter remembers the highest
+    """Capabilities first: what a pool cannot do it does not declare, and the RPC of a capability that is not declared
+    answers UNIMPLEMENTED; a launch that asks for one is refused with INVALID_ARGUMENT for that item alone.
+
+    Fencing: every call with an `epoch` carries that of the leader that decided it. The adapter remembers the highest
     epoch that it has seen, across its own restarts, and refuses a lower one with FAILED_PRECONDITION, reason
     "STALE_EPOCH" in google.rpc.ErrorInfo, before it looks at any item. A leader so refused gives up leading.
 
-    Errors of every RPC, and the scheduler's duty:
-      INVALID_ARGUMENT     The request itself is malformed. Ours to fix: no retry.
-      FAILED_PRECONDITION  Stale epoch: give up. Expired cursor (reason "CURSOR_EXPIRED"): List, then watch anew.
-      UNAVAILABLE, DEADLINE_EXCEEDED  The outcome is unknown: repeat the same call, with the same run ids.
+    Leases: every call with an epoch that is admitted is a contact. A run whose PartitionPolicy has `lost_after` is
+    leased for that long from the last contact, counted by the adapter's monotonic clock from the moment of receipt.
+    When the lease expires the adapter does at once what `on_disconnect` says, and sets `lease_expired` for good. An
+    adapter that was down counts that time too, and acts when it starts. The scheduler counts from the end of the
+    last call that it sent, and waits longer by the stop's grace before it starts a replacement.
+
+    Clocks: durations bind, timestamps inform. The adapter's timestamps are of one clock (its own), which
+    GetVersion tells; no decision of the adapter depends on the scheduler's clock, but the window of a reservation,
+    which it accepts with `max_clock_skew` of tolerance.
+
+    Recovery: what was acknowledged survives kill -9. After a restart, List tells every run that was accepted, as it
+    is now, with work that ran on still running.
+
+    Errors of every RPC, and the caller's duty:
+      INVALID_ARGUMENT     The request itself is malformed (BadRequest names the fields). Fix it: no retry.
+      NOT_FOUND            No such run, reservation or checkpoint here. The scheduler takes such a run as lost.
+      FAILED_PRECONDITION  Stale epoch: give up leading. "CURSOR_EXPIRED": List, then Watch from its cursor.
+      UNIMPLEMENTED        The capability is not declared: ask GetCapabilities again, and do not repeat.
       RESOURCE_EXHAUSTED   Too much at once: repeat after RetryInfo.
+      UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED  The outcome is unknown: repeat the same call, with the same ids.
+      INTERNAL, UNKNOWN    A fault of the adapter; treat as UNAVAILABLE, and tell the operator.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    GetVersion: _aio.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.GetVersionRequest, _pool_adapter_service_pb2.GetVersionResponse]  # type: ignore[assignment]
+    """Which versions of this contract are spoken here, and what time it is; asked first on every connection."""
     GetCapabilities: _aio.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.GetCapabilitiesRequest, _pool_adapter_service_pb2.GetCapabilitiesResponse]  # type: ignore[assignment]
-    """Who this is and what it can do; asked first, and again after every reconnection."""
+    """Who this is and what it can do; asked after every reconnection."""
     ListNodes: _aio.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.ListNodesRequest, _pool_adapter_service_pb2.ListNodesResponse]  # type: ignore[assignment]
     """The nodes that may be chosen, in pages."""
     Watch: _aio.UnaryStreamMultiCallable[_pool_adapter_service_pb2.WatchRequest, _pool_adapter_service_pb2.WatchResponse]  # type: ignore[assignment]
@@ -98,21 +161,68 @@ class PoolAdapterServiceAsyncStub(PoolAdapterServiceStub):
     Inspect: _aio.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.InspectRequest, _pool_adapter_service_pb2.InspectResponse]  # type: ignore[assignment]
     """What one run is now. NOT_FOUND: this pool has never heard of it (the scheduler takes it as lost)."""
     List: _aio.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.ListRequest, _pool_adapter_service_pb2.ListResponse]  # type: ignore[assignment]
-    """Every run that the adapter remembers, in pages, with the cursor to watch from."""
+    """Every run that the adapter remembers, in pages, with the cursor to watch from. Runs that have not ended are
+    all there; of those that have, at least the last `remembered_runs`.
+    """
     Logs: _aio.UnaryStreamMultiCallable[_pool_adapter_service_pb2.LogsRequest, _pool_adapter_service_pb2.LogsResponse]  # type: ignore[assignment]
-    """The output of a run. NOT_FOUND: no such run; UNIMPLEMENTED: the capability is not declared."""
+    """The output of a run. NOT_FOUND: no such run. Capability: logs."""
+    RenewLeases: _aio.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.RenewLeasesRequest, _pool_adapter_service_pb2.RenewLeasesResponse]  # type: ignore[assignment]
+    """A contact, and nothing else: every lease runs anew from here. Idempotent."""
+    Suspend: _aio.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.SuspendRequest, _pool_adapter_service_pb2.SuspendResponse]  # type: ignore[assignment]
+    """Halts running runs where they are, their nodes held; a result per item. A run that is suspended, or has ended,
+    stays as it is. Capability: suspend.
+    """
+    Resume: _aio.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.ResumeRequest, _pool_adapter_service_pb2.ResumeResponse]  # type: ignore[assignment]
+    """Lets suspended runs go on; a result per item. Capability: suspend."""
+    Checkpoint: _aio.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.CheckpointRequest, _pool_adapter_service_pb2.CheckpointResponse]  # type: ignore[assignment]
+    """Saves what a run has reached, while it goes on; idempotent on the checkpoint id. Capability: checkpoints."""
+    Exec: _aio.UnaryStreamMultiCallable[_pool_adapter_service_pb2.ExecRequest, _pool_adapter_service_pb2.ExecResponse]  # type: ignore[assignment]
+    """Runs a command beside a task of a running run, in its surroundings. Capability: exec."""
+    EstimateStarts: _aio.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.EstimateStartsRequest, _pool_adapter_service_pb2.EstimateStartsResponse]  # type: ignore[assignment]
+    """When these launches would start if they came now; launches nothing. Capability: start_estimates."""
+    Reserve: _aio.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.ReserveRequest, _pool_adapter_service_pb2.ReserveResponse]  # type: ignore[assignment]
+    """Holds nodes for a time to come; idempotent on the reservation id. Capability: reservations."""
+    Unreserve: _aio.UnaryUnaryMultiCallable[_pool_adapter_service_pb2.UnreserveRequest, _pool_adapter_service_pb2.UnreserveResponse]  # type: ignore[assignment]
+    """Gives reservations back; a result per item. An id that is not known is no error. Capability: reservations."""
 
 class PoolAdapterServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Fencing: Launch and Stop carry the epoch of the leader that decided them. The adapter remembers the highest
+    """Capabilities first: what a pool cannot do it does not declare, and the RPC of a capability that is not declared
+    answers UNIMPLEMENTED; a launch that asks for one is refused with INVALID_ARGUMENT for that item alone.
+
+    Fencing: every call with an `epoch` carries that of the leader that decided it. The adapter remembers the highest
     epoch that it has seen, across its own restarts, and refuses a lower one with FAILED_PRECONDITION, reason
     "STALE_EPOCH" in google.rpc.ErrorInfo, before it looks at any item. A leader so refused gives up leading.
 
-    Errors of every RPC, and the scheduler's duty:
-      INVALID_ARGUMENT     The request itself is malformed. Ours to fix: no retry.
-      FAILED_PRECONDITION  Stale epoch: give up. Expired cursor (reason "CURSOR_EXPIRED"): List, then watch anew.
-      UNAVAILABLE, DEADLINE_EXCEEDED  The outcome is unknown: repeat the same call, with the same run ids.
+    Leases: every call with an epoch that is admitted is a contact. A run whose PartitionPolicy has `lost_after` is
+    leased for that long from the last contact, counted by the adapter's monotonic clock from the moment of receipt.
+    When the lease expires the adapter does at once what `on_disconnect` says, and sets `lease_expired` for good. An
+    adapter that was down counts that time too, and acts when it starts. The scheduler counts from the end of the
+    last call that it sent, and waits longer by the stop's grace before it starts a replacement.
+
+    Clocks: durations bind, timestamps inform. The adapter's timestamps are of one clock (its own), which
+    GetVersion tells; no decision of the adapter depends on the scheduler's clock, but the window of a reservation,
+    which it accepts with `max_clock_skew` of tolerance.
+
+    Recovery: what was acknowledged survives kill -9. After a restart, List tells every run that was accepted, as it
+    is now, with work that ran on still running.
+
+    Errors of every RPC, and the caller's duty:
+      INVALID_ARGUMENT     The request itself is malformed (BadRequest names the fields). Fix it: no retry.
+      NOT_FOUND            No such run, reservation or checkpoint here. The scheduler takes such a run as lost.
+      FAILED_PRECONDITION  Stale epoch: give up leading. "CURSOR_EXPIRED": List, then Watch from its cursor.
+      UNIMPLEMENTED        The capability is not declared: ask GetCapabilities again, and do not repeat.
       RESOURCE_EXHAUSTED   Too much at once: repeat after RetryInfo.
+      UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED  The outcome is unknown: repeat the same call, with the same ids.
+      INTERNAL, UNKNOWN    A fault of the adapter; treat as UNAVAILABLE, and tell the operator.
     """
+
+    @_abc_1.abstractmethod
+    def GetVersion(
+        self,
+        request: _pool_adapter_service_pb2.GetVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_adapter_service_pb2.GetVersionResponse, _abc.Awaitable[_pool_adapter_service_pb2.GetVersionResponse]]:
+        """Which versions of this contract are spoken here, and what time it is; asked first on every connection."""
 
     @_abc_1.abstractmethod
     def GetCapabilities(
@@ -120,7 +230,7 @@ class PoolAdapterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pool_adapter_service_pb2.GetCapabilitiesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pool_adapter_service_pb2.GetCapabilitiesResponse, _abc.Awaitable[_pool_adapter_service_pb2.GetCapabilitiesResponse]]:
-        """Who this is and what it can do; asked first, and again after every reconnection."""
+        """Who this is and what it can do; asked after every reconnection."""
 
     @_abc_1.abstractmethod
     def ListNodes(
@@ -172,7 +282,9 @@ class PoolAdapterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pool_adapter_service_pb2.ListRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pool_adapter_service_pb2.ListResponse, _abc.Awaitable[_pool_adapter_service_pb2.ListResponse]]:
-        """Every run that the adapter remembers, in pages, with the cursor to watch from."""
+        """Every run that the adapter remembers, in pages, with the cursor to watch from. Runs that have not ended are
+        all there; of those that have, at least the last `remembered_runs`.
+        """
 
     @_abc_1.abstractmethod
     def Logs(
@@ -180,6 +292,72 @@ class PoolAdapterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pool_adapter_service_pb2.LogsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_pool_adapter_service_pb2.LogsResponse], _abc.AsyncIterator[_pool_adapter_service_pb2.LogsResponse]]:
-        """The output of a run. NOT_FOUND: no such run; UNIMPLEMENTED: the capability is not declared."""
+        """The output of a run. NOT_FOUND: no such run. Capability: logs."""
+
+    @_abc_1.abstractmethod
+    def RenewLeases(
+        self,
+        request: _pool_adapter_service_pb2.RenewLeasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_adapter_service_pb2.RenewLeasesResponse, _abc.Awaitable[_pool_adapter_service_pb2.RenewLeasesResponse]]:
+        """A contact, and nothing else: every lease runs anew from here. Idempotent."""
+
+    @_abc_1.abstractmethod
+    def Suspend(
+        self,
+        request: _pool_adapter_service_pb2.SuspendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_adapter_service_pb2.SuspendResponse, _abc.Awaitable[_pool_adapter_service_pb2.SuspendResponse]]:
+        """Halts running runs where they are, their nodes held; a result per item. A run that is suspended, or has ended,
+        stays as it is. Capability: suspend.
+        """
+
+    @_abc_1.abstractmethod
+    def Resume(
+        self,
+        request: _pool_adapter_service_pb2.ResumeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_adapter_service_pb2.ResumeResponse, _abc.Awaitable[_pool_adapter_service_pb2.ResumeResponse]]:
+        """Lets suspended runs go on; a result per item. Capability: suspend."""
+
+    @_abc_1.abstractmethod
+    def Checkpoint(
+        self,
+        request: _pool_adapter_service_pb2.CheckpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_adapter_service_pb2.CheckpointResponse, _abc.Awaitable[_pool_adapter_service_pb2.CheckpointResponse]]:
+        """Saves what a run has reached, while it goes on; idempotent on the checkpoint id. Capability: checkpoints."""
+
+    @_abc_1.abstractmethod
+    def Exec(
+        self,
+        request: _pool_adapter_service_pb2.ExecRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_pool_adapter_service_pb2.ExecResponse], _abc.AsyncIterator[_pool_adapter_service_pb2.ExecResponse]]:
+        """Runs a command beside a task of a running run, in its surroundings. Capability: exec."""
+
+    @_abc_1.abstractmethod
+    def EstimateStarts(
+        self,
+        request: _pool_adapter_service_pb2.EstimateStartsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_adapter_service_pb2.EstimateStartsResponse, _abc.Awaitable[_pool_adapter_service_pb2.EstimateStartsResponse]]:
+        """When these launches would start if they came now; launches nothing. Capability: start_estimates."""
+
+    @_abc_1.abstractmethod
+    def Reserve(
+        self,
+        request: _pool_adapter_service_pb2.ReserveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_adapter_service_pb2.ReserveResponse, _abc.Awaitable[_pool_adapter_service_pb2.ReserveResponse]]:
+        """Holds nodes for a time to come; idempotent on the reservation id. Capability: reservations."""
+
+    @_abc_1.abstractmethod
+    def Unreserve(
+        self,
+        request: _pool_adapter_service_pb2.UnreserveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_adapter_service_pb2.UnreserveResponse, _abc.Awaitable[_pool_adapter_service_pb2.UnreserveResponse]]:
+        """Gives reservations back; a result per item. An id that is not known is no error. Capability: reservations."""
 
 def add_PoolAdapterServiceServicer_to_server(servicer: PoolAdapterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
