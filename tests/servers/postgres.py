@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,21 +21,9 @@ import pytest
 from inventory.store.chain import GENESIS
 from inventory.store.engine import open_engine
 from inventory.store.migrations import VERSION_TABLE
+from tests.servers.required import NOT_INSTALLED, absent, free_port
 
 _SCRIPT = Path(__file__).with_name("postgres.sh")
-_NOT_INSTALLED = 3
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _absent(reason: str) -> None:
-    if "postgres" in os.environ.get("XISUAN_REQUIRE", "").replace(",", " ").split():
-        pytest.fail(f"XISUAN_REQUIRE asks for postgres, but: {reason}")
-    pytest.skip(f"no PostgreSQL: {reason}")
 
 
 @pytest.fixture(scope="session")
@@ -44,11 +31,11 @@ def postgres_server() -> Iterator[str]:
     """The URL of a running server, up to and without the database's name."""
     # A short path right under the temporary folder: the server runs as another user, who must get through to it.
     folder = Path(tempfile.gettempdir()) / f"xisuan-postgres-{os.getpid()}"
-    port = _free_port()
+    port = free_port()
     start = [str(_SCRIPT), "start", str(folder), str(port), str(os.getpid())]
     started = subprocess.run(start, capture_output=True, text=True, check=False)
-    if started.returncode == _NOT_INSTALLED:
-        _absent(started.stderr.strip())
+    if started.returncode == NOT_INSTALLED:
+        absent("postgres", started.stderr.strip())
     try:
         assert started.returncode == 0, started.stderr
         url = f"postgresql://xisuan@127.0.0.1:{port}/"
