@@ -71,11 +71,13 @@ class StepSeries:
             return self._within(until_ms)
         turns = (until_ms - self.at_ms[0]) // self.period_ms
         whole = self._within(np.array([self.at_ms[0] + self.period_ms]))[0]
-        return turns * whole + self._within(self._folded(until_ms))
+        return np.asarray(turns * whole + self._within(self._folded(until_ms)), dtype=np.float64)
 
     def _within(self, until_ms: Int64s) -> Floats:
         i = np.maximum(np.searchsorted(self.at_ms, until_ms, side="right") - 1, 0)
-        return self._sums[i] + (until_ms - self.at_ms[i]).astype(np.float64) * self.values[i]
+        since: Floats = (until_ms - self.at_ms[i]).astype(np.float64)
+        return np.asarray(self._sums[i] + since * self.values[i], dtype=np.float64)
 
     def _folded(self, moments: Int64s) -> Int64s:
-        return self.at_ms[0] + (moments - self.at_ms[0]) % self.period_ms
+        folded: Int64s = self.at_ms[0] + (moments - self.at_ms[0]) % self.period_ms
+        return folded

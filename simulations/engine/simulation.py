@@ -143,7 +143,7 @@ class _Simulation:
             if outage.until_ms is not None:
                 self._timeline.add(outage.until_ms, _RETURN, (_RETURN, outage))
         for number, pool in enumerate(self._site):
-            if not pool.plan.price_kwh.is_constant:
+            if not pool.plan.power.price_kwh.is_constant:
                 self._timeline.add(self._began_ms, _PRICE, (_PRICE, number))
 
     def _advance(self, moment: int) -> None:
@@ -207,7 +207,7 @@ class _Simulation:
     def _change_price(self, number: int, at_ms: int) -> None:
         pool = self._site[number]
         pool.price_at(at_ms)
-        later = pool.plan.price_kwh.next_change_ms(at_ms)
+        later = pool.plan.power.price_kwh.next_change_ms(at_ms)
         if later is not None:
             self._timeline.add(later, _PRICE, (_PRICE, number))
 

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from inventory.model.pool import Node, Pool, PoolHealth
 from inventory.model.units import Resources
 from scheduler.core.placement.pool_state import PoolState
 from scheduler.core.placement.protocol import CONTAINER, PROCESS, PoolView
 from simulations.failures import Outage
+from simulations.metrics.power import PoolPower
 from simulations.series import StepSeries
 
 BOTH_RUNTIMES = frozenset({PROCESS, CONTAINER})
@@ -20,12 +21,17 @@ BOTH_RUNTIMES = frozenset({PROCESS, CONTAINER})
 
 @dataclass(frozen=True, slots=True)
 class PoolPlan:
-    """A pool as a scenario gives it. `price_kwh` is CNY a kWh over time, `carbon` gCO2 a kWh over time."""
+    """A pool as a scenario gives it: with its nodes, and what they draw and cost over time."""
 
     pool: Pool
     nodes: tuple[Node, ...]
-    price_kwh: StepSeries = field(default_factory=lambda: StepSeries.constant(0.0))
-    carbon: StepSeries = field(default_factory=lambda: StepSeries.constant(0.0))
+    power: PoolPower
+
+    @classmethod
+    def plain(cls, pool: Pool, nodes: Sequence[Node] = ()) -> PoolPlan:
+        """The nodes that the pool declares, unless others are given; its declared PUE and price for ever."""
+        price = StepSeries.constant(pool.kwh_cny)
+        return cls(pool, tuple(nodes) or nodes_of(pool), PoolPower(pool.pue, 0.0, 0.0, 0.0, price_kwh=price))
 
 
 def nodes_of(pool: Pool) -> tuple[Node, ...]:
@@ -72,7 +78,7 @@ class SimulatedPool:
 
     def price_at(self, now_ms: int) -> None:
         """The view shows the price of this moment to price scores."""
-        self.pool = replace(self.pool, kwh_cny=self.plan.price_kwh.at(now_ms))
+        self.pool = replace(self.pool, kwh_cny=self.plan.power.price_kwh.at(now_ms))
 
     def offered(self) -> tuple[int, Resources]:
         """How many nodes are up, and what they and the shared disk offer; nothing while the pool is away."""
