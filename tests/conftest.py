@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.servers.postgres", "tests.servers.kubernetes_cluster"]
+pytest_plugins = ["tests.servers.postgres", "tests.servers.kubernetes_cluster", "tests.servers.slurm_cluster"]
