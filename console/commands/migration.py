@@ -11,11 +11,11 @@ from typing import Annotated
 
 import typer
 
-from console import migration_views, printing
+from console import migration_views, planning, printing
 from console.commands.options import AsJson, By, NodeGroupFile, PoolFile, day
 from console.commands.pool import read_pool_files
 from console.connection import operations
-from console.faults import AnswerIsNo
+from console.faults import AnswerIsNo, Fault
 from console.files import STANDARD_OUTPUT, read_text, replacing
 from console.home import find_home
 from console.ledger_access import open_ledger
@@ -32,7 +32,7 @@ _MAX_PLAN_BYTES = 64 * 1024 * 1024
 
 @app.command()
 def plan(
-    start: Annotated[str, typer.Option("--start", metavar="DAY", help="从哪天起可割接 / the first day")],
+    start: Annotated[str, typer.Option("--start", metavar="DAY", help="从哪天起可割接 / the first day")] = "",
     seed: Annotated[int, typer.Option("--seed", help="决定并列时的先后 / fixes all ties")] = 0,
     cap: Annotated[
         int, typer.Option("--cap", min=0, max=MAX_CAP, help="每窗口系统数上限，0 为缺省 / systems in a window")
@@ -45,9 +45,25 @@ def plan(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="OUT", help="计划写成 JSON，- 为标准输出 / the plan as JSON")
     ] = None,
+    psplib: Annotated[
+        Path | None, typer.Option("--psplib", metavar="FILE.sm", help="PSPLIB 项目实例 / a project instance")
+    ] = None,
+    seconds: Annotated[float, typer.Option("--seconds", help="求解秒数 / seconds to search")] = 30.0,
+    effort: Annotated[
+        float, typer.Option("--effort", help="确定性求解量，代替秒数 / deterministic effort instead of seconds")
+    ] = 0.0,
+    workers: Annotated[int, typer.Option("--workers", min=0, max=64, help="线程，0 为全部 / threads, 0: all")] = 0,
     by: By = None,
 ) -> None:
     """编排：把应迁未迁的系统排进割接窗口并检查 / plan every system that should migrate and has not, and check it."""
+    if psplib is not None:
+        planning.plan_project(psplib, json_file, seed, planning.budget(seconds, effort, workers))
+        return
+    if not start:
+        raise Fault(
+            "缺少 --start DAY（从哪天起可割接），例如 --start 2026-03-02"
+            " / --start DAY is missing: the first day that may hold a window, for example 2026-03-02"
+        )
     request = PlanRequest(day(start, "--start"), seed, cap, weeks)
     declared = _pools(pools, node_groups)
     home, name = find_home(), actor(by)

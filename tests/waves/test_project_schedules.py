@@ -1,0 +1,156 @@
+"""Projects (RCPSP): the file format, the bounds, the heuristic and the solver against exhaustive search."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scheduler.core.budget import Budget
+from scheduler.core.projects.bounds import lower_bound
+from scheduler.core.projects.project import Job, Project, ProjectError, faults, makespan, topological_order
+from scheduler.core.projects.psplib import read_project, write_project
+from scheduler.core.projects.schedule_generation import best_schedule
+from scheduler.core.projects.solve import solve_project
+from simulations.project_instances import InstanceShape, random_project
+
+SMALL = Budget(effort=5.0, schedules=60)
+
+
+def shortest(project: Project) -> int:
+    """The optimum by trying every order: some order, each job at its earliest place, gives a shortest schedule."""
+    by_number = {job.number: job for job in project.jobs}
+    before: dict[int, list[int]] = {job.number: [] for job in project.jobs}
+    for job in project.jobs:
+        for after in job.successors:
+            before[after].append(job.number)
+    inner = [number for number in topological_order(project) if by_number[number].duration]
+    best = project.horizon
+    for order in permutations(inner):
+        place = {number: rank for rank, number in enumerate(order)}
+        if any(place[a] < place[b] for a in order for b in _all_before(a, before) if b in place):
+            continue
+        ends: dict[int, int] = {}
+        used: list[list[int]] = [[0] * len(project.capacities) for _ in range(project.horizon + 1)]
+        for number in order:
+            job = by_number[number]
+            start = max((ends[each] for each in _all_before(number, before) if each in ends), default=0)
+            while any(
+                used[period][r] + job.needs[r] > project.capacities[r]
+                for period in range(start, start + job.duration)
+                for r in range(len(project.capacities))
+            ):
+                start += 1
+            for period in range(start, start + job.duration):
+                for r, need in enumerate(job.needs):
+                    used[period][r] += need
+            ends[number] = start + job.duration
+        best = min(best, max(ends.values()))
+    return best
+
+
+def _all_before(number: int, before: dict[int, list[int]]) -> set[int]:
+    found: set[int] = set()
+    open_ends = list(before[number])
+    while open_ends:
+        each = open_ends.pop()
+        if each not in found:
+            found.add(each)
+            open_ends.extend(before[each])
+    return found
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_small_project_is_solved_to_the_optimum_that_exhaustive_search_finds(seed: int) -> None:
+    shape = InstanceShape(
+        6, 2, complexity=(1.0, 1.5)[seed % 2], factor=(0.5, 1.0)[seed % 2], strength=seed % 3 / 4, longest=5
+    )
+    project = random_project(shape, seed)
+    found = solve_project(project, seed, SMALL)
+    assert found.is_optimal and found.makespan == shortest(project)
+
+
+@pytest.mark.parametrize("jobs", [30, 60])
+def test_a_solved_project_keeps_every_rule_and_is_never_longer_than_the_heuristic(jobs: int) -> None:
+    project = random_project(InstanceShape(jobs, 4, 1.8, 0.75, 0.2), 3)
+    limits = Budget(effort=0.5, schedules=150)
+    first = best_schedule(project, 1, limits, lower_bound(project))
+    found = solve_project(project, 1, limits)
+    assert list(faults(project, found.starts)) == []
+    assert lower_bound(project) <= found.bound <= found.makespan <= makespan(project, first)
+
+
+def test_one_seed_and_one_effort_give_one_schedule() -> None:
+    project = random_project(InstanceShape(30, 4, 1.8, 0.75, 0.2), 5)
+    limits = Budget(effort=0.3, schedules=90)
+    assert solve_project(project, 7, limits) == solve_project(project, 7, limits)
+
+
+def test_a_clock_that_has_run_out_still_gets_the_heuristics_schedule() -> None:
+    project = random_project(InstanceShape(30), 5)
+    found = solve_project(project, 7, Budget(clock=lambda: 10.0, ends_at=10.0))
+    assert list(faults(project, found.starts)) == [] and found.bound <= found.makespan
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 25), st.integers(1, 4))
+def test_what_is_written_is_read_back(seed: int, jobs: int, resources: int) -> None:
+    project = random_project(InstanceShape(jobs, resources), seed)
+    assert read_project(write_project(project)) == project
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_bound_is_never_above_a_schedule(seed: int) -> None:
+    project = random_project(InstanceShape(12, 3, 1.5, 0.75, seed % 5 / 5), seed)
+    starts = best_schedule(project, seed, Budget(schedules=15), 0)
+    assert list(faults(project, starts)) == []
+    assert lower_bound(project) <= makespan(project, starts)
+
+
+PLAIN = write_project(random_project(InstanceShape(4, 2), 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "PRECEDENCE RELATIONS"),
+        (PLAIN.replace("  - nonrenewable              :  0", "  - nonrenewable              :  2"), "multi-mode"),
+        (PLAIN.replace("   3        1  ", "   3        2  "), "multi-mode"),
+        (PLAIN.replace("jobs (incl. supersource/sink ):  6", "jobs (incl. supersource/sink ):  9"), "declares 9"),
+        (PLAIN.replace("   2      1  ", "   2      1 -"), "whole numbers"),
+        (PLAIN.split("RESOURCEAVAILABILITIES")[0], "RESOURCEAVAILABILITIES"),
+    ],
+    ids=["empty", "nonrenewable", "two modes", "cut off", "no number", "no availabilities"],
+)
+def test_a_file_that_is_no_project_is_refused_with_the_rule(text: str, says: str) -> None:
+    with pytest.raises(ProjectError, match=says):
+        read_project(text)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "says"),
+    [
+        ([Job(1, 0, (0,), (2,)), Job(2, 3, (1,), (1,))], "cycle"),
+        ([Job(1, -1, (0,))], "negative duration"),
+        ([Job(1, 1, (9,))], "needs 9"),
+        ([Job(1, 1, (1,), (7,))], "successor 7"),
+        ([Job(1, 1, (1, 1))], "needs 1 requests"),
+        ([], "unique"),
+    ],
+    ids=["a cycle", "a negative duration", "more than there is", "an unknown successor", "odd needs", "no job"],
+)
+def test_an_impossible_project_is_refused_with_the_job(jobs: list[Job], says: str) -> None:
+    with pytest.raises(ProjectError, match=says):
+        Project(tuple(jobs), (4,))
+
+
+def test_the_judge_names_each_rule_that_a_schedule_breaks() -> None:
+    project = Project((Job(1, 2, (3,), (2,)), Job(2, 2, (3,)), Job(3, 2, (3,))), (4,))
+    assert list(faults(project, {1: 0, 2: 2, 3: 4})) == []
+    assert any("predecessor 1" in line for line in faults(project, {1: 0, 2: 1, 3: 4}))
+    assert any("gives 6" in line for line in faults(project, {1: 0, 2: 2, 3: 0}))
+    assert any("before the project" in line for line in faults(project, {1: -1, 2: 2, 3: 4}))
+    assert any("every job" in line for line in faults(project, {1: 0, 2: 2}))
