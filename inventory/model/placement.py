@@ -24,6 +24,9 @@ class ReasonCode(StrEnum):
     ACCELERATOR = "accelerator"
     POOL_NOT_ALLOWED = "pool_not_allowed"
     RUNTIME = "runtime"
+    NODE_SELECTOR = "node_selector"  # no node has the labels asked for
+    TAINTED = "tainted"  # nodes have taints that are not tolerated
+    AFFINITY = "affinity"  # affinity, anti-affinity, spread or gang topology cannot be met now
     TOO_LARGE = "too_large"  # no node of the pool could ever hold one task
     CAPACITY = "capacity"  # the pool has too little free in sum
     FRAGMENTED = "fragmented"  # free in sum, but no set of nodes holds the tasks
@@ -39,6 +42,9 @@ VERDICT_OF: dict[ReasonCode, Verdict] = {
     ReasonCode.ACCELERATOR: Verdict.UNRESOLVABLE,
     ReasonCode.POOL_NOT_ALLOWED: Verdict.UNRESOLVABLE,
     ReasonCode.RUNTIME: Verdict.UNRESOLVABLE,
+    ReasonCode.NODE_SELECTOR: Verdict.UNRESOLVABLE,
+    ReasonCode.TAINTED: Verdict.UNRESOLVABLE,
+    ReasonCode.AFFINITY: Verdict.UNSCHEDULABLE,
     ReasonCode.TOO_LARGE: Verdict.UNRESOLVABLE,
     ReasonCode.CAPACITY: Verdict.UNSCHEDULABLE,
     ReasonCode.FRAGMENTED: Verdict.UNSCHEDULABLE,

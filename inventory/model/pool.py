@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from inventory.model.constraints import Labels, Taint
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import Resources
 
@@ -36,7 +37,10 @@ class Pool:
     `protection_level` is the highest level (等保 0..4) that may run here. `one_way_ms` is the one-way network
     latency from the city (policy figures are one-way; a round trip is twice as long). Prices are in CNY:
     `vcpu_hour_cny` per vCPU and hour, `card_hour_cny` per whole card and hour (None: no cards).
-    `disk_bytes` is shared storage of the pool, not of one node.
+    `disk_bytes` is shared storage of the pool, not of one node. `region` is where it stands, for input data that
+    lies there ("": only its hub is known). `idle_watts` and `loaded_watts` are of one node, without and under full
+    load; `carbon_g_kwh` is what the grid emits there for a kWh that is not green; None: not known. `node_policy`
+    chooses nodes (`scheduler.core.placement.policies.registry`; "": the default).
     """
 
     pool_id: str
@@ -58,6 +62,11 @@ class Pool:
     vcpu_hour_cny: float
     classes: frozenset[str]
     node_groups: tuple[NodeGroup, ...] = ()
+    region: str = ""
+    idle_watts: float | None = None
+    loaded_watts: float | None = None
+    carbon_g_kwh: float | None = None
+    node_policy: str = ""
 
     @property
     def capacity(self) -> Resources:
@@ -70,10 +79,16 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node as its adapter reports it. `allocatable` is what runs may use; capacity >= allocatable."""
+    """One node as its adapter reports it. `allocatable` is what runs may use; capacity >= allocatable.
+
+    `rack` "" means that it is not known: such a node is in no rack.
+    """
 
     node_id: str
     arch: Architecture
     allocatable: Resources
     accelerator: str | None = None
     cordoned: bool = False
+    labels: Labels = frozenset()
+    taints: frozenset[Taint] = frozenset()
+    rack: str = ""

@@ -10,6 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from inventory.model.constraints import (
+    AcceleratorKind,
+    Affinity,
+    InputPlace,
+    Labels,
+    NodeSelector,
+    Spread,
+    Toleration,
+)
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import Resources
 
@@ -90,7 +99,11 @@ class Requirements:
 
     `per_task` is the need of one task; all `tasks` start together or not at all (a gang), each on one node.
     `accelerator` names a card model (Ascend910B); it is required when `per_task.accelerator_milli` > 0 and the
-    model matters, and None for "any card". Disk is taken from the pool's shared storage.
+    model matters, and None for "any card"; `accelerator_kind` names a family of cards instead. Cards are asked as a
+    share of one (below 1000 milli) or as whole ones. Disk is taken from the pool's shared storage.
+
+    `gang_topology` is a topology key: all tasks go to one domain of it. `tasks_per_node` limits how many tasks of
+    this run one node gets (0: as many as fit). `placement_labels` are what affinities of others may name.
     """
 
     per_task: Resources
@@ -100,6 +113,14 @@ class Requirements:
     architectures: frozenset[Architecture] = frozenset()
     accelerator: str | None = None
     pools: frozenset[str] = frozenset()
+    accelerator_kind: AcceleratorKind | None = None
+    node_selectors: frozenset[NodeSelector] = frozenset()
+    tolerations: frozenset[Toleration] = frozenset()
+    placement_labels: Labels = frozenset()
+    affinities: frozenset[Affinity] = frozenset()
+    spreads: frozenset[Spread] = frozenset()
+    gang_topology: str | None = None
+    tasks_per_node: int = 0
 
     @property
     def total(self) -> Resources:
@@ -126,7 +147,7 @@ class Submission:
     same workload. `after` names workloads that must succeed first, by workload id or by client key of the same
     queue. `max_attempts` counts runs that fail; a run that is lost or moved is not held against the workload.
     `estimated_ms` is the submitter's estimate of the running time (0: none given); `max_runtime_ms` stops a run
-    that takes longer (0: no limit).
+    that takes longer (0: no limit). `inputs` is the data that it reads: where it lies and how much it is.
     """
 
     queue: str
@@ -140,6 +161,7 @@ class Submission:
     estimated_ms: int = 0
     max_runtime_ms: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
+    inputs: tuple[InputPlace, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
