@@ -6,6 +6,7 @@ begins, from the seed alone: a policy that schedules otherwise meets the same fa
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -45,22 +46,19 @@ class WeibullFailures:
     mean_repair_ms: float
     whole_pool: bool = False
 
-    def outages(self, nodes: Sequence[int], span: tuple[int, int], seed: int) -> list[Outage]:
-        """All outages that begin within `span`; `nodes` is the number of nodes of each pool."""
+    def outages(self, pools: Sequence[tuple[str, int]], span: tuple[int, int], seed: int) -> list[Outage]:
+        """All outages that begin within `span`; `pools` are the id and the number of nodes of each pool."""
         scale = self.mean_up_ms / math.gamma(1 + 1 / self.shape)
         found: list[Outage] = []
-        for pool, count in enumerate(nodes):
+        for pool, (pool_id, count) in enumerate(pools):
             units: Iterable[int | None] = (None,) if self.whole_pool else range(count)
             for unit in units:
-                found.extend(self._of_unit(pool, unit, span, scale, seed))
+                found.extend(self._of_unit(_stream(seed, pool_id, unit), (pool, unit), span, scale))
         return sorted(found, key=lambda outage: (outage.from_ms, outage.pool, outage.node or 0))
 
     def _of_unit(
-        self, pool: int, node: int | None, span: tuple[int, int], scale: float, seed: int
+        self, bits: np.random.PCG64, unit: tuple[int, int | None], span: tuple[int, int], scale: float
     ) -> list[Outage]:
-        # A stream for each unit: adding a node or a pool changes nothing for the others.
-        key = [_PURPOSE, seed, pool, 0 if node is None else node + 1]
-        bits = np.random.PCG64(np.random.SeedSequence(key))
         at, end = float(span[0]), span[1]
         found: list[Outage] = []
         while True:
@@ -68,8 +66,14 @@ class WeibullFailures:
             if at >= end:
                 return found
             repaired = at + max(1.0, -math.log(_uniform(bits)) * self.mean_repair_ms)
-            found.append(Outage(pool, node, int(at), math.ceil(repaired)))
+            found.append(Outage(*unit, int(at), math.ceil(repaired)))
             at = repaired
+
+
+def _stream(seed: int, pool_id: str, node: int | None) -> np.random.PCG64:
+    """A stream for each unit: a node more, or another pool, changes nothing for it."""
+    name = int.from_bytes(hashlib.blake2b(pool_id.encode(), digest_size=8).digest())
+    return np.random.PCG64(np.random.SeedSequence([_PURPOSE, seed, name, 0 if node is None else node + 1]))
 
 
 def _uniform(bits: np.random.PCG64) -> float:
