@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inventory.store.assessment.projection import ASSESSMENT_PROJECTION
 from inventory.store.engine import open_engine
 from inventory.store.event_store import Store
 from inventory.store.ledger.projection import LEDGER_PROJECTION
@@ -10,4 +11,4 @@ from scheduler.store.projection import SCHEDULER
 
 def open_store(url: str) -> Store:
     """The caller closes it. Raises StoreError."""
-    return Store(open_engine(url), (LEDGER_PROJECTION, SCHEDULER))
+    return Store(open_engine(url), (LEDGER_PROJECTION, ASSESSMENT_PROJECTION, SCHEDULER))

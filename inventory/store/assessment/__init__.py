@@ -1,0 +1,1 @@
+"""What assessment keeps: measurements, review cases, decisions, exceptions, declared roles."""
