@@ -12,19 +12,31 @@ from contextlib import contextmanager
 
 import grpc
 
-from adapters.contract import Capabilities, Launch, Refusal, RunReport, Stop
+from adapters.contract import (
+    CONTRACT_VERSION,
+    OLDEST_CONTRACT_VERSION,
+    Capabilities,
+    Launch,
+    Refusal,
+    Reservation,
+    RunReport,
+    StartEstimate,
+    Stop,
+    VersionAnswer,
+)
 from adapters.port import (
     AdapterMisbehaved,
     AdapterUnavailable,
+    CapabilityMissing,
     CursorExpired,
     NodeList,
     RunList,
     StaleEpoch,
     WatchBatch,
 )
+from adapters.wire.capabilities import capabilities_from_wire, version_from_wire
 from adapters.wire.inspection import InvalidMessage
 from adapters.wire.launches import (
-    capabilities_from_wire,
     launch_to_wire,
     refusal_from_wire,
     report_from_wire,
@@ -32,6 +44,8 @@ from adapters.wire.launches import (
     stop_to_wire,
 )
 from adapters.wire.pools import node_from_wire
+from adapters.wire.reservations import estimate_from_wire, reservation_to_wire, reserve_result_from_wire
+from adapters.wire.scalars import timestamp_to_wire
 from adapters.wire.status import CURSOR_EXPIRED, STALE_EPOCH, details_of
 from xisuan.pool.v1 import pool_adapter_service_pb2 as pb
 from xisuan.pool.v1.pool_adapter_service_pb2_grpc import PoolAdapterServiceStub
@@ -55,6 +69,59 @@ class AdapterClient:
         self._channel = grpc.aio.insecure_channel(endpoint, options=_OPTIONS)
         self._stub = PoolAdapterServiceStub(self._channel)
         self._closed = False
+
+    async def version(self) -> VersionAnswer:
+        """What the adapter speaks. Raises AdapterMisbehaved where we have no version in common."""
+        with self._translated():
+            answer = version_from_wire(await self._stub.GetVersion(pb.GetVersionRequest(), timeout=CALL_TIMEOUT_S))
+        if answer.newest < OLDEST_CONTRACT_VERSION or answer.oldest > CONTRACT_VERSION:
+            raise AdapterMisbehaved(
+                f"{self._endpoint}: 契约版本 {answer.oldest}–{answer.newest}，本端支持 "
+                f"{OLDEST_CONTRACT_VERSION}–{CONTRACT_VERSION}；请升级其一 / speaks contract versions "
+                f"{answer.oldest} to {answer.newest}, we {OLDEST_CONTRACT_VERSION} to {CONTRACT_VERSION}: upgrade one"
+            )
+        return answer
+
+    async def renew_leases(self, epoch: int, now_ms: int) -> list[str]:
+        """Renews every lease at the pool; returns the runs whose lease had expired. Raises StaleEpoch."""
+        request = pb.RenewLeasesRequest(epoch=epoch, sent_at=timestamp_to_wire(now_ms))
+        with self._translated():
+            answer = await self._stub.RenewLeases(request, timeout=CALL_TIMEOUT_S)
+            return list(answer.expired_run_ids)
+
+    async def suspend(self, epoch: int, run_ids: Sequence[str]) -> list[RunReport | Refusal]:
+        """A result per item. Raises StaleEpoch, and CapabilityMissing where the pool cannot suspend."""
+        with self._translated():
+            answer = await self._stub.Suspend(
+                pb.SuspendRequest(epoch=epoch, run_ids=run_ids), timeout=CALL_TIMEOUT_S
+            )
+            return _change_results(answer.results, run_ids)
+
+    async def resume(self, epoch: int, run_ids: Sequence[str]) -> list[RunReport | Refusal]:
+        """The opposite of `suspend`, with the same errors."""
+        with self._translated():
+            answer = await self._stub.Resume(
+                pb.ResumeRequest(epoch=epoch, run_ids=run_ids), timeout=CALL_TIMEOUT_S
+            )
+            return _change_results(answer.results, run_ids)
+
+    async def estimate_starts(self, launches: Sequence[Launch]) -> list[StartEstimate | Refusal]:
+        """When each would start. Raises CapabilityMissing where the pool cannot tell."""
+        request = pb.EstimateStartsRequest(items=[launch_to_wire(launch) for launch in launches])
+        with self._translated():
+            answer = await self._stub.EstimateStarts(request, timeout=CALL_TIMEOUT_S)
+            _require_one_each([one.run_id for one in answer.estimates], [item.run_id for item in launches])
+            return [estimate_from_wire(one) for one in answer.estimates]
+
+    async def reserve(self, epoch: int, reservations: Sequence[Reservation]) -> list[Reservation | Refusal]:
+        """A result per item. Raises StaleEpoch, and CapabilityMissing where the pool holds no reservations."""
+        request = pb.ReserveRequest(epoch=epoch, items=[reservation_to_wire(one) for one in reservations])
+        with self._translated():
+            answer = await self._stub.Reserve(request, timeout=CALL_TIMEOUT_S)
+            _require_one_each(
+                [one.reservation_id for one in answer.results], [one.reservation_id for one in reservations]
+            )
+            return [reserve_result_from_wire(one) for one in answer.results]
 
     async def capabilities(self) -> Capabilities:
         with self._translated():
@@ -139,6 +206,8 @@ class AdapterClient:
                 raise StaleEpoch(failure.message) from error
             if failure.reason == CURSOR_EXPIRED:
                 raise CursorExpired(failure.message) from error
+            if failure.code is grpc.StatusCode.UNIMPLEMENTED:
+                raise CapabilityMissing(f"{self._endpoint}: {failure.message}") from error
             said = failure.message.partition("\n")[0]  # gRPC's core may add a trace of its own source
             raise AdapterUnavailable(f"{self._endpoint}: {failure.code.name} {said}") from error
 
@@ -148,6 +217,16 @@ class AdapterClient:
 
     def _gone(self) -> AdapterUnavailable:
         return AdapterUnavailable(f"{self._endpoint}: 连接已关闭 / the connection was closed")
+
+
+def _change_results(results: Sequence[pb.ChangeResult], run_ids: Sequence[str]) -> list[RunReport | Refusal]:
+    _require_one_each([result.run_id for result in results], run_ids)
+    return [
+        report_from_wire(result.status)
+        if result.HasField("status")
+        else refusal_from_wire(result.run_id, result.error)
+        for result in results
+    ]
 
 
 def _require_one_each(answered: Sequence[str], asked: Sequence[str]) -> None:

@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
+from inventory.model.partition import NEVER_LOST, PartitionPolicy
 from inventory.model.pool import Node
+from inventory.model.system import Zone
 from inventory.model.units import Resources
 from inventory.model.workload import Program, Requirements, RunState
 
 CONTRACT_VERSION = 1
+OLDEST_CONTRACT_VERSION = 1
+RUNTIMES = ("process", "container", "batch-script", "ray-job", "virtual-machine")
 DEFAULT_GRACE_MS = 10_000
 
 MESSAGE_LIMIT = 64 * 1024 * 1024
@@ -29,7 +33,11 @@ RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """One run to be started. `nodes` names one node a task, in task order; 0 ms: no limit, no estimate."""
+    """One run to be started. `nodes` names one node a task, in task order, or none where the pool chooses.
+
+    0 ms: no limit, no estimate. `runtime` is one of those that the pool declares. The sdk gives a backend only what
+    its capabilities cover: `service`, `reservation_id` and `restore_from` are unset where they are not declared.
+    """
 
     run_id: str
     workload_id: str
@@ -39,14 +47,22 @@ class Launch:
     nodes: tuple[str, ...]
     max_runtime_ms: int = 0
     estimated_ms: int = 0
+    queue: str = ""
+    partition: PartitionPolicy = NEVER_LOST
+    runtime: str = "process"
+    service: bool = False
+    reservation_id: str = ""
+    restore_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One run to be stopped; `grace_ms` lies between the polite and the forced end."""
+    """One run to be stopped; `grace_ms` lies between the polite and the forced end. `why`, where it is not empty,
+    becomes the message of the stopped run."""
 
     run_id: str
     grace_ms: int = DEFAULT_GRACE_MS
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +76,9 @@ class RunReport:
     message: str = ""
     started_ms: int | None = None
     ended_ms: int | None = None
+    suspended: bool = False
+    lease_expired: bool = False  # the sdk keeps it: backends leave it alone
+    estimated_start_ms: int | None = None
 
 
 class RefusalCode(Enum):
@@ -87,9 +106,21 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceleratorSupport:
+    """A card model that runs may ask for, in steps of `step_milli` (1000: whole cards only)."""
+
+    model: str
+    step_milli: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What this pool can do. `enforces` names what of `per_task` binds a running task ("cpu", "memory", "disk");
-    the rest is counted when nodes are chosen, and not enforced."""
+    """What this pool can do; field by field as in `GetCapabilitiesResponse`, which says what each means.
+
+    `enforces` names what of `per_task` binds a running task ("cpu", "memory", "disk"); the rest is counted when
+    nodes are chosen, and not enforced. `zones` and `accelerators` empty: one network that its owner declares, no
+    cards. `leases` and `watch_window` are the sdk's own doing for every backend behind it.
+    """
 
     pool_id: str
     technology: str
@@ -99,6 +130,33 @@ class Capabilities:
     max_runtime: bool = True
     max_batch: int = 1000
     enforces: tuple[str, ...] = ()
+    accelerators: tuple[AcceleratorSupport, ...] = ()
+    zones: tuple[Zone, ...] = ()
+    chooses_nodes: bool = False
+    services: bool = False
+    reservations: bool = False
+    start_estimates: bool = False
+    suspend: bool = False
+    checkpoints: bool = False
+    exec: bool = False
+    leases: bool = True
+    max_clock_skew_ms: int = 0
+    remembered_runs: int = 10_000
+    watch_window: int = 100_000
+    durable_cursors: bool = False
+    refuses_when_full: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class VersionAnswer:
+    """Which contract versions an adapter speaks, and its clock (UTC milliseconds)."""
+
+    oldest: int
+    newest: int
+    technology: str
+    adapter_version: str
+    instance_id: str
+    now_ms: int
 
 
 Item = TypeVar("Item")
@@ -183,6 +241,94 @@ class LogSource(Protocol):
 
     def logs(self, run_id: str, offset: int, follow: bool) -> AsyncIterator[bytes]:
         """The output of a known run from byte `offset`, in pieces; with `follow`, until the run has ended."""
+
+
+@runtime_checkable
+class Suspender(Protocol):
+    """A backend that declares the capability `suspend` implements this as well. Both are idempotent."""
+
+    async def suspend(self, run_ids: Sequence[str]) -> Sequence[RunReport | Refusal]:
+        """Halts running runs, a result per item: NOT_FOUND for unknown ones, FAILED_PRECONDITION before the start."""
+
+    async def resume(self, run_ids: Sequence[str]) -> Sequence[RunReport | Refusal]:
+        """Lets them go on, a result per item, with the same refusals."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointTaken:
+    checkpoint_id: str
+    taken_ms: int
+    size_bytes: int
+
+
+@runtime_checkable
+class Checkpointer(Protocol):
+    """A backend that declares the capability `checkpoints` implements this as well."""
+
+    async def checkpoint(self, run_id: str, checkpoint_id: str) -> CheckpointTaken | Refusal:
+        """Saves what a known run has reached; the same id again gives the same answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """A command beside task number `task` (from 0) of a run."""
+
+    run_id: str
+    task: int
+    command: tuple[str, ...]
+    standard_input: bytes = b""
+    timeout_ms: int = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionOutput:
+    standard_output: bytes = b""
+    standard_error: bytes = b""
+    exit_code: int | None = None
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """A backend that declares the capability `exec` implements this as well."""
+
+    def execute(self, execution: Execution) -> AsyncIterator[ExecutionOutput]:
+        """Output as it comes; the last piece alone has an exit code. The run is known, and is running."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartEstimate:
+    run_id: str
+    starts_in_ms: int
+
+
+@runtime_checkable
+class StartEstimator(Protocol):
+    """A backend that declares the capability `start_estimates` implements this as well."""
+
+    async def estimate_starts(self, launches: Sequence[Launch]) -> Sequence[StartEstimate | Refusal]:
+        """When each would start if it came now, a result per item; nothing is launched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Nodes held for a time to come, `begins_ms` to `ends_ms`; `nodes` as in a launch."""
+
+    reservation_id: str
+    requirements: Requirements
+    nodes: tuple[str, ...]
+    begins_ms: int
+    ends_ms: int
+
+
+@runtime_checkable
+class Reserver(Protocol):
+    """A backend that declares the capability `reservations` implements this as well. Both are idempotent."""
+
+    async def reserve(self, reservations: Sequence[Reservation]) -> Sequence[Reservation | Refusal]:
+        """A result per item, with the nodes that were chosen; `Refusal.run_id` holds the reservation's id."""
+
+    async def unreserve(self, reservation_ids: Sequence[str]) -> Sequence[Refusal | None]:
+        """A result per item; None where it is gone, or never was."""
 
 
 def task_load(launch: Launch) -> Resources:

@@ -25,6 +25,10 @@ class CursorExpired(Exception):
     """The adapter no longer keeps the changes after this cursor: list all runs, then watch anew."""
 
 
+class CapabilityMissing(AdapterUnavailable):
+    """The pool does not declare the capability that this call needs: it is not repeated."""
+
+
 class StaleEpoch(Exception):
     """The adapter has seen a newer leader: this one must stop leading."""
 
@@ -67,5 +71,8 @@ class AdapterPort(Protocol):
 
     async def stop(self, epoch: int, stops: Sequence[Stop]) -> list[RunReport | Refusal]:
         """Raises StaleEpoch."""
+
+    async def renew_leases(self, epoch: int, now_ms: int) -> list[str]:
+        """A contact: every lease at the pool runs anew. Returns runs whose lease had expired. Raises StaleEpoch."""
 
     async def close(self) -> None: ...

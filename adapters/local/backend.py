@@ -183,7 +183,7 @@ class LocalBackend:
             self._retire(stop.run_id)
             self._publish(report)
         elif not run.report.state.is_final:
-            await asyncio.to_thread(run.directory.request_stop, stop.grace_ms)
+            await asyncio.to_thread(run.directory.request_stop, stop.grace_ms, stop.why)
         return run.report
 
     # -- what happens to the runs -------------------------------------------------------------------------------

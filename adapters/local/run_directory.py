@@ -98,10 +98,10 @@ class RunDirectory:
             return True
         return False
 
-    def request_stop(self, grace_ms: int) -> None:
+    def request_stop(self, grace_ms: int, why: str = "") -> None:
         """Asks the supervisor to end the run; it looks several times a second. The first request counts."""
         if not (self._path / files.STOP).exists():
-            files.write_json(str(self._path / files.STOP), {"grace_ms": grace_ms})
+            files.write_json(str(self._path / files.STOP), {"grace_ms": grace_ms, "why": why})
 
     def started_ms(self) -> int | None:
         """When the tasks started; None when they have not."""

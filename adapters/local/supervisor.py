@@ -55,6 +55,7 @@ class Supervisor:
         self._exit_code: int | None = None
         self._message = ""
         self._stopped = False
+        self._why_stopped = ""
         self._kill_at: float | None = None
 
     def run(self) -> dict[str, object]:
@@ -77,7 +78,7 @@ class Supervisor:
         state = "failed" if self._exit_code != 0 or self._message else "succeeded"
         message = self._message
         if self._stopped:
-            state, message = "stopped", "按要求停止 / stopped as asked"
+            state, message = "stopped", self._why_stopped or "按要求停止 / stopped as asked"
         return {
             "state": state,
             "exit_code": self._exit_code,
@@ -167,6 +168,7 @@ class Supervisor:
         stop = read_json(STOP)
         if stop is not None or asked:
             self._stopped = True
+            self._why_stopped = str((stop or {}).get("why", ""))
             self._terminate(_int((stop or {}).get("grace_ms", _DEFAULT_GRACE_MS)))
         elif deadline is not None and time.monotonic() >= deadline:
             self._message = (

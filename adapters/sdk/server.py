@@ -13,6 +13,7 @@ import secrets
 import signal
 import stat
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,9 +24,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from adapters.contract import MESSAGE_LIMIT, Capabilities, PoolBackend
+from adapters.sdk.changing import Memory, ReportedEvents
 from adapters.sdk.fence import Fence
 from adapters.sdk.files import write_durably
 from adapters.sdk.journal import EventJournal
+from adapters.sdk.leases import Clocks, LeaseBook
 from adapters.sdk.listening import StartRefused, bind
 from adapters.sdk.servicer import HEARTBEAT_S, AdapterServicer
 from xisuan.pool.v1 import pool_adapter_service_pb2 as pb
@@ -68,13 +71,16 @@ async def serve(backend: PoolBackend, listening: Listening) -> int:
         _stop_at_end_of_input(loop, stopping)
     with _state_folder(listening.state_dir):
         try:
-            fence = Fence(listening.state_dir / "epoch")
+            memory = Memory(
+                Fence(listening.state_dir / "epoch"), LeaseBook(listening.state_dir, Clocks(_elapsed_ms, _wall_ms))
+            )
         except ValueError as error:
             raise StartRefused(str(error)) from error
         journal = EventJournal(secrets.token_hex(8))
-        servicer = AdapterServicer(backend, journal, fence, listening.heartbeat_s)
+        servicer = AdapterServicer(backend, journal, memory, listening.heartbeat_s)
         try:
-            await backend.start(journal)
+            await backend.start(ReportedEvents(journal, memory.leases))
+            await servicer.start()
         except (OSError, ValueError) as error:
             raise StartRefused(
                 f"{listening.state_dir}: 状态目录无法使用：{error} / the state folder cannot be used: {error}"
@@ -155,6 +161,15 @@ def _stop_at_end_of_input(loop: asyncio.AbstractEventLoop, stopping: asyncio.Eve
             stopping.set()
 
     loop.add_reader(source, read)
+
+
+def _elapsed_ms() -> int:
+    """Counts on while the machine sleeps, which Python's monotonic clock does not."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _say(line: str) -> None:

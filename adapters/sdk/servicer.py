@@ -7,81 +7,70 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
 from importlib.metadata import version
-from typing import Any, TypeVar
 
 import grpc
 
 from adapters.contract import (
     CONTRACT_VERSION,
-    BackendFailed,
+    OLDEST_CONTRACT_VERSION,
     Launch,
     LogSource,
     PoolBackend,
     Refusal,
     RunReport,
     Stop,
+    VersionAnswer,
 )
-from adapters.sdk.fence import MAX_EPOCH, Fence, StaleEpoch
+from adapters.sdk.changing import ChangeGate, Memory
+from adapters.sdk.fence import MAX_EPOCH
 from adapters.sdk.journal import Changes, CursorExpired, EventJournal
+from adapters.sdk.optional_calls import Context, OptionalCalls, read_launch
 from adapters.sdk.pages import cut_token, make_token, page_size, unknown_token
+from adapters.wire.capabilities import capabilities_to_wire, version_to_wire
 from adapters.wire.inspection import Inspection, InvalidMessage
-from adapters.wire.launches import invalid_item, launch_from_wire, refusal_to_wire, report_to_wire, stop_from_wire
+from adapters.wire.launches import invalid_item, refusal_to_wire, report_to_wire, stop_from_wire
 from adapters.wire.pools import node_to_wire
-from adapters.wire.status import CURSOR_EXPIRED, STALE_EPOCH, Answering, CallFailed, Failure
+from adapters.wire.scalars import timestamp_to_wire
+from adapters.wire.status import CURSOR_EXPIRED, Answering, CallFailed, Failure
 from xisuan.pool.v1 import pool_adapter_service_pb2 as pb
-from xisuan.pool.v1 import pool_adapter_service_pb2_grpc as pb_grpc
 
 HEARTBEAT_S = 4.0  # the contract says: at least every 5 s
 _LOG_CHUNK = 64 * 1024
-_Context = grpc.aio.ServicerContext[Any, Any]
-_Result = TypeVar("_Result")
+_TOLD_EXPIRED = 10_000
 
 
-class AdapterServicer(pb_grpc.PoolAdapterServiceServicer):
-    """Serves one backend; `close` ends its watchers and waits for changes under way."""
+class AdapterServicer(OptionalCalls):
+    """Serves one backend; `start` once the backend has recovered, `close` ends watchers and waits for changes."""
 
     def __init__(
-        self, backend: PoolBackend, journal: EventJournal, fence: Fence, heartbeat_s: float = HEARTBEAT_S
+        self, backend: PoolBackend, journal: EventJournal, memory: Memory, heartbeat_s: float = HEARTBEAT_S
     ) -> None:
-        self._backend = backend
+        super().__init__(backend, ChangeGate(backend, journal, memory))
         self._journal = journal
-        self._fence = fence
         self._heartbeat_s = heartbeat_s
-        # One change at a time: an old leader's batch is through, or refused, before a new leader's begins, and a
-        # run id that comes twice at once is launched once.
-        self._changing = asyncio.Lock()
-        self._under_way: set[asyncio.Task[Any]] = set()
         self._closing = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begins to watch the leases: runs whose lease expired while nobody was here are acted on at once."""
+        await self._gate.start()
 
     async def close(self) -> None:
         """Ends the watchers, and waits for changes that are under way."""
         self._closing.set()
-        if self._under_way:
-            await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._gate.close()
+
+    async def GetVersion(self, request: pb.GetVersionRequest, context: Context) -> pb.GetVersionResponse:
+        return version_to_wire(self._version())
 
     async def GetCapabilities(
-        self,
-        request: pb.GetCapabilitiesRequest,
-        context: _Context,
+        self, request: pb.GetCapabilitiesRequest, context: Context
     ) -> pb.GetCapabilitiesResponse:
-        mine = self._backend.capabilities
-        return pb.GetCapabilitiesResponse(
-            pool_id=mine.pool_id,
-            technology=mine.technology,
-            adapter_version=version("xisuan"),
-            contract_version=CONTRACT_VERSION,
-            runtimes=mine.runtimes,
-            gangs=mine.gangs,
-            logs=mine.logs,
-            max_runtime=mine.max_runtime,
-            max_batch=mine.max_batch,
-            instance_id=self._journal.instance_id,
-            enforces=mine.enforces,
-        )
+        return capabilities_to_wire(self._backend.capabilities, self._version())
 
-    async def ListNodes(self, request: pb.ListNodesRequest, context: _Context) -> pb.ListNodesResponse:
+    async def ListNodes(self, request: pb.ListNodesRequest, context: Context) -> pb.ListNodesResponse:
         async with Answering(context):
             after, _ = cut_token(request.page_token)
             try:
@@ -94,7 +83,7 @@ class AdapterServicer(pb_grpc.PoolAdapterServiceServicer):
                 shared_disk_bytes=self._backend.shared_disk_bytes,
             )
 
-    async def List(self, request: pb.ListRequest, context: _Context) -> pb.ListResponse:
+    async def List(self, request: pb.ListRequest, context: Context) -> pb.ListResponse:
         async with Answering(context):
             # Every page names the cursor of the first: what changes while the pages are read is watched for.
             after, first_cursor = cut_token(request.page_token)
@@ -104,26 +93,31 @@ class AdapterServicer(pb_grpc.PoolAdapterServiceServicer):
             except ValueError as error:
                 raise unknown_token(request.page_token) from error
             return pb.ListResponse(
-                runs=[report_to_wire(report) for report in page.items],
+                runs=[report_to_wire(report) for report in self._gate.leases.stamp_all(page.items)],
                 next_page_token=make_token(page.next_key, cursor),
                 cursor=cursor,
             )
 
-    async def Inspect(self, request: pb.InspectRequest, context: _Context) -> pb.InspectResponse:
+    async def Inspect(self, request: pb.InspectRequest, context: Context) -> pb.InspectResponse:
         async with Answering(context):
-            return pb.InspectResponse(status=report_to_wire(await self._known(request.run_id)))
+            return pb.InspectResponse(status=report_to_wire(await self.known(request.run_id)))
 
-    async def Launch(self, request: pb.LaunchRequest, context: _Context) -> pb.LaunchResponse:
-        async with Answering(context):
-            self._inspect_batch(request.epoch, len(request.items))
-            return await self._to_the_end(self._launch(request))
-
-    async def Stop(self, request: pb.StopRequest, context: _Context) -> pb.StopResponse:
+    async def Launch(self, request: pb.LaunchRequest, context: Context) -> pb.LaunchResponse:
         async with Answering(context):
             self._inspect_batch(request.epoch, len(request.items))
-            return await self._to_the_end(self._stop(request))
+            return await self._gate.change(request.epoch, lambda: self._launch(request.items))
 
-    async def Watch(self, request: pb.WatchRequest, context: _Context) -> AsyncIterator[pb.WatchResponse]:
+    async def Stop(self, request: pb.StopRequest, context: Context) -> pb.StopResponse:
+        async with Answering(context):
+            self._inspect_batch(request.epoch, len(request.items))
+            return await self._gate.change(request.epoch, lambda: self._stop(request.items))
+
+    async def RenewLeases(self, request: pb.RenewLeasesRequest, context: Context) -> pb.RenewLeasesResponse:
+        async with Answering(context):
+            self._inspect_batch(request.epoch, 0)
+            return await self._gate.change(request.epoch, self._renewed)
+
+    async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
         async with Answering(context):
             cursor = request.cursor or self._journal.oldest_cursor
             # The first response comes at once, with or without changes: the watcher knows that it is connected.
@@ -144,7 +138,7 @@ class AdapterServicer(pb_grpc.PoolAdapterServiceServicer):
                 )
             )
 
-    async def Logs(self, request: pb.LogsRequest, context: _Context) -> AsyncIterator[pb.LogsResponse]:
+    async def Logs(self, request: pb.LogsRequest, context: Context) -> AsyncIterator[pb.LogsResponse]:
         async with Answering(context):
             if not isinstance(self._backend, LogSource):
                 raise CallFailed(
@@ -156,7 +150,7 @@ class AdapterServicer(pb_grpc.PoolAdapterServiceServicer):
             check = Inspection()
             check.whole_number("offset", request.offset, 0, 2**62)
             check.close()
-            await self._known(request.run_id)
+            await self.known(request.run_id)
             offset = request.offset
             async for piece in self._backend.logs(request.run_id, offset, request.follow):
                 for start in range(0, len(piece), _LOG_CHUNK):
@@ -174,72 +168,59 @@ class AdapterServicer(pb_grpc.PoolAdapterServiceServicer):
         check.whole_number("items.length", items, 0, self._backend.capabilities.max_batch)
         check.close()
 
-    async def _to_the_end(self, change: Coroutine[Any, Any, _Result]) -> _Result:
-        """Runs a change to its end even if the caller goes away: half a change is one that nobody reports."""
-        task = asyncio.create_task(change)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        try:
-            return await asyncio.shield(task)
-        except (BackendFailed, OSError) as error:
-            self._journal.fail(f"{type(error).__name__}: {error}")
-            raise CallFailed(
-                Failure(
-                    grpc.StatusCode.UNAVAILABLE,
-                    f"{error}: 适配器无法保存其状态，正在退出；重启后请重复此调用 / "
-                    f"the adapter cannot keep its state and ends: repeat this call when it is back",
-                )
-            ) from error
+    async def _launch(self, items: Sequence[pb.LaunchItem]) -> pb.LaunchResponse:
+        launches: list[Launch] = []
+        results: list[pb.LaunchResult | None] = []
+        for i, item in enumerate(items):
+            launch, result = read_launch(item, f"items[{i}]", self._backend)
+            results.append(result)
+            if launch is not None:
+                launches.append(launch)
+        leases = self._gate.leases
+        if any(launch.partition.lost_after_ms for launch in launches):
+            await asyncio.to_thread(leases.lease, launches)
+        outcomes = await self._backend.launch(launches) if launches else ()
+        leases.end(one.run_id for one in outcomes if isinstance(one, Refusal) or one.state.is_final)
+        found = self._launch_results(outcomes)
+        return pb.LaunchResponse(results=[result or next(found) for result in results])
 
-    def _admit(self, epoch: int) -> None:
-        try:
-            self._fence.admit(epoch)
-        except StaleEpoch as error:
-            raise CallFailed(
-                Failure(grpc.StatusCode.FAILED_PRECONDITION, str(error), reason=STALE_EPOCH)
-            ) from error
+    def _launch_results(self, outcomes: Sequence[RunReport | Refusal]) -> Iterator[pb.LaunchResult]:
+        stamp = self._gate.leases.stamp
+        for outcome in outcomes:
+            if isinstance(outcome, Refusal):
+                yield pb.LaunchResult(run_id=outcome.run_id, error=refusal_to_wire(outcome))
+            else:
+                yield pb.LaunchResult(run_id=outcome.run_id, accepted=report_to_wire(stamp(outcome)))
 
-    async def _launch(self, request: pb.LaunchRequest) -> pb.LaunchResponse:
-        async with self._changing:
-            self._admit(request.epoch)
-            launches: list[Launch] = []
-            results: list[pb.LaunchResult | None] = []
-            for i, item in enumerate(request.items):
-                try:
-                    launches.append(launch_from_wire(item, f"items[{i}]"))
-                    results.append(None)
-                except InvalidMessage as error:
-                    results.append(pb.LaunchResult(run_id=item.run_id, error=invalid_item(error)))
-            outcomes = iter(await self._backend.launch(launches) if launches else ())
-            return pb.LaunchResponse(results=[result or _launch_result(next(outcomes)) for result in results])
+    async def _stop(self, items: Sequence[pb.StopItem]) -> pb.StopResponse:
+        stops: list[Stop] = []
+        results: list[pb.StopResult | None] = []
+        for i, item in enumerate(items):
+            try:
+                stops.append(stop_from_wire(item, f"items[{i}]"))
+                results.append(None)
+            except InvalidMessage as error:
+                results.append(pb.StopResult(run_id=item.run_id, error=invalid_item(error)))
+        reports = self._gate.leases.stamp_all(await self._backend.stop(stops) if stops else ())
+        found = (pb.StopResult(run_id=report.run_id, status=report_to_wire(report)) for report in reports)
+        return pb.StopResponse(results=[result or next(found) for result in results])
 
-    async def _stop(self, request: pb.StopRequest) -> pb.StopResponse:
-        async with self._changing:
-            self._admit(request.epoch)
-            stops: list[Stop] = []
-            results: list[pb.StopResult | None] = []
-            for i, item in enumerate(request.items):
-                try:
-                    stops.append(stop_from_wire(item, f"items[{i}]"))
-                    results.append(None)
-                except InvalidMessage as error:
-                    results.append(pb.StopResult(run_id=item.run_id, error=invalid_item(error)))
-            reports: Sequence[RunReport] = await self._backend.stop(stops) if stops else ()
-            outcomes = iter(reports)
-            return pb.StopResponse(results=[result or _stop_result(next(outcomes)) for result in results])
+    async def _renewed(self) -> pb.RenewLeasesResponse:
+        return pb.RenewLeasesResponse(
+            now=timestamp_to_wire(_now_ms()), expired_run_ids=self._gate.leases.expired(_TOLD_EXPIRED)
+        )
+
+    def _version(self) -> VersionAnswer:
+        return VersionAnswer(
+            oldest=OLDEST_CONTRACT_VERSION,
+            newest=CONTRACT_VERSION,
+            technology=self._backend.capabilities.technology,
+            adapter_version=version("xisuan"),
+            instance_id=self._journal.instance_id,
+            now_ms=_now_ms(),
+        )
 
     # -- reading ------------------------------------------------------------------------------------------------
-
-    async def _known(self, run_id: str) -> RunReport:
-        report = await self._backend.inspect(run_id)
-        if report is None:
-            raise CallFailed(
-                Failure(
-                    grpc.StatusCode.NOT_FOUND,
-                    f"run_id = {run_id[:128]!r}: 该池没有此运行 / this pool has never heard of this run",
-                )
-            )
-        return report
 
     def _read(self, cursor: str) -> Changes:
         try:
@@ -268,11 +249,5 @@ def _expired(error: CursorExpired) -> CallFailed:
     )
 
 
-def _launch_result(outcome: RunReport | Refusal) -> pb.LaunchResult:
-    if isinstance(outcome, Refusal):
-        return pb.LaunchResult(run_id=outcome.run_id, error=refusal_to_wire(outcome))
-    return pb.LaunchResult(run_id=outcome.run_id, accepted=report_to_wire(outcome))
-
-
-def _stop_result(report: RunReport) -> pb.StopResult:
-    return pb.StopResult(run_id=report.run_id, status=report_to_wire(report))
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -75,7 +75,7 @@ class SimulatedPool:
     def stop(self, stops: Sequence[Stop], now_ms: int) -> list[RunReport]:
         """Stops runs at once (a simulated program needs no grace); unknown run ids are remembered as stopped."""
         self.advance(now_ms)
-        return [self._stop(stop.run_id) for stop in stops]
+        return [self._stop(stop.run_id, stop.why) for stop in stops]
 
     def advance(self, now_ms: int) -> None:
         """Lets everything happen that is due until `now_ms`, in order of (time, sequence)."""
@@ -187,7 +187,7 @@ class SimulatedPool:
         self._changes.append(report)
         return report
 
-    def _stop(self, run_id: str) -> RunReport:
+    def _stop(self, run_id: str, why: str) -> RunReport:
         run = self._runs.get(run_id)
         if run is None:
             fate = tombstone(run_id, self._now_ms)
@@ -203,7 +203,7 @@ class SimulatedPool:
                 ends_ms=self._now_ms,
                 outcome=RunState.STOPPED,
                 exit_code=143 if run.state is RunState.RUNNING else None,
-                message="按要求停止 / stopped as asked",
+                message=why or "按要求停止 / stopped as asked",
             )
             self._fates.append(run.fate)
             self._end(run)

@@ -6,8 +6,11 @@ pool hosts build those with `launch_to_wire` and read the answers with `report_f
 
 from __future__ import annotations
 
-from adapters.contract import DEFAULT_GRACE_MS, RUN_ID, Capabilities, Launch, Refusal, RefusalCode, RunReport, Stop
+from dataclasses import replace
+
+from adapters.contract import DEFAULT_GRACE_MS, RUN_ID, Launch, Refusal, RefusalCode, RunReport, Stop
 from adapters.wire.inspection import Inspection, InvalidMessage, violations_to_wire
+from adapters.wire.partitions import partition_from_wire, partition_to_wire
 from adapters.wire.programs import program_from_wire, program_to_wire
 from adapters.wire.scalars import (
     RUN_STATES,
@@ -17,13 +20,16 @@ from adapters.wire.scalars import (
     timestamp_from_wire,
     timestamp_to_wire,
 )
-from adapters.wire.words import WordRule
+from adapters.wire.words import QUEUE, WordRule
 from adapters.wire.workloads import requirements_from_wire, requirements_to_wire
+from inventory.model.partition import NEVER_LOST
+from inventory.model.workload import Program
 from xisuan.common.v1 import common_pb2
 from xisuan.pool.v1 import pool_adapter_service_pb2 as pb
 
 _MAX_MESSAGE = 1000
 _RUN_ID = WordRule(128, RUN_ID, "字母、数字、“.”、“_”、“-”", "letters, digits, . _ -")
+_OWN_ID = replace(_RUN_ID, may_be_empty=True)
 
 
 def launch_to_wire(launch: Launch) -> pb.LaunchItem:
@@ -36,29 +42,50 @@ def launch_to_wire(launch: Launch) -> pb.LaunchItem:
         nodes=launch.nodes,
         max_runtime=duration_to_wire(launch.max_runtime_ms),
         estimated_runtime=duration_to_wire(launch.estimated_ms),
+        queue=launch.queue,
+        partition=partition_to_wire(launch.partition),
+        runtime=launch.runtime if launch.runtime != default_runtime(launch.program) else "",
+        service=launch.service,
+        reservation_id=launch.reservation_id,
+        restore_from=launch.restore_from,
     )
+
+
+def default_runtime(program: Program) -> str:
+    """What runs a program that names no runtime."""
+    return "container" if program.image else "process"
 
 
 def launch_from_wire(item: pb.LaunchItem, path: str = "item") -> Launch:
     """The validated launch. Raises InvalidMessage with every violation; paths begin with `path`."""
     check = Inspection()
     requirements = requirements_from_wire(item.requirements, check, f"{path}.requirements")
-    if len(item.nodes) != requirements.tasks:
+    # None at all: the pool chooses. Whether it can, its capabilities say; `adapters.sdk` asks them.
+    if item.nodes and len(item.nodes) != requirements.tasks:
         check.refuse(
             f"{path}.nodes",
             len(item.nodes),
             f"须给每个任务一个节点，共 {requirements.tasks} 个",
             f"name one node for each of the {requirements.tasks} tasks",
         )
+    program = program_from_wire(item.program, check, f"{path}.program")
     launch = Launch(
         run_id=_RUN_ID.inspect(item.run_id, check, f"{path}.run_id"),
         workload_id=item.workload_id,
         name=item.name,
         requirements=requirements,
-        program=program_from_wire(item.program, check, f"{path}.program"),
+        program=program,
         nodes=tuple(item.nodes),
         max_runtime_ms=duration_from_wire(item.max_runtime, check, f"{path}.max_runtime"),
         estimated_ms=duration_from_wire(item.estimated_runtime, check, f"{path}.estimated_runtime"),
+        queue=QUEUE.inspect(item.queue, check, f"{path}.queue") if item.queue else "",
+        partition=partition_from_wire(item.partition, check, f"{path}.partition")
+        if item.HasField("partition")
+        else NEVER_LOST,
+        runtime=item.runtime or default_runtime(program),
+        service=item.service,
+        reservation_id=_OWN_ID.inspect(item.reservation_id, check, f"{path}.reservation_id"),
+        restore_from=_OWN_ID.inspect(item.restore_from, check, f"{path}.restore_from"),
     )
     check.close()
     return launch
@@ -90,6 +117,9 @@ def report_to_wire(report: RunReport) -> pb.RunStatus:
         started_at=timestamp_to_wire(report.started_ms),
         ended_at=timestamp_to_wire(report.ended_ms),
         nodes=report.nodes,
+        suspended=report.suspended,
+        lease_expired=report.lease_expired,
+        estimated_start_at=timestamp_to_wire(report.estimated_start_ms),
     )
 
 
@@ -104,9 +134,24 @@ def report_from_wire(status: pb.RunStatus, path: str = "status") -> RunReport:
         message=status.message,
         started_ms=timestamp_from_wire(status.started_at) if status.HasField("started_at") else None,
         ended_ms=timestamp_from_wire(status.ended_at) if status.HasField("ended_at") else None,
+        suspended=status.suspended,
+        lease_expired=status.lease_expired,
+        estimated_start_ms=timestamp_from_wire(status.estimated_start_at)
+        if status.HasField("estimated_start_at")
+        else None,
     )
     check.close()
     return report
+
+
+def change_result_to_wire(run_id: str, outcome: RunReport | Refusal) -> pb.ChangeResult:
+    if isinstance(outcome, Refusal):
+        return pb.ChangeResult(run_id=run_id, error=refusal_to_wire(outcome))
+    return pb.ChangeResult(run_id=run_id, status=report_to_wire(outcome))
+
+
+def inspect_run_id(run_id: str, check: Inspection, path: str) -> str:
+    return _RUN_ID.inspect(run_id, check, path)
 
 
 def refusal_to_wire(refusal: Refusal) -> common_pb2.ItemError:
@@ -140,20 +185,3 @@ def result_from_wire(result: pb.LaunchResult) -> RunReport | Refusal:
     check.refuse("outcome", "", "缺少结果", "neither accepted nor error is set")
     check.close()
     raise AssertionError("unreachable: the inspection above holds a violation")
-
-
-def capabilities_from_wire(message: pb.GetCapabilitiesResponse) -> Capabilities:
-    """What the adapter declares. Raises InvalidMessage for a batch size below 1 or an empty pool id."""
-    check = Inspection()
-    capabilities = Capabilities(
-        pool_id=WordRule(63).inspect(message.pool_id, check, "pool_id"),
-        technology=message.technology,
-        runtimes=tuple(message.runtimes),
-        gangs=message.gangs,
-        logs=message.logs,
-        max_runtime=message.max_runtime,
-        max_batch=check.whole_number("max_batch", message.max_batch, 1, 1_000_000),
-        enforces=tuple(message.enforces),
-    )
-    check.close()
-    return capabilities

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -11,8 +12,10 @@ import grpc
 import pytest
 
 from adapters.contract import BackendFailed, Capabilities, EventSink, Launch, Page, Refusal, RunReport, Stop
+from adapters.sdk.changing import Memory
 from adapters.sdk.fence import Fence
 from adapters.sdk.journal import EventJournal
+from adapters.sdk.leases import Clocks, LeaseBook
 from adapters.sdk.servicer import AdapterServicer
 from adapters.wire.launches import launch_to_wire
 from adapters.wire.status import details_of
@@ -87,7 +90,9 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.journal = EventJournal("i")
         self.backend = SlowBackend(self.journal)
-        self.servicer = AdapterServicer(self.backend, self.journal, Fence(folder / "epoch"), heartbeat_s=0.02)
+        leases = LeaseBook(folder, Clocks(lambda: time.monotonic_ns() // 1_000_000, lambda: 0))
+        memory = Memory(Fence(folder / "epoch"), leases)
+        self.servicer = AdapterServicer(self.backend, self.journal, memory, heartbeat_s=0.02)
 
     def launching(self, run_id: str, epoch: int = 1) -> asyncio.Task[pb.LaunchResponse]:
         item = launch_to_wire(

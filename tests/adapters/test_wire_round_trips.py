@@ -10,10 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.contract import Capabilities, Launch, Refusal, RefusalCode, RunReport, Stop
+from adapters.contract import (
+    RUNTIMES,
+    AcceleratorSupport,
+    Capabilities,
+    Launch,
+    Refusal,
+    RefusalCode,
+    RunReport,
+    Stop,
+    VersionAnswer,
+)
+from adapters.wire.capabilities import capabilities_from_wire, capabilities_to_wire
 from adapters.wire.inspection import Inspection, InvalidMessage
 from adapters.wire.launches import (
-    capabilities_from_wire,
     launch_from_wire,
     launch_to_wire,
     refusal_from_wire,
@@ -25,6 +35,7 @@ from adapters.wire.launches import (
     stop_to_wire,
 )
 from adapters.wire.opinions import opinion_from_wire, opinion_to_wire
+from adapters.wire.partitions import partition_from_wire, partition_to_wire
 from adapters.wire.pools import (
     node_from_wire,
     node_to_wire,
@@ -41,6 +52,7 @@ from adapters.wire.workloads import (
     submission_to_wire,
     workload_to_wire,
 )
+from inventory.model.partition import NEVER_LOST, OnDisconnect, OnReconnect, PartitionPolicy
 from inventory.model.placement import PoolOpinion, Reason, ReasonCode
 from inventory.model.pool import Node, NodeGroup, Pool
 from inventory.model.system import Architecture, Zone
@@ -296,4 +308,37 @@ def test_capabilities_that_allow_no_batch_are_refused() -> None:
     with pytest.raises(InvalidMessage, match="max_batch"):
         capabilities_from_wire(pb.GetCapabilitiesResponse(pool_id="p"))
     said = capabilities_from_wire(pb.GetCapabilitiesResponse(pool_id="p", max_batch=5, runtimes=["process"]))
-    assert said == Capabilities("p", "", ("process",), False, False, False, 5)
+    undeclared = {"leases": False, "remembered_runs": 0, "watch_window": 0, "refuses_when_full": False}
+    assert said == Capabilities("p", "", ("process",), False, False, False, 5, **undeclared)  # type: ignore[arg-type]
+
+
+@given(
+    st.builds(
+        Capabilities,
+        pool_id=st.just("p"),
+        technology=st.just("t"),
+        runtimes=st.sets(st.sampled_from(RUNTIMES)).map(tuple),
+        max_batch=st.integers(1, 1000),
+        accelerators=st.just((AcceleratorSupport("Ascend910B", 10),)),
+        zones=st.sets(st.sampled_from(Zone)).map(tuple),
+        max_clock_skew_ms=durations,
+    )
+)
+def test_capabilities_come_back_as_they_were_declared(declared: Capabilities) -> None:
+    version = VersionAnswer(1, 1, "t", "0", "i", 0)
+    assert capabilities_from_wire(capabilities_to_wire(declared, version)) == declared
+
+
+@given(st.builds(PartitionPolicy, durations, st.sampled_from(OnDisconnect), st.sampled_from(OnReconnect)))
+def test_partition_policies(policy: PartitionPolicy) -> None:
+    message = partition_to_wire(policy)
+    if message is None:
+        assert policy == NEVER_LOST
+    else:
+        assert partition_from_wire(message, Inspection(), "x") == policy
+
+
+def test_a_partition_policy_with_unknown_words_is_refused_by_field() -> None:
+    check = Inspection()
+    partition_from_wire(common_pb2.PartitionPolicy(on_disconnect=9, on_reconnect=8), check, "x")  # type: ignore[arg-type]
+    assert [violation.field for violation in check.violations] == ["x.on_disconnect", "x.on_reconnect"]
