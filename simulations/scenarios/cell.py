@@ -1,0 +1,158 @@
+"""One cell of a portfolio: one trace, capacity, policy, failure model and seed; it runs and gives a `Result`.
+
+`simulations.portfolio` fans cells out; the questions make cells of their own by changing parts of a scenario.
+A cell is plain values, so that it travels to other processes and its hash says all that the result depends on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from typing import TypeVar
+
+from simulations.engine.outcome import Outcome
+from simulations.engine.simulation import EngineSettings, Progress, SimulationInput, simulate
+from simulations.engine.site import PoolPlan
+from simulations.metrics.measure import measure
+from simulations.metrics.result import Label, Provenance, Result
+from simulations.scenarios.form import Scenario
+from simulations.scenarios.workload import TraceForm
+from simulations.traces.bad_rows import TraceError
+from simulations.traces.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """`scenario` with exactly one variant of each kind and one seed; `folder` is where its files are found.
+
+    `skip_bad` leaves rows that cannot be used out of traces, and jobs that fit into no pool; both are counted in
+    the result's notes. Without it they are errors.
+    """
+
+    scenario: Scenario
+    folder: str
+    code_version: str
+    skip_bad: bool = False
+
+    @property
+    def label(self) -> Label:
+        chosen = self.scenario
+        return Label(
+            trace=_only(chosen.traces),
+            capacity=_only(chosen.capacities),
+            failures=_only(chosen.failures),
+            policy=_only(chosen.policies),
+            seed=chosen.seeds[0],
+        )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that the scenario says for this cell (not of the files that it names: the trace has
+        a hash of its own)."""
+        return digest_of(self.scenario)
+
+    def trace(self) -> Trace:
+        """Kept by the process: the cells of a portfolio share few traces. Raises ValueError or TraceError."""
+        (name, form), seed = next(iter(self.scenario.traces.items())), self.scenario.seeds[0]
+        return _trace(name, form, self.folder, seed if form.is_drawn else 0, self.skip_bad)
+
+    def plans(self) -> tuple[PoolPlan, ...]:
+        return _one(self.scenario.capacities).plans(Path(self.folder))
+
+    def simulate(self, progress: Progress | None = None) -> Outcome:
+        """Raises ValueError or TraceError for what cannot be used, a job that fits nowhere included."""
+        chosen, trace, plans = self.scenario, self.trace(), self.plans()
+        seed = chosen.seeds[0]
+        # Runs may go on long after the last arrival; failures are drawn for four times the span, a week at least.
+        end = int(trace.submitted_ms[-1]) if len(trace) else 0
+        span = (0, chosen.until or max(4 * end, end + 7 * 86_400_000))
+        given = SimulationInput(
+            trace=trace,
+            pools=plans,
+            outages=_one(chosen.failures).drawn(plans, span, seed, Path(self.folder)),
+            weights=tuple((queue.name, queue.weight) for queue in chosen.queues),
+        )
+        settings = EngineSettings(
+            cycle=_one(chosen.policies).settings(seed),
+            granularity_ms=chosen.cycle,
+            until_ms=chosen.until,
+            checkpoint_ms=chosen.checkpoint,
+        )
+        outcome = simulate(given, settings, progress)
+        if len(outcome.unplaceable) and not self.skip_bad:
+            raise TraceError(_fits_nowhere(trace, outcome))
+        return outcome
+
+    def result(self, progress: Progress | None = None) -> Result:
+        outcome = self.simulate(progress)
+        trace = outcome.trace
+        notes = list(trace.notes)
+        if len(outcome.unplaceable):
+            notes.append(_left_out(trace, outcome))
+        provenance = Provenance(self.scenario.name, self.digest, trace.digest, self.code_version)
+        measures = measure(outcome, [plan.power for plan in self.plans()])
+        return Result(self.label, provenance, measures, tuple(notes))
+
+
+def cells(scenario: Scenario, folder: str, code_version: str, skip_bad: bool = False) -> Iterator[Cell]:
+    """The product of all variants and seeds, in the order of the file."""
+    for trace, capacity, failures, policy, seed in product(
+        scenario.traces, scenario.capacities, scenario.failures, scenario.policies, scenario.seeds
+    ):
+        chosen = scenario.model_copy(
+            update={
+                "traces": {trace: scenario.traces[trace]},
+                "capacities": {capacity: scenario.capacities[capacity]},
+                "failures": {failures: scenario.failures[failures]},
+                "policies": {policy: scenario.policies[policy]},
+                "seeds": (seed,),
+            }
+        )
+        yield Cell(chosen, folder, code_version, skip_bad)
+
+
+Variant = TypeVar("Variant")
+
+
+def _only(variants: Mapping[str, object]) -> str:
+    (name,) = variants
+    return name
+
+
+def _one(variants: Mapping[str, Variant]) -> Variant:
+    (variant,) = variants.values()
+    return variant
+
+
+def digest_of(scenario: Scenario) -> str:
+    document = scenario.model_dump(mode="json", by_alias=True)
+    text = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _trace(name: str, form: TraceForm, folder: str, seed: int, skip_bad: bool) -> Trace:
+    return form.trace(name, seed)
+
+
+def _fits_nowhere(trace: Trace, outcome: Outcome) -> str:
+    first = int(outcome.unplaceable[0])
+    return (
+        f"{trace.name}: {len(outcome.unplaceable)} 个作业在任何池（即使为空）都放不下，首个是 {trace.job_ids[first]}"
+        f"（第 {first + 1} 个到达）；请增加容量，或用 --skip-bad 跳过"
+        f" / {len(outcome.unplaceable)} jobs fit into no pool, not even an empty one, first {trace.job_ids[first]}"
+        f" (arrival {first + 1}); add capacity, or pass --skip-bad"
+    )
+
+
+def _left_out(trace: Trace, outcome: Outcome) -> str:
+    shown = ", ".join(trace.job_ids[outcome.unplaceable[:5]].tolist())
+    return (
+        f"{trace.name}: 跳过 {len(outcome.unplaceable)} 个放不下的作业"
+        f" / {len(outcome.unplaceable)} jobs fit into no pool and were left out: {shown}"
+    )
