@@ -107,6 +107,9 @@ class FreezeForm(_Form):
     sectors: frozenset[str] = frozenset()
     zones: frozenset[Zone] = frozenset()
     ownerships: frozenset[Ownership] = frozenset()
+    tags: frozenset[str] = frozenset()
+    regions: frozenset[str] = frozenset()
+    departments: frozenset[str] = frozenset()
     overridable_by: str | None = None
 
     @model_validator(mode="after")
@@ -188,6 +191,9 @@ def _periods(form: FreezeForm, first: date, last: date) -> Iterator[Freeze]:
                 sectors=form.sectors,
                 zones=form.zones,
                 ownerships=form.ownerships,
+                tags=form.tags,
+                regions=form.regions,
+                departments=form.departments,
                 overridable_by=form.overridable_by,
                 provisional=provisional,
             )

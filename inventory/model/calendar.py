@@ -50,8 +50,8 @@ class CalendarDay:
 class Freeze:
     """封网期: no cutover from `first` to `last` (both included) for systems that match.
 
-    A system matches when each non-empty scope holds it: `sectors` (行业), `zones`, `ownerships`; empty scopes mean
-    every system. `source` names the rule that ordered the freeze. `overridable_by` names who may allow a cutover
+    A system matches when each non-empty scope holds it: `sectors` (行业), `zones`, `ownerships`, `tags` (any of
+    them), `regions`, `departments` (a department's own blackout); empty scopes mean every system. `source` names the rule that ordered the freeze. `overridable_by` names who may allow a cutover
     all the same (None: nobody). `provisional`: the dates stand in for a notice that is not out yet.
     """
 
@@ -64,6 +64,9 @@ class Freeze:
     ownerships: frozenset[Ownership] = frozenset()
     overridable_by: str | None = None
     provisional: bool = False
+    tags: frozenset[str] = frozenset()
+    regions: frozenset[str] = frozenset()
+    departments: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

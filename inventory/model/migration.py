@@ -122,7 +122,8 @@ class Declarations:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One system's place in a plan. `group` is its move group; the three `why` texts are (Chinese, English)."""
+    """One system's place in a plan. `group` is its move group; the three `why` texts are (Chinese, English); `team_id`
+    is the team that moves it, where teams are planned."""
 
     system_key: str
     system_name: str
@@ -133,6 +134,7 @@ class Assignment:
     why_here: Pair
     why_then: Pair
     why_not_earlier: Pair
+    team_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +167,27 @@ class Wave:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanMeasure:
+    """How good a plan is, by its solver: `finish_days` from the first day to the last window; no plan that places as
+    many systems finishes in fewer than `bound_days`; `scores` by aim (`scheduler.core.waves.problem.Aim`)."""
+
+    finish_days: int
+    bound_days: int
+    scores: Mapping[str, int]
+
+    @property
+    def gap(self) -> float:
+        """(finish - bound) / finish; 0 is proven optimal."""
+        return (self.finish_days - self.bound_days) / self.finish_days if self.finish_days else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class WavePlan:
     """A plan. Every system that was asked about is in exactly one of `assignments`, `unplaced` (to be moved, no
     place found) and `left_out` (not to be moved, or facts are missing).
 
     `windows` are the windows in use, in order; wave n is the n-th. `splits` are the broken dependencies of cycles;
-    `notes` are remarks on the whole plan. `seed` fixes all ties.
+    `notes` are remarks on the whole plan. `seed` fixes all ties. `measure` is None where the solver states none.
     """
 
     settings: WaveSettings
@@ -183,6 +200,7 @@ class WavePlan:
     splits: tuple[SplitDependency, ...] = ()
     notes: tuple[Pair, ...] = ()
     declarations: Declarations = field(default_factory=Declarations)
+    measure: PlanMeasure | None = None
 
     @property
     def starts_on(self) -> date:

@@ -263,4 +263,7 @@ def _concerns(freeze: Freeze, item: Item) -> bool:
         (not freeze.sectors or bool(freeze.sectors & item.sectors))
         and (not freeze.zones or item.zone in freeze.zones)
         and (not freeze.ownerships or item.ownership in freeze.ownerships)
+        and (not freeze.tags or bool(freeze.tags & item.tags))
+        and (not freeze.regions or item.region in freeze.regions)
+        and (not freeze.departments or item.department in freeze.departments)
     )

@@ -270,6 +270,9 @@ def _outside_freezes(problem: WaveProblem, entry: _Entry) -> Iterator[Violation]
             not (freeze.sectors and not freeze.sectors.intersection(item.sectors))
             and not (freeze.zones and item.zone not in freeze.zones)
             and not (freeze.ownerships and item.ownership not in freeze.ownerships)
+            and not (freeze.tags and not freeze.tags.intersection(item.tags))
+            and not (freeze.regions and item.region not in freeze.regions)
+            and not (freeze.departments and item.department not in freeze.departments)
         )
         if in_scope:
             message = (

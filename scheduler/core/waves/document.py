@@ -20,6 +20,7 @@ from inventory.model.migration import (
     Declarations,
     FreezeOverride,
     Pair,
+    PlanMeasure,
     SplitDependency,
     Unplaced,
     UnplacedRule,
@@ -97,6 +98,7 @@ class AssignmentForm(_Form):
     why_here: TextForm
     why_then: TextForm
     why_not_earlier: TextForm
+    team_id: str | None = None
 
 
 class UnplacedForm(_Form):
@@ -112,8 +114,15 @@ class SplitForm(_Form):
     reason: TextForm
 
 
+class MeasureForm(_Form):
+    finish_days: int = Field(ge=0)
+    bound_days: int = Field(ge=0)
+    gap: float
+    scores: Mapping[str, int]
+
+
 class PlanForm(_Form):
-    """The whole document."""
+    """The whole document. `team_id` and `measure` came later and may be missing."""
 
     version: Literal[1]
     solver: str
@@ -126,6 +135,7 @@ class PlanForm(_Form):
     left_out: tuple[UnplacedForm, ...] = ()
     splits: tuple[SplitForm, ...] = ()
     notes: tuple[TextForm, ...] = ()
+    measure: MeasureForm | None = None
 
 
 def write_plan(plan: WavePlan) -> str:
@@ -171,6 +181,18 @@ def _form(plan: WavePlan) -> PlanForm:
             SplitForm(user=each.user, used=each.used, reason=TextForm.of(each.reason)) for each in plan.splits
         ),
         notes=tuple(TextForm.of(note) for note in plan.notes),
+        measure=_measure_form(plan.measure),
+    )
+
+
+def _measure_form(measure: PlanMeasure | None) -> MeasureForm | None:
+    if measure is None:
+        return None
+    return MeasureForm(
+        finish_days=measure.finish_days,
+        bound_days=measure.bound_days,
+        gap=round(measure.gap, 6),
+        scores=dict(measure.scores),
     )
 
 
@@ -185,6 +207,7 @@ def _assignment_form(each: Assignment) -> AssignmentForm:
         why_here=TextForm.of(each.why_here),
         why_then=TextForm.of(each.why_then),
         why_not_earlier=TextForm.of(each.why_not_earlier),
+        team_id=each.team_id,
     )
 
 
@@ -224,6 +247,9 @@ def _plan(form: PlanForm) -> WavePlan:
         splits=tuple(SplitDependency(each.user, each.used, each.reason.pair) for each in form.splits),
         notes=tuple(note.pair for note in form.notes),
         declarations=_declarations(form.declarations),
+        measure=None
+        if form.measure is None
+        else PlanMeasure(form.measure.finish_days, form.measure.bound_days, dict(form.measure.scores)),
     )
 
 
@@ -238,6 +264,7 @@ def _assignment(form: AssignmentForm) -> Assignment:
         why_here=form.why_here.pair,
         why_then=form.why_then.pair,
         why_not_earlier=form.why_not_earlier.pair,
+        team_id=form.team_id,
     )
 
 
