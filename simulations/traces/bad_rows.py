@@ -40,6 +40,8 @@ class BadRows:
         self._path = path
         self._skip_bad = skip_bad
         self._bad: list[BadValue] = []
+        self._disordered: list[BadValue] = []
+        self._remarks: Counter[str] = Counter()
 
     def refuse(self, bad: BadValue) -> None:
         """Raises TraceError, or counts the row as skipped."""
@@ -50,16 +52,34 @@ class BadRows:
             )
         self._bad.append(bad)
 
+    def disorder(self, bad: BadValue) -> None:
+        """A usable row in the wrong place. Raises TraceError, or counts it: it is kept and sorted in."""
+        if not self._skip_bad:
+            raise TraceError(
+                f"{bad.describe(self._path)}; 请排序，或用 --skip-bad 排入 / sort the file, or pass --skip-bad to have "
+                "such rows sorted in"
+            )
+        self._disordered.append(bad)
+
+    def remark(self, text: str) -> None:
+        """Counts something that the form allows and the reader leaves out or assumes; it stands in the report."""
+        self._remarks[text] += 1
+
     @property
     def count(self) -> int:
         return len(self._bad)
 
     def report(self) -> list[str]:
-        """Lines for the person: how many rows were skipped and why, and the first few by line. Empty: none."""
-        if not self._bad:
-            return []
-        kinds = Counter((bad.column, bad.rule_zh, bad.rule_en) for bad in self._bad)
-        lines = [f"{self._path.name}: 跳过 {self.count} 行 / {self.count} rows skipped"]
-        lines += [f"  {n} x {column}: {zh} / {en}" for (column, zh, en), n in kinds.most_common()]
-        lines += [f"  {bad.describe(self._path)}" for bad in self._bad[:SHOWN]]
+        """Lines for the person: how many rows were skipped and why, and the first few by line. Empty: nothing odd."""
+        lines = [f"{self._path.name}: {n} x {text}" for text, n in self._remarks.items()]
+        for rows, zh, en in (
+            (self._bad, "跳过 {} 行", "{} rows skipped"),
+            (self._disordered, "{} 行时间倒退，已排入", "{} rows out of order were sorted in"),
+        ):
+            if not rows:
+                continue
+            lines.append(f"{self._path.name}: {zh.format(len(rows))} / {en.format(len(rows))}")
+            kinds = Counter((bad.column, bad.rule_zh, bad.rule_en) for bad in rows)
+            lines += [f"  {n} x {column}: {zh} / {en}" for (column, zh, en), n in kinds.most_common()]
+            lines += [f"  {bad.describe(self._path)}" for bad in rows[:SHOWN]]
         return lines
