@@ -43,20 +43,21 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True)
 class SimulationInput:
-    """Everything that a simulation depends on besides its settings. `weights` by queue name (default 1)."""
+    """What a simulation depends on besides the trace and its settings. `weights` by queue name (default 1)."""
 
-    trace: Trace
     pools: tuple[PoolPlan, ...]
     outages: tuple[Outage, ...] = ()
     weights: tuple[tuple[str, int], ...] = ()
 
 
-def simulate(given: SimulationInput, settings: EngineSettings, progress: Progress | None = None) -> Outcome:
+def simulate(
+    trace: Trace, given: SimulationInput, settings: EngineSettings, progress: Progress | None = None
+) -> Outcome:
     """Runs to the end; deterministic. `progress(n)` is told now and then how many jobs have arrived.
 
     Raises ValueError for a pool that is given twice or a weight below 1.
     """
-    return _Simulation(given, settings, progress).run()
+    return _Simulation(trace, given, settings, progress).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,13 @@ class _Running:
 
 
 class _Simulation:
-    def __init__(self, given: SimulationInput, settings: EngineSettings, progress: Progress | None) -> None:
+    def __init__(
+        self, trace: Trace, given: SimulationInput, settings: EngineSettings, progress: Progress | None
+    ) -> None:
         self._given = given
         self._settings = settings
         self._progress = progress
-        trace = self._trace = given.trace
+        self._trace = trace
         self._site = build_site(given.pools)
         self._position = {pool.pool.pool_id: i for i, pool in enumerate(self._site)}
         self._totals = [shape.total for shape in trace.shapes]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -20,6 +20,7 @@ from simulations.engine.simulation import EngineSettings, Progress, SimulationIn
 from simulations.engine.site import PoolPlan
 from simulations.metrics.measure import measure
 from simulations.metrics.result import Label, Provenance, Result
+from simulations.scenarios.fields import DAY
 from simulations.scenarios.form import Scenario
 from simulations.scenarios.workload import TraceForm
 from simulations.traces.bad_rows import TraceError
@@ -64,39 +65,55 @@ class Cell:
     def plans(self) -> tuple[PoolPlan, ...]:
         return _one(self.scenario.capacities).plans(Path(self.folder))
 
-    def simulate(self, progress: Progress | None = None) -> Outcome:
-        """Raises ValueError or TraceError for what cannot be used, a job that fits nowhere included."""
+    def prepare(self) -> PreparedCell:
+        """Reads every file and draws every failure. Raises ValueError or TraceError for what cannot be used."""
         chosen, trace, plans = self.scenario, self.trace(), self.plans()
         seed = chosen.seeds[0]
-        # Runs may go on long after the last arrival; failures are drawn for four times the span, a week at least.
+        # Runs may go on long after the last arrival; failures are drawn for four times the span, a week more at least.
         end = int(trace.submitted_ms[-1]) if len(trace) else 0
-        span = (0, chosen.until or max(4 * end, end + 7 * 86_400_000))
-        given = SimulationInput(
-            trace=trace,
-            pools=plans,
-            outages=_one(chosen.failures).drawn(plans, span, seed, Path(self.folder)),
-            weights=tuple((queue.name, queue.weight) for queue in chosen.queues),
+        span = (0, chosen.until or max(4 * end, end + 7 * DAY))
+        return PreparedCell(
+            label=self.label,
+            provenance=Provenance(chosen.name, self.digest, trace.digest, self.code_version),
+            given=SimulationInput(
+                pools=plans,
+                outages=_one(chosen.failures).drawn(plans, span, seed, Path(self.folder)),
+                weights=tuple((queue.name, queue.weight) for queue in chosen.queues),
+            ),
+            settings=EngineSettings(
+                cycle=_one(chosen.policies).settings(seed),
+                granularity_ms=chosen.cycle,
+                until_ms=chosen.until,
+                checkpoint_ms=chosen.checkpoint,
+            ),
+            skip_bad=self.skip_bad,
         )
-        settings = EngineSettings(
-            cycle=_one(chosen.policies).settings(seed),
-            granularity_ms=chosen.cycle,
-            until_ms=chosen.until,
-            checkpoint_ms=chosen.checkpoint,
-        )
-        outcome = simulate(given, settings, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCell:
+    """A cell with all that its files said, besides the trace: it can run in a process that has no files."""
+
+    label: Label
+    provenance: Provenance
+    given: SimulationInput
+    settings: EngineSettings
+    skip_bad: bool
+
+    def simulate(self, trace: Trace, progress: Progress | None = None) -> Outcome:
+        """Raises TraceError for jobs that fit nowhere, unless they may be skipped."""
+        outcome = simulate(trace, self.given, self.settings, progress)
         if len(outcome.unplaceable) and not self.skip_bad:
             raise TraceError(_fits_nowhere(trace, outcome))
         return outcome
 
-    def result(self, progress: Progress | None = None) -> Result:
-        outcome = self.simulate(progress)
-        trace = outcome.trace
+    def result(self, trace: Trace, progress: Progress | None = None) -> Result:
+        outcome = self.simulate(trace, progress)
         notes = list(trace.notes)
         if len(outcome.unplaceable):
             notes.append(_left_out(trace, outcome))
-        provenance = Provenance(self.scenario.name, self.digest, trace.digest, self.code_version)
-        measures = measure(outcome, [plan.power for plan in self.plans()])
-        return Result(self.label, provenance, measures, tuple(notes))
+        measures = measure(outcome, [plan.power for plan in self.given.pools])
+        return Result(self.label, self.provenance, measures, tuple(notes))
 
 
 def cells(scenario: Scenario, folder: str, code_version: str, skip_bad: bool = False) -> Iterator[Cell]:
@@ -130,9 +147,17 @@ def _one(variants: Mapping[str, Variant]) -> Variant:
 
 
 def digest_of(scenario: Scenario) -> str:
-    document = scenario.model_dump(mode="json", by_alias=True)
-    text = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    """The same for the same scenario in every process."""
+    document = scenario.model_dump(mode="python", by_alias=True)
+    text = json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_ordered)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _ordered(value: object) -> list[str]:
+    """Sets have another order in every process."""
+    if not isinstance(value, Set):
+        raise TypeError(f"a scenario holds a {type(value).__name__}, which has no JSON form")
+    return sorted(str(each) for each in value)
 
 
 @lru_cache(maxsize=4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -99,7 +100,7 @@ def grown(trace: Trace, demand: float, seed: int) -> Trace:
         return trace.select(rows)
     later = (bits.random_raw(len(rows)) % np.uint64(HOUR)).astype(np.int64) * (number > 0)
     ids = trace.job_ids[rows].tolist()
-    columns = {
+    columns: dict[str, Any] = {
         name: value[rows] if isinstance(value, np.ndarray) else value
         for name, value in vars(trace.columns()).items()
     }
