@@ -145,6 +145,7 @@ class Capabilities:
     watch_window: int = 100_000
     durable_cursors: bool = False
     refuses_when_full: bool = True
+    simulates: bool = False
 
 
 @dataclass(frozen=True, slots=True)

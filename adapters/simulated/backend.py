@@ -10,10 +10,20 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from adapters.contract import BackendFailed, Capabilities, EventSink, Launch, Page, Refusal, RunReport, Stop
+from adapters.contract import (
+    AcceleratorSupport,
+    BackendFailed,
+    Capabilities,
+    EventSink,
+    Launch,
+    Page,
+    Refusal,
+    RunReport,
+    Stop,
+)
 from adapters.simulated.fate_file import FateFile
 from adapters.simulated.fates import Profile
-from adapters.simulated.model import SimulatedPool
+from adapters.simulated.model import REMEMBERED, SimulatedPool
 from inventory.model.pool import Node, Pool
 
 _GARBAGE_LINES = 500_000
@@ -35,6 +45,10 @@ class SimulatedBackend:
             runtimes=("process", "container"),
             logs=False,
             enforces=("cpu", "memory", "disk"),
+            accelerators=_cards(pool),
+            zones=tuple(sorted(pool.zones)),
+            remembered_runs=REMEMBERED,
+            simulates=True,
         )
         self.shared_disk_bytes = pool.disk_bytes
 
@@ -110,6 +124,11 @@ class SimulatedBackend:
     def _clockwork_over(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None and self._events is not None:
             self._events.fail(f"{type(task.exception()).__name__}: {task.exception()}")
+
+
+def _cards(pool: Pool) -> tuple[AcceleratorSupport, ...]:
+    models = {group.accelerator for group in pool.node_groups if group.accelerator}
+    return tuple(AcceleratorSupport(model, step_milli=1) for model in sorted(models))
 
 
 def _now_ms() -> int:

@@ -73,6 +73,7 @@ def capabilities_to_wire(mine: Capabilities, version: VersionAnswer) -> pb.GetCa
         watch_window=mine.watch_window,
         durable_cursors=mine.durable_cursors,
         refuses_when_full=mine.refuses_when_full,
+        simulates=mine.simulates,
     )
 
 
@@ -107,6 +108,7 @@ def capabilities_from_wire(message: pb.GetCapabilitiesResponse) -> Capabilities:
         watch_window=check.whole_number("watch_window", message.watch_window, 0, 2**31 - 1),
         durable_cursors=message.durable_cursors,
         refuses_when_full=message.refuses_when_full,
+        simulates=message.simulates,
     )
     check.close()
     return capabilities

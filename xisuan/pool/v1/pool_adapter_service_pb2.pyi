@@ -128,6 +128,7 @@ class GetCapabilitiesResponse(_message.Message):
     WATCH_WINDOW_FIELD_NUMBER: _builtins.int
     DURABLE_CURSORS_FIELD_NUMBER: _builtins.int
     REFUSES_WHEN_FULL_FIELD_NUMBER: _builtins.int
+    SIMULATES_FIELD_NUMBER: _builtins.int
     pool_id: _builtins.str
     """The pool that this adapter serves; the scheduler quarantines an adapter that answers with another id."""
     technology: _builtins.str
@@ -167,6 +168,8 @@ class GetCapabilitiesResponse(_message.Message):
     """A launch is refused at once with RESOURCE_EXHAUSTED where its nodes have no room. False: it waits in the pool's
     own queue, in state STARTING.
     """
+    simulates: _builtins.bool
+    """Nothing is executed: a run takes its estimate (cut at max_runtime) and succeeds, or fails as the pool draws it."""
     @_builtins.property
     def runtimes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What runs here, at least one of (what a Program means to each):
@@ -222,10 +225,11 @@ class GetCapabilitiesResponse(_message.Message):
         watch_window: _builtins.int = ...,
         durable_cursors: _builtins.bool = ...,
         refuses_when_full: _builtins.bool = ...,
+        simulates: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["max_clock_skew", b"max_clock_skew"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerators", b"accelerators", "adapter_version", b"adapter_version", "checkpoints", b"checkpoints", "chooses_nodes", b"chooses_nodes", "contract_version", b"contract_version", "durable_cursors", b"durable_cursors", "enforces", b"enforces", "exec", b"exec", "gangs", b"gangs", "instance_id", b"instance_id", "leases", b"leases", "logs", b"logs", "max_batch", b"max_batch", "max_clock_skew", b"max_clock_skew", "max_runtime", b"max_runtime", "pool_id", b"pool_id", "refuses_when_full", b"refuses_when_full", "remembered_runs", b"remembered_runs", "reservations", b"reservations", "runtimes", b"runtimes", "services", b"services", "start_estimates", b"start_estimates", "suspend", b"suspend", "technology", b"technology", "watch_window", b"watch_window", "zones", b"zones"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerators", b"accelerators", "adapter_version", b"adapter_version", "checkpoints", b"checkpoints", "chooses_nodes", b"chooses_nodes", "contract_version", b"contract_version", "durable_cursors", b"durable_cursors", "enforces", b"enforces", "exec", b"exec", "gangs", b"gangs", "instance_id", b"instance_id", "leases", b"leases", "logs", b"logs", "max_batch", b"max_batch", "max_clock_skew", b"max_clock_skew", "max_runtime", b"max_runtime", "pool_id", b"pool_id", "refuses_when_full", b"refuses_when_full", "remembered_runs", b"remembered_runs", "reservations", b"reservations", "runtimes", b"runtimes", "services", b"services", "simulates", b"simulates", "start_estimates", b"start_estimates", "suspend", b"suspend", "technology", b"technology", "watch_window", b"watch_window", "zones", b"zones"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,167 @@
+"""Kubernetes objects as JSON over the official client: one connection pool, one error for each kind of trouble.
+
+`engine.py`, `mirror.py` and `namespaces.py` call it. Objects stay dictionaries as the server writes them: the
+client's typed models cost more time for one object than the API server takes to store it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from adapters.sdk.engine import EngineUnavailable
+
+Json = dict[str, Any]
+_CONNECTIONS = 64
+_TIMEOUT_S = 30.0
+_BUSY = (
+    408,
+    409,
+    429,
+)  # 409 here is not "exists" but "try again": those that exist are told apart by their reason
+
+
+class ApiRefused(Exception):
+    """The server understood and said no. `reason` is its machine-readable word (AlreadyExists, NotFound, Invalid)."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class Api:
+    """One API server, as one user. Every call raises ApiRefused or EngineUnavailable."""
+
+    def __init__(self, kubeconfig: Path | None, context: str | None) -> None:
+        """`kubeconfig` None: the service account of the pod in which this adapter runs."""
+        self._kubeconfig = kubeconfig
+        self._context = context
+
+    async def open(self) -> None:
+        settings = client.Configuration()
+        try:
+            if self._kubeconfig is None:
+                config.load_incluster_config(client_configuration=settings)
+            else:
+                await config.load_kube_config(str(self._kubeconfig), self._context, client_configuration=settings)
+        except (config.ConfigException, OSError, TypeError, ValueError) as error:
+            raise EngineUnavailable(
+                f"--kubeconfig {self._kubeconfig or '(in cluster)'}: 无法读取集群凭据（{error}） / "
+                f"the cluster's credentials cannot be read: name another file or --context"
+            ) from error
+        settings.connection_pool_maxsize = _CONNECTIONS
+        self.endpoint = settings.host
+        self._client = client.ApiClient(settings)
+
+    async def close(self) -> None:
+        if hasattr(self, "_client"):
+            await self._client.close()
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Json:
+        return await self._call("GET", path, query)
+
+    async def create(self, path: str, body: Json) -> Json:
+        return await self._call("POST", path, body=body)
+
+    async def replace(self, path: str, body: Json) -> Json:
+        return await self._call("PUT", path, body=body)
+
+    async def delete(self, path: str, query: Mapping[str, str] | None = None, body: Json | None = None) -> None:
+        """Also of a whole collection, by a label selector in `query`; what is gone already is no error."""
+        try:
+            await self._call("DELETE", path, query, body)
+        except ApiRefused as refused:
+            if refused.status != 404:
+                raise
+
+    async def exists(self, path: str) -> bool:
+        try:
+            await self._call("GET", path)
+        except ApiRefused as refused:
+            if refused.status == 404:
+                return False
+            raise
+        return True
+
+    async def lines(self, path: str, query: Mapping[str, str], timeout_s: float) -> AsyncIterator[bytes]:
+        """A response line by line, until the server ends it; silence of `timeout_s` is EngineUnavailable."""
+        response = await self._request("GET", path, query, None, timeout_s)
+        try:
+            while line := await self._read(response.content.readline(), timeout_s):
+                yield line
+        finally:
+            response.close()
+
+    async def pieces(self, path: str, query: Mapping[str, str], timeout_s: float) -> AsyncIterator[bytes]:
+        """A response as it comes, until the server ends it."""
+        response = await self._request("GET", path, query, None, timeout_s)
+        try:
+            while piece := await self._read(response.content.readany(), timeout_s):
+                yield piece
+        finally:
+            response.close()
+
+    async def _call(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Json | None = None
+    ) -> Json:
+        response = await self._request(method, path, query, body, _TIMEOUT_S)
+        content = await self._read(response.read(), _TIMEOUT_S)
+        result: Json = json.loads(content)
+        return result
+
+    async def _request(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: Json | None, timeout_s: float
+    ) -> aiohttp.ClientResponse:
+        full = f"{path}?{urlencode(query)}" if query else path
+        try:
+            _, url, headers, content, _ = await self._client.param_serialize(
+                method, full, header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
+            )
+            content = body if body is not None else content
+            wrapped = await self._client.call_api(method, url, headers, content, None, _forever(timeout_s))
+        except (OSError, aiohttp.ClientError, TimeoutError) as error:
+            raise self._unavailable(str(error) or type(error).__name__) from error
+        response: aiohttp.ClientResponse = wrapped.response
+        if response.status >= 400:
+            raise await self._refusal(response)
+        return response
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> Exception:
+        text = (await self._read(response.read(), _TIMEOUT_S)).decode("utf-8", "replace")
+        try:
+            status = json.loads(text)
+            reason, message = str(status.get("reason", "")), str(status.get("message", ""))
+        except (ValueError, AttributeError):
+            reason, message = "", text[:200]
+        exists = reason == "AlreadyExists"
+        if response.status >= 500 or (response.status in _BUSY and not exists):
+            return self._unavailable(f"{response.status} {message}")
+        if response.status == 401:
+            return self._unavailable(f"401 {message or 'Unauthorized'}")
+        return ApiRefused(response.status, reason, message)
+
+    async def _read(self, reading: Any, timeout_s: float) -> bytes:
+        try:
+            async with asyncio.timeout(timeout_s):
+                content: bytes = await reading
+                return content
+        except (OSError, aiohttp.ClientError, TimeoutError) as error:
+            raise self._unavailable(str(error) or "no answer") from error
+
+    def _unavailable(self, why: str) -> EngineUnavailable:
+        return EngineUnavailable(
+            f"{self.endpoint}: 集群接口暂不可用（{why}），请稍后重试 / the API server cannot be asked: try again"
+        )
+
+
+def _forever(connect_s: float) -> aiohttp.ClientTimeout:
+    """Only connecting is limited here: `_read` limits every piece of the answer."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=min(connect_s, 10.0))
