@@ -30,6 +30,10 @@ class ReasonCode(StrEnum):
     TOO_LARGE = "too_large"  # no node of the pool could ever hold one task
     CAPACITY = "capacity"  # the pool has too little free in sum
     FRAGMENTED = "fragmented"  # free in sum, but no set of nodes holds the tasks
+    QUOTA = "quota"  # the queue's maximum, or what queues beside it do not lend
+    BUDGET = "budget"  # the queue's card-hours of this period are used up
+    RESERVATION = "reservation"  # the calendar keeps the room for somebody else
+    BACKFILL = "backfill"  # it would delay a workload that waits before it
     CORDONED = "cordoned"
     UNREACHABLE = "unreachable"
     QUARANTINED = "quarantined"
@@ -48,6 +52,10 @@ VERDICT_OF: dict[ReasonCode, Verdict] = {
     ReasonCode.TOO_LARGE: Verdict.UNRESOLVABLE,
     ReasonCode.CAPACITY: Verdict.UNSCHEDULABLE,
     ReasonCode.FRAGMENTED: Verdict.UNSCHEDULABLE,
+    ReasonCode.QUOTA: Verdict.UNSCHEDULABLE,
+    ReasonCode.BUDGET: Verdict.UNSCHEDULABLE,
+    ReasonCode.RESERVATION: Verdict.UNSCHEDULABLE,
+    ReasonCode.BACKFILL: Verdict.UNSCHEDULABLE,
     ReasonCode.CORDONED: Verdict.UNSCHEDULABLE,
     ReasonCode.UNREACHABLE: Verdict.ERROR,
     ReasonCode.QUARANTINED: Verdict.ERROR,
