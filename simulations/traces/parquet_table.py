@@ -124,9 +124,9 @@ class ParquetColumns:
 
     def refuse_repeated(self, name: str, texts: Strings) -> None:
         """A second row with the same name is bad; so is an empty name."""
-        seen: set[str] = set()
         if len(set(texts.tolist())) != len(texts):
-            again = np.array([text in seen or bool(seen.add(text)) for text in texts.tolist()], dtype=np.bool_)
+            first = {text: row for row, text in reversed(list(enumerate(texts.tolist())))}
+            again = np.array([first[text] != row for row, text in enumerate(texts.tolist())], dtype=np.bool_)
             self._refuse(again, name, texts, ("重复", "it came in an earlier row already"))
         self._refuse(np.asarray(texts == "", dtype=np.bool_), name, texts, ("名称不能为空", "a name is needed"))
 
