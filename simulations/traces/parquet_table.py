@@ -80,9 +80,17 @@ class ParquetColumns:
                 wrong |= ~np.isfinite(values) | (values != np.rint(values))
         zh, en = f"须为 {least} 到 {most} 的整数", f"a whole number {least}..{most} is needed"
         unusable = wrong & ~null if absent is not None else wrong | null
-        self._refuse(unusable, name, column, (zh, en))
+        self.refuse(name, column, unusable, (zh, en))
         values = np.where(wrong | null, absent or 0, values)
         return values.astype(np.int64)
+
+    def amounts(self, name: str) -> npt.NDArray[np.float64]:
+        """Finite numbers from 0 on. A missing value is bad."""
+        column = self._numeric(name)
+        values = np.asarray(column.cast(pa.float64()).fill_null(float("nan")).to_numpy(zero_copy_only=False))
+        wrong = ~(np.isfinite(values) & (values >= 0))
+        self.refuse(name, column, wrong, ("须为不小于 0 的数", "a number from 0 on is needed"))
+        return np.where(wrong, 0.0, values)
 
     def texts(self, name: str) -> Strings:
         """Non-empty texts for the job id; missing texts elsewhere are ""."""
@@ -108,7 +116,7 @@ class ParquetColumns:
                 value = parse(text)
             except ValueError as error:
                 rows = numbered.position == old
-                self._refuse(rows, name, None, (str(error), "see there"), text)
+                self.refuse(name, None, rows, (str(error), "see there"), text)
                 continue
             new[old] = len(values)
             values.append(value)
@@ -127,8 +135,8 @@ class ParquetColumns:
         if len(set(texts.tolist())) != len(texts):
             first = {text: row for row, text in reversed(list(enumerate(texts.tolist())))}
             again = np.array([first[text] != row for row, text in enumerate(texts.tolist())], dtype=np.bool_)
-            self._refuse(again, name, texts, ("重复", "it came in an earlier row already"))
-        self._refuse(np.asarray(texts == "", dtype=np.bool_), name, texts, ("名称不能为空", "a name is needed"))
+            self.refuse(name, texts, again, ("重复", "it came in an earlier row already"))
+        self.refuse(name, texts, np.asarray(texts == "", dtype=np.bool_), ("名称不能为空", "a name is needed"))
 
     def refuse_falling(self, name: str, times: Int64s) -> None:
         """A time below that of an earlier good row is out of order."""
@@ -147,9 +155,11 @@ class ParquetColumns:
             "numbers are needed"
         )
 
-    def _refuse(
-        self, wrong: Bools, name: str, column: object, rule: tuple[str, str], value: str | None = None
+    def refuse(
+        self, name: str, column: object, wrong: Bools, rule: tuple[str, str], value: str | None = None
     ) -> None:
+        """The wrong rows are bad; `column` (or `value`) shows what stands there. Raises TraceError unless bad rows are
+        skipped."""
         for row in np.flatnonzero(wrong & self.good).tolist():
             shown = value if value is not None else _shown(column, row)
             self._bad.refuse(BadValue(row + 1, name, shown, *rule))
