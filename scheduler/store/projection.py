@@ -16,6 +16,7 @@ from inventory.model.pool import Pool
 from inventory.store.chain import Draft, Event
 from inventory.store.event_store import Projection
 from scheduler.core.changes import Change, RunChanged, RunPlaced, WorkloadChanged, WorkloadSubmitted
+from scheduler.core.migration.run import ChangeKind
 from scheduler.store.documents import pool_document, run_document, submission_document
 from scheduler.store.schema import cutovers, pools, runs, wave_plans, workloads
 
@@ -232,5 +233,7 @@ SCHEDULER = Projection(
         LEADERSHIP_STARTED: _only_recorded,
         WAVES_PLANNED: _waves_planned,
         WAVE_STARTED: _wave_started,
+        # A migration run is the fold of its events (`scheduler.core.migration.run`): no table repeats it.
+        **{kind.value: _only_recorded for kind in ChangeKind},
     },
 )

@@ -1,0 +1,161 @@
+"""A template and an order together: the steps of one run, as the event that opens it holds them. Pure.
+
+Steps with `per_system` stand once for each system, step by step, so that a dependency group moves together; the
+rehearsal repeats the steps of the phases it rehearses, with its own parameters. Everything that cannot fit together
+is refused here, before anything starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from scheduler.core.migration.phases import Outcome, Phase, Role
+from scheduler.core.migration.run import Step, step_document
+from scheduler.runbooks.faults import RunbookRefused
+from scheduler.runbooks.order import Order, OrderedSystem, milliseconds
+from scheduler.runbooks.template import Approval, NothingToUndo, StepModel, Switch, Template
+from scheduler.runbooks.template_rules import (
+    UNREHEARSED,
+    in_order,
+    phases_of,
+    provided_by,
+    require_sound,
+    resolved,
+)
+
+_MINUTE_MS = 60_000
+
+
+def opening(template: Template, order: Order) -> dict[str, Any]:
+    """The payload of the event that opens the run. Raises RunbookRefused with every fault."""
+    require_sound(template)
+    faults = [f"{order.title}: {fault}" for fault in _misfits(template, order)]
+    if faults:
+        raise RunbookRefused(faults)
+    policy = template.policy
+    return {
+        "title": order.title,
+        "template": template.name,
+        "outcome": template.outcome.value,
+        "phases": [phase.value for phase in phases_of(template)],
+        "steps": [step_document(step) for step in _expanded(template, order)],
+        "systems": [_system(template, order, system) for system in order.sources],
+        "window": {"starts_ms": milliseconds(order.window.starts), "ends_ms": milliseconds(order.window.ends)},
+        "policy": {
+            "commit_point": policy.commit_point.value,
+            "on_overrun": policy.on_overrun.value,
+            "roll_back_on_failure": policy.on_failure == "roll_back",
+            "reserve_ms": policy.rollback_reserve_minutes * _MINUTE_MS,
+            "warn_before_ms": policy.warn_before_minutes * _MINUTE_MS,
+        },
+        "people": {role.value: sorted(set(names)) for role, names in order.people.items()},
+        "secrets": {name: place.model_dump() for name, place in order.secrets.items()},
+        "evidence": {
+            name: {"number": document.number, "sha256": document.sha256}
+            for name, document in order.documents.items()
+        },
+    }
+
+
+def _system(template: Template, order: Order, system: OrderedSystem) -> dict[str, str]:
+    target = next((one.key for one in order.systems if one.is_target), "")
+    return {"key": system.key, "outcome": template.outcome.value, "into": target}
+
+
+def _misfits(template: Template, order: Order) -> Iterator[str]:
+    """What the template asks for and the order does not give."""
+    for kind, wanted, given in (
+        ("参数 / parameter", template.parameters, order.parameters),
+        ("密钥 / secret", template.secrets, order.secrets),
+    ):
+        for name in wanted:
+            if name not in given:
+                yield f"{kind} {name} 没有给出，{template.name} 需要它 / is not given, and {template.name} needs it"
+        for name in given:
+            if name not in wanted:
+                yield f"{kind} {name} 不是 {template.name} 的 / is none of {template.name}; remove it"
+    for system in order.sources:
+        for name in template.system_parameters:
+            if name not in system.parameters:
+                yield f"系统 {system.key}: 缺少参数 {name} / the parameter {name} of this system is missing"
+    yield from _wrong_systems(template, order)
+    for role in _roles(template):
+        if not order.people.get(role):
+            yield f"people.{role}: 没有人 ({role.label})，方案要其审批 / nobody has this role, whose approval is needed"
+    for phase in phases_of(template):
+        for name in phase.rule.exit:
+            if not phase.rule.may_act and name not in order.documents:
+                yield f"documents.{name}: 阶段 {phase} 须有此佐证 / the phase {phase} must be evidenced by it"
+
+
+def _wrong_systems(template: Template, order: Order) -> Iterator[str]:
+    keys = [system.key for system in order.systems]
+    for key in sorted({key for key in keys if keys.count(key) > 1}):
+        yield f"系统 {key} 出现两次 / the system stands twice"
+    targets = len(order.systems) - len(order.sources)
+    wanted = 1 if template.outcome is Outcome.MERGED else 0
+    if targets != wanted:
+        yield (
+            f"target: true 的系统有 {targets} 个，{template.outcome} 的方案须恰有 {wanted} 个 / {targets} systems are "
+            f"marked target: true; a runbook whose outcome is {template.outcome} has exactly {wanted}"
+        )
+    if not order.sources:
+        yield "没有要迁移的系统 / there is no system to move"
+
+
+def _roles(template: Template) -> list[Role]:
+    steps = (step for phase in phases_of(template) for step in template.phases[phase].steps)
+    return list(dict.fromkeys(step.do.role for step in steps if isinstance(step.do, Approval)))
+
+
+def _expanded(template: Template, order: Order) -> Iterator[Step]:
+    for phase in phases_of(template):
+        model = template.phases[phase]
+        for rehearsed in model.rehearses:
+            for step in in_order(template.phases[rehearsed].steps):
+                if step.do.kind not in UNREHEARSED:
+                    given = {name: str(resolved(text, order.parameters)) for name, text in model.overrides.items()}
+                    yield from _copies(step, phase, order, {**order.parameters, **given})
+        for step in in_order(model.steps):
+            yield from _copies(step, phase, order, order.parameters)
+
+
+def _copies(step: StepModel, phase: Phase, order: Order, parameters: Mapping[str, str]) -> Iterator[Step]:
+    names = {**parameters, "target.key": next((one.key for one in order.systems if one.is_target), "")}
+    rehearses = step.do.kind not in UNREHEARSED and phase is Phase.REHEARSAL
+    prefix = "rehearsal." if rehearses else ""
+    if not step.per_system:
+        yield _bound(step, phase, f"{prefix}{step.id}", names)
+        return
+    for system in order.sources:
+        own = {"system.key": system.key, **{f"system.{name}": text for name, text in system.parameters.items()}}
+        yield _bound(step, phase, f"{prefix}{step.id}@{system.key}", {**names, **own})
+
+
+def _bound(step: StepModel, phase: Phase, step_id: str, names: Mapping[str, str]) -> Step:
+    action = cast(dict[str, Any], resolved(step.do.model_dump(mode="json"), names))
+    return Step(
+        step_id=step_id,
+        phase=phase,
+        kind=step.do.kind,
+        title=str(resolved(step.title or step.id, names)),
+        action=action,
+        compensation=_way_back(step, action, names),
+        provides=provided_by(step),
+        role=step.do.role if isinstance(step.do, Approval) else None,
+        attempts=step.attempts,
+        timeout_ms=step.timeout_s * 1000,
+        rehearses=step_id.startswith("rehearsal."),
+    )
+
+
+def _way_back(step: StepModel, action: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any] | None:
+    """The compensation; a switch and a reservation bring their own."""
+    if isinstance(step.do, Switch):
+        return {**action, "to": action["back"], "back": action["to"]}
+    if step.do.kind == "reserve":
+        return {"kind": "release"}
+    if step.compensation is None or isinstance(step.compensation, NothingToUndo):
+        return None
+    return cast(dict[str, Any], resolved(step.compensation.model_dump(mode="json"), names))
