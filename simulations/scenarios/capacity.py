@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -132,12 +133,14 @@ class CatalogueForm(Form):
 
 
 class CapacityForm(Form):
-    """The pools of one variant. `scale` multiplies the number of nodes of every group (rounded up, at least 1);
-    `without` names pools that are left out; `power` is by pool id, or "default" for all others."""
+    """The pools of one variant. `scale` multiplies the number of nodes of every group (rounded up, at least 1),
+    `scales` that of single pools, by id, besides; `without` names pools that are left out; `power` is by pool id,
+    or "default" for all others."""
 
     catalogue: CatalogueForm | None = None
     pools: tuple[PoolForm, ...] = ()
     scale: float = Field(default=1.0, gt=0, le=1000)
+    scales: dict[str, Annotated[float, Field(gt=0, le=1000)]] = Field(default_factory=dict)
     without: tuple[Identifier, ...] = ()
     power: dict[str, PowerForm] = Field(default_factory=dict)
 
@@ -161,6 +164,7 @@ class CapacityForm(Form):
             raise ValueError(f"pools {', '.join(twice)}: 重复，id 须唯一 / given twice; ids are unique")
         require_pools(self.without, known, "without")
         require_pools(set(self.power) - {"default"}, known, "power")
+        require_pools(self.scales, known, "scales")
         plans = tuple(self._plan(pool) for pool in pools if pool.pool_id not in self.without)
         if not plans:
             raise ValueError("without: 没有留下任何池 / leaves no pool; remove some")

@@ -22,6 +22,7 @@ from simulations.metrics.measure import measure
 from simulations.metrics.result import Label, Provenance, Result
 from simulations.scenarios.fields import DAY
 from simulations.scenarios.form import Scenario
+from simulations.scenarios.reading import ScenarioError
 from simulations.scenarios.workload import TraceForm
 from simulations.traces.bad_rows import TraceError
 from simulations.traces.trace import Trace
@@ -66,7 +67,13 @@ class Cell:
         return _one(self.scenario.capacities).plans(Path(self.folder))
 
     def prepare(self) -> PreparedCell:
-        """Reads every file and draws every failure. Raises ValueError or TraceError for what cannot be used."""
+        """Reads every file and draws every failure. Raises ScenarioError or TraceError for what cannot be used."""
+        try:
+            return self._prepared()
+        except ValueError as error:
+            raise ScenarioError([f"{self.scenario.name}: {line}" for line in str(error).splitlines()]) from error
+
+    def _prepared(self) -> PreparedCell:
         chosen, trace, plans = self.scenario, self.trace(), self.plans()
         seed = chosen.seeds[0]
         # Runs may go on long after the last arrival; failures are drawn for four times the span, a week more at least.

@@ -1,0 +1,122 @@
+"""What is the smallest capacity that keeps waiting below a limit? A search over the number of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulations.metrics.result import Result
+from simulations.metrics.statistics import Estimate
+from simulations.questions.asking import Ask, only_capacity, over_seeds
+from simulations.scenarios.capacity import CapacityForm
+from simulations.scenarios.cell import cells
+from simulations.scenarios.form import Scenario
+
+MOST, LEAST = 64.0, 1 / 256
+CLOSE = 1.005  # scales nearer to each other than half a percent are one
+
+
+@dataclass(frozen=True, slots=True)
+class TriedCapacity:
+    """One size: `nodes` of the pools that are resized. It is enough when every job can be placed and started, and the
+    mean of the metric over the seeds is at most the limit."""
+
+    scale: float
+    nodes: int
+    value: Estimate | None
+    left_out: float
+    is_enough: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SmallestCapacity:
+    """`best` is None where not even `MOST` times the capacity is enough. `tried` in the order of the search."""
+
+    best: TriedCapacity | None
+    tried: tuple[TriedCapacity, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`metric` (a key of `metrics.definitions`, lower is better) may be at most `value`, in the metric's unit."""
+
+    metric: str
+    value: float
+
+
+def smallest_capacity(
+    scenario: Scenario, folder: Path, version: str, ask: Ask, limit: Limit, pool_id: str | None = None
+) -> SmallestCapacity:
+    """Resizes all pools alike, or only `pool_id`, and searches by doubling and bisection until two sizes differ by
+    less than half a percent, or by nothing in nodes.
+
+    More capacity almost always means less waiting; where a scheduler has anomalies (more nodes, a longer wait) the
+    search ends at a size that is enough beside one that is not. Raises ValueError for several capacities or an
+    unknown pool.
+    """
+    name, capacity = only_capacity(scenario)
+    pools = [plan.pool.pool_id for plan in capacity.plans(folder)]
+    if pool_id is not None and pool_id not in pools:
+        raise ValueError(
+            f"没有池 {pool_id}，可用 {'、'.join(pools)} / there is no pool {pool_id}; there are {', '.join(pools)}"
+        )
+
+    def sized(scale: float) -> CapacityForm:
+        if pool_id is None:
+            return capacity.model_copy(update={"scale": capacity.scale * scale})
+        scales = capacity.scales | {pool_id: capacity.scales.get(pool_id, 1.0) * scale}
+        return capacity.model_copy(update={"scales": scales})
+
+    def attempt(scale: float) -> TriedCapacity:
+        form = sized(scale)
+        asked = scenario.model_copy(update={"capacities": {f"{name}-x{scale:.6g}": form}})
+        results = ask(list(cells(asked, str(folder), version, skip_bad=True)))
+        plans = form.plans(folder)
+        nodes = sum(len(plan.nodes) for plan in plans if pool_id in (None, plan.pool.pool_id))
+        return _judged(scale, nodes, results, limit)
+
+    return _search(attempt)
+
+
+def _judged(scale: float, nodes: int, results: Sequence[Result], limit: Limit) -> TriedCapacity:
+    value = over_seeds(results, limit.metric)
+    left_out = sum(
+        result.measures.metrics["jobs_unplaceable"] + result.measures.metrics["jobs_unstarted"]
+        for result in results
+    )
+    is_enough = not left_out and value is not None and value.mean <= limit.value
+    return TriedCapacity(scale, nodes, value, left_out, is_enough)
+
+
+def _search(attempt: Callable[[float], TriedCapacity]) -> SmallestCapacity:
+    tried = [attempt(1.0)]
+    enough = tried[0] if tried[0].is_enough else None
+    short = None if tried[0].is_enough else tried[0]
+    while enough is None and tried[-1].scale < MOST:
+        tried.append(attempt(tried[-1].scale * 2))
+        if tried[-1].is_enough:
+            enough = tried[-1]
+        else:
+            short = tried[-1]
+    while enough is not None and short is None and enough.scale > LEAST:
+        smaller = attempt(enough.scale / 2)
+        tried.append(smaller)
+        if smaller.nodes == enough.nodes:
+            break  # one node a group is the least there is
+        if smaller.is_enough:
+            enough = smaller
+        else:
+            short = smaller
+    while enough is not None and short is not None and _differ(short, enough):
+        middle = attempt((short.scale * enough.scale) ** 0.5)
+        tried.append(middle)
+        if middle.is_enough:
+            enough = middle
+        else:
+            short = middle
+    return SmallestCapacity(enough, tuple(tried))
+
+
+def _differ(short: TriedCapacity, enough: TriedCapacity) -> bool:
+    return enough.nodes > short.nodes + 1 and enough.scale / short.scale > CLOSE
