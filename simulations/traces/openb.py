@@ -23,7 +23,7 @@ Parsed = TypeVar("Parsed")
 Row = tuple[int, dict[str, str]]  # line in the file, value by column
 
 
-class _Bad(Exception):
+class BadCell(Exception):
     def __init__(self, column: str, value: str, rule_zh: str, rule_en: str) -> None:
         super().__init__(rule_en)
         self.column, self.value, self.rule_zh, self.rule_en = column, value, rule_zh, rule_en
@@ -55,7 +55,7 @@ class PodList:
 def read_nodes(path: Path, *, skip_bad: bool = False) -> NodeList:
     """Raises TraceError for a file or row that cannot be used, and for a list without a single GPU."""
     bad = BadRows(path, skip_bad)
-    rows = dict(_named(_rows(path, NODE_COLUMNS), "sn", _node, bad))
+    rows = dict(named_rows(rows_of(path, NODE_COLUMNS), "sn", _node, bad))
     listed = NodeList(tuple(rows), tuple(rows.values()), tuple(bad.report()))
     if not listed.card_milli:
         raise TraceError(
@@ -74,11 +74,11 @@ def read_pods(path: Path, nodes: NodeList, *, skip_bad: bool = False) -> PodList
     bad = BadRows(path, skip_bad)
 
     def pod(row: dict[str, str]) -> TaskShape:
-        task = _pod(row)
-        _refuse_giant(task, row, nodes.nodes)
+        task = pod_of(row)
+        refuse_giant(task, row, nodes.nodes)
         return task
 
-    rows = dict(_named(_rows(path, POD_COLUMNS), "name", pod, bad))
+    rows = dict(named_rows(rows_of(path, POD_COLUMNS), "name", pod, bad))
     notes = bad.report()
     if not rows:
         raise TraceError(f"{path.name}: 没有可用的行 / no usable row; 请检查文件 / check the file")
@@ -93,7 +93,7 @@ def read_pods(path: Path, nodes: NodeList, *, skip_bad: bool = False) -> PodList
     return PodList(name, tuple(ordered), tuple(rows[key] for key in ordered), tuple(notes))
 
 
-def _rows(path: Path, required: Sequence[str]) -> Iterator[Row]:
+def rows_of(path: Path, required: Sequence[str]) -> Iterator[Row]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
@@ -119,7 +119,7 @@ def _text(value: object) -> str:
     return value.strip() if isinstance(value, str) else ("" if value is None else str(value))
 
 
-def _named(
+def named_rows(
     rows: Iterator[Row], key: str, parse: Callable[[dict[str, str]], Parsed], bad: BadRows
 ) -> Iterator[tuple[str, Parsed]]:
     """The usable rows by their name. A name that comes twice is a bad row."""
@@ -128,20 +128,22 @@ def _named(
         try:
             name = row[key]
             if not name:
-                raise _Bad(key, name, "名称不能为空", "a name is needed")
+                raise BadCell(key, name, "名称不能为空", "a name is needed")
             if name in seen:
-                raise _Bad(key, name, f"与第 {seen[name]} 行重复", f"line {seen[name]} has the same name")
+                raise BadCell(key, name, f"与第 {seen[name]} 行重复", f"line {seen[name]} has the same name")
             if "" in row:
-                raise _Bad("(多余/extra)", row[""], "该行的列多于表头", "the row has more columns than the header")
+                raise BadCell(
+                    "(多余/extra)", row[""], "该行的列多于表头", "the row has more columns than the header"
+                )
             parsed = parse(row)
-        except _Bad as refused:
+        except BadCell as refused:
             bad.refuse(BadValue(line, refused.column, refused.value, refused.rule_zh, refused.rule_en))
             continue
         seen[name] = line
         yield name, parsed
 
 
-def _amount(row: dict[str, str], column: str, most: int = LARGEST) -> int:
+def amount(row: dict[str, str], column: str, most: int = LARGEST) -> int:
     """A whole number 0..most; "8", "8.0" and "8e3" alike. NaN, infinite, negative and broken numbers are bad."""
     text = row[column]
     zh, en = f"须为 0 到 {most} 的整数", f"a whole number 0..{most} is needed"
@@ -149,43 +151,45 @@ def _amount(row: dict[str, str], column: str, most: int = LARGEST) -> int:
         number = float(text)
         whole = int(text) if text.isdecimal() else int(number)
     except (ValueError, OverflowError):
-        raise _Bad(column, text, zh, en) from None
+        raise BadCell(column, text, zh, en) from None
     if (whole != number and not text.isdecimal()) or not 0 <= whole <= most:
-        raise _Bad(column, text, zh, en)
+        raise BadCell(column, text, zh, en)
     return whole
 
 
 def _node(row: dict[str, str]) -> NodeFree:
     return NodeFree.empty(
-        cpu=_amount(row, "cpu_milli"),
-        memory=_amount(row, "memory_mib"),
-        cards=_amount(row, "gpu", MAX_CARDS),
+        cpu=amount(row, "cpu_milli"),
+        memory=amount(row, "memory_mib"),
+        cards=amount(row, "gpu", MAX_CARDS),
         model=row["model"],
     )
 
 
-def _pod(row: dict[str, str]) -> TaskShape:
-    cards = _amount(row, "num_gpu", MAX_CARDS)
-    milli = _amount(row, "gpu_milli", WHOLE_CARD)
+def pod_of(row: dict[str, str]) -> TaskShape:
+    cards = amount(row, "num_gpu", MAX_CARDS)
+    milli = amount(row, "gpu_milli", WHOLE_CARD)
     if cards and not milli:
-        raise _Bad(
+        raise BadCell(
             "gpu_milli", row["gpu_milli"], "要卡时须为 1 到 1000", "1..1000 is needed where num_gpu is not 0"
         )
     if cards > 1 and milli != WHOLE_CARD:
-        raise _Bad("gpu_milli", row["gpu_milli"], "多卡须为整卡 1000", "several cards are whole: 1000 is needed")
+        raise BadCell(
+            "gpu_milli", row["gpu_milli"], "多卡须为整卡 1000", "several cards are whole: 1000 is needed"
+        )
     spec = row.get("gpu_spec", "")
     models = frozenset(part.strip() for part in spec.split("|") if part.strip())
     return TaskShape(
-        cpu_milli=_amount(row, "cpu_milli"),
-        memory=_amount(row, "memory_mib"),
+        cpu_milli=amount(row, "cpu_milli"),
+        memory=amount(row, "memory_mib"),
         cards=cards,
         card_milli=milli if cards else 0,
         models=models if models and cards else None,
     )
 
 
-def _refuse_giant(task: TaskShape, row: dict[str, str], nodes: Sequence[NodeFree]) -> None:
-    """Raises _Bad for a pod above the largest node in one dimension."""
+def refuse_giant(task: TaskShape, row: dict[str, str], nodes: Sequence[NodeFree]) -> None:
+    """Raises BadCell for a pod above the largest node in one dimension."""
     limits = (
         ("cpu_milli", task.cpu_milli, max(node.cpu_capacity for node in nodes)),
         ("memory_mib", task.memory, max(node.memory_capacity for node in nodes)),
@@ -193,7 +197,9 @@ def _refuse_giant(task: TaskShape, row: dict[str, str], nodes: Sequence[NodeFree
     )
     for column, asked, most in limits:
         if asked > most:
-            raise _Bad(column, row[column], f"大于最大的节点 ({most})", f"larger than the largest node ({most})")
+            raise BadCell(
+                column, row[column], f"大于最大的节点 ({most})", f"larger than the largest node ({most})"
+            )
 
 
 def _fits_somewhere(task: TaskShape, nodes: Sequence[NodeFree]) -> bool:
