@@ -24,13 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+xisuan/migration/v1/migration_service.proto\x12\x13xisuan.migration.v1\"h\n\x0bPlanRequest\x12\x11\n\tstarts_on\x18\x01 \x01(\t\x12\x0c\n\x04seed\x18\x02 \x01(\x03\x12\x12\n\nwindow_cap\x18\x03 \x01(\x05\x12\x15\n\rhorizon_weeks\x18\x04 \x01(\x05\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"f\n\x0cPlanResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x11\n\tplan_json\x18\x02 \x01(\t\x12\x32\n\nviolations\x18\x03 \x03(\x0b\x32\x1e.xisuan.migration.v1.Violation\"!\n\x0c\x43heckRequest\x12\x11\n\tplan_json\x18\x01 \x01(\t\"C\n\rCheckResponse\x12\x32\n\nviolations\x18\x01 \x03(\x0b\x32\x1e.xisuan.migration.v1.Violation\"U\n\tViolation\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x12\n\nsystem_key\x18\x02 \x01(\t\x12\x12\n\nmessage_zh\x18\x03 \x01(\t\x12\x12\n\nmessage_en\x18\x04 \x01(\t\"\x12\n\x10ListWavesRequest\"N\n\x11ListWavesResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12(\n\x05waves\x18\x02 \x03(\x0b\x32\x19.xisuan.migration.v1.Wave\"q\n\x04Wave\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x11\n\twindow_id\x18\x02 \x01(\t\x12\x0e\n\x06starts\x18\x03 \x01(\t\x12\x0c\n\x04\x65nds\x18\x04 \x01(\t\x12\x13\n\x0bprovisional\x18\x05 \x01(\x08\x12\x13\n\x0bsystem_keys\x18\x06 \x03(\t\"\x12\n\x10GetStatusRequest\"f\n\x11GetStatusResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12.\n\x05waves\x18\x02 \x03(\x0b\x32\x1f.xisuan.migration.v1.WaveStatus\x12\x10\n\x08unplaced\x18\x03 \x01(\x05\"`\n\nWaveStatus\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0f\n\x07systems\x18\x02 \x01(\x05\x12\x0f\n\x07started\x18\x03 \x01(\x05\x12\x10\n\x08migrated\x18\x04 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x05\"1\n\x10StartWaveRequest\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\")\n\x11StartWaveResponse\x12\x14\n\x0cworkload_ids\x18\x01 \x03(\t2\xc3\x03\n\x10MigrationService\x12K\n\x04Plan\x12 .xisuan.migration.v1.PlanRequest\x1a!.xisuan.migration.v1.PlanResponse\x12N\n\x05\x43heck\x12!.xisuan.migration.v1.CheckRequest\x1a\".xisuan.migration.v1.CheckResponse\x12Z\n\tListWaves\x12%.xisuan.migration.v1.ListWavesRequest\x1a&.xisuan.migration.v1.ListWavesResponse\x12Z\n\tGetStatus\x12%.xisuan.migration.v1.GetStatusRequest\x1a&.xisuan.migration.v1.GetStatusResponse\x12Z\n\tStartWave\x12%.xisuan.migration.v1.StartWaveRequest\x1a&.xisuan.migration.v1.StartWaveResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+xisuan/migration/v1/migration_service.proto\x12\x13xisuan.migration.v1\"h\n\x0bPlanRequest\x12\x11\n\tstarts_on\x18\x01 \x01(\t\x12\x0c\n\x04seed\x18\x02 \x01(\x03\x12\x12\n\nwindow_cap\x18\x03 \x01(\x05\x12\x15\n\rhorizon_weeks\x18\x04 \x01(\x05\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"f\n\x0cPlanResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x11\n\tplan_json\x18\x02 \x01(\t\x12\x32\n\nviolations\x18\x03 \x03(\x0b\x32\x1e.xisuan.migration.v1.Violation\"!\n\x0c\x43heckRequest\x12\x11\n\tplan_json\x18\x01 \x01(\t\"C\n\rCheckResponse\x12\x32\n\nviolations\x18\x01 \x03(\x0b\x32\x1e.xisuan.migration.v1.Violation\"U\n\tViolation\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x12\n\nsystem_key\x18\x02 \x01(\t\x12\x12\n\nmessage_zh\x18\x03 \x01(\t\x12\x12\n\nmessage_en\x18\x04 \x01(\t\"\x12\n\x10ListWavesRequest\"N\n\x11ListWavesResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12(\n\x05waves\x18\x02 \x03(\x0b\x32\x19.xisuan.migration.v1.Wave\"q\n\x04Wave\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x11\n\twindow_id\x18\x02 \x01(\t\x12\x0e\n\x06starts\x18\x03 \x01(\t\x12\x0c\n\x04\x65nds\x18\x04 \x01(\t\x12\x13\n\x0bprovisional\x18\x05 \x01(\x08\x12\x13\n\x0bsystem_keys\x18\x06 \x03(\t\"\x12\n\x10GetStatusRequest\"f\n\x11GetStatusResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12.\n\x05waves\x18\x02 \x03(\x0b\x32\x1f.xisuan.migration.v1.WaveStatus\x12\x10\n\x08unplaced\x18\x03 \x01(\x05\"`\n\nWaveStatus\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0f\n\x07systems\x18\x02 \x01(\x05\x12\x0f\n\x07started\x18\x03 \x01(\x05\x12\x10\n\x08migrated\x18\x04 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x05\"1\n\x10StartWaveRequest\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\")\n\x11StartWaveResponse\x12\x14\n\x0cworkload_ids\x18\x01 \x03(\t\"W\n\x0eOpenRunRequest\x12\x14\n\x0crunbook_yaml\x18\x01 \x01(\t\x12\x12\n\norder_yaml\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0c\n\x04wave\x18\x04 \x01(\x05\"!\n\x0fOpenRunResponse\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\xad\x01\n\x0f\x41\x63tOnRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12(\n\x03\x61\x63t\x18\x02 \x01(\x0e\x32\x1b.xisuan.migration.v1.RunAct\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0f\n\x07step_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x17\n\x0f\x64ocument_number\x18\x06 \x01(\t\x12\x17\n\x0f\x64ocument_sha256\x18\x07 \x01(\t\"$\n\x10\x41\x63tOnRunResponse\x12\x10\n\x08run_json\x18\x01 \x01(\t\"0\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0f\n\x07history\x18\x02 \x01(\x08\"8\n\x0eGetRunResponse\x12\x10\n\x08run_json\x18\x01 \x01(\t\x12\x14\n\x0chistory_json\x18\x02 \x03(\t\"\x11\n\x0fListRunsRequest\"$\n\x10ListRunsResponse\x12\x10\n\x08run_json\x18\x01 \x03(\t*\xad\x01\n\x06RunAct\x12\x17\n\x13RUN_ACT_UNSPECIFIED\x10\x00\x12\x13\n\x0fRUN_ACT_APPROVE\x10\x01\x12\x12\n\x0eRUN_ACT_REFUSE\x10\x02\x12\x11\n\rRUN_ACT_PAUSE\x10\x03\x12\x12\n\x0eRUN_ACT_RESUME\x10\x04\x12\x11\n\rRUN_ACT_RETRY\x10\x05\x12\x10\n\x0cRUN_ACT_SKIP\x10\x06\x12\x15\n\x11RUN_ACT_ROLL_BACK\x10\x07\x32\x9e\x06\n\x10MigrationService\x12K\n\x04Plan\x12 .xisuan.migration.v1.PlanRequest\x1a!.xisuan.migration.v1.PlanResponse\x12N\n\x05\x43heck\x12!.xisuan.migration.v1.CheckRequest\x1a\".xisuan.migration.v1.CheckResponse\x12Z\n\tListWaves\x12%.xisuan.migration.v1.ListWavesRequest\x1a&.xisuan.migration.v1.ListWavesResponse\x12Z\n\tGetStatus\x12%.xisuan.migration.v1.GetStatusRequest\x1a&.xisuan.migration.v1.GetStatusResponse\x12Z\n\tStartWave\x12%.xisuan.migration.v1.StartWaveRequest\x1a&.xisuan.migration.v1.StartWaveResponse\x12T\n\x07OpenRun\x12#.xisuan.migration.v1.OpenRunRequest\x1a$.xisuan.migration.v1.OpenRunResponse\x12W\n\x08\x41\x63tOnRun\x12$.xisuan.migration.v1.ActOnRunRequest\x1a%.xisuan.migration.v1.ActOnRunResponse\x12Q\n\x06GetRun\x12\".xisuan.migration.v1.GetRunRequest\x1a#.xisuan.migration.v1.GetRunResponse\x12W\n\x08ListRuns\x12$.xisuan.migration.v1.ListRunsRequest\x1a%.xisuan.migration.v1.ListRunsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xisuan.migration.v1.migration_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_RUNACT']._serialized_start=1504
+  _globals['_RUNACT']._serialized_end=1677
   _globals['_PLANREQUEST']._serialized_start=68
   _globals['_PLANREQUEST']._serialized_end=172
   _globals['_PLANRESPONSE']._serialized_start=174
@@ -57,6 +59,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STARTWAVEREQUEST']._serialized_end=955
   _globals['_STARTWAVERESPONSE']._serialized_start=957
   _globals['_STARTWAVERESPONSE']._serialized_end=998
-  _globals['_MIGRATIONSERVICE']._serialized_start=1001
-  _globals['_MIGRATIONSERVICE']._serialized_end=1452
+  _globals['_OPENRUNREQUEST']._serialized_start=1000
+  _globals['_OPENRUNREQUEST']._serialized_end=1087
+  _globals['_OPENRUNRESPONSE']._serialized_start=1089
+  _globals['_OPENRUNRESPONSE']._serialized_end=1122
+  _globals['_ACTONRUNREQUEST']._serialized_start=1125
+  _globals['_ACTONRUNREQUEST']._serialized_end=1298
+  _globals['_ACTONRUNRESPONSE']._serialized_start=1300
+  _globals['_ACTONRUNRESPONSE']._serialized_end=1336
+  _globals['_GETRUNREQUEST']._serialized_start=1338
+  _globals['_GETRUNREQUEST']._serialized_end=1386
+  _globals['_GETRUNRESPONSE']._serialized_start=1388
+  _globals['_GETRUNRESPONSE']._serialized_end=1444
+  _globals['_LISTRUNSREQUEST']._serialized_start=1446
+  _globals['_LISTRUNSREQUEST']._serialized_end=1463
+  _globals['_LISTRUNSRESPONSE']._serialized_start=1465
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1501
+  _globals['_MIGRATIONSERVICE']._serialized_start=1680
+  _globals['_MIGRATIONSERVICE']._serialized_end=2478
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,6 +18,37 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _RunAct:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RunActEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunAct.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RUN_ACT_UNSPECIFIED: _RunAct.ValueType  # 0
+    RUN_ACT_APPROVE: _RunAct.ValueType  # 1
+    RUN_ACT_REFUSE: _RunAct.ValueType  # 2
+    RUN_ACT_PAUSE: _RunAct.ValueType  # 3
+    RUN_ACT_RESUME: _RunAct.ValueType  # 4
+    RUN_ACT_RETRY: _RunAct.ValueType  # 5
+    """The failed step once more."""
+    RUN_ACT_SKIP: _RunAct.ValueType  # 6
+    """Leaves the failed step out, for the given reason."""
+    RUN_ACT_ROLL_BACK: _RunAct.ValueType  # 7
+
+class RunAct(_RunAct, metaclass=_RunActEnumTypeWrapper): ...
+
+RUN_ACT_UNSPECIFIED: RunAct.ValueType  # 0
+RUN_ACT_APPROVE: RunAct.ValueType  # 1
+RUN_ACT_REFUSE: RunAct.ValueType  # 2
+RUN_ACT_PAUSE: RunAct.ValueType  # 3
+RUN_ACT_RESUME: RunAct.ValueType  # 4
+RUN_ACT_RETRY: RunAct.ValueType  # 5
+"""The failed step once more."""
+RUN_ACT_SKIP: RunAct.ValueType  # 6
+"""Leaves the failed step out, for the given reason."""
+RUN_ACT_ROLL_BACK: RunAct.ValueType  # 7
+Global___RunAct: _TypeAlias = RunAct  # noqa: Y015
 
 @_typing.final
 class PlanRequest(_message.Message):
@@ -338,3 +370,196 @@ class StartWaveResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StartWaveResponse: _TypeAlias = StartWaveResponse  # noqa: Y015
+
+@_typing.final
+class OpenRunRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUNBOOK_YAML_FIELD_NUMBER: _builtins.int
+    ORDER_YAML_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    WAVE_FIELD_NUMBER: _builtins.int
+    runbook_yaml: _builtins.str
+    """The texts of both files. Secrets are named in them, never written."""
+    order_yaml: _builtins.str
+    actor: _builtins.str
+    wave: _builtins.int
+    """A wave of the newest plan whose window takes the place of the order's; 0: none. The order's systems must be
+    in it.
+    """
+    def __init__(
+        self,
+        *,
+        runbook_yaml: _builtins.str = ...,
+        order_yaml: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        wave: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "order_yaml", b"order_yaml", "runbook_yaml", b"runbook_yaml", "wave", b"wave"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenRunRequest: _TypeAlias = OpenRunRequest  # noqa: Y015
+
+@_typing.final
+class OpenRunResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenRunResponse: _TypeAlias = OpenRunResponse  # noqa: Y015
+
+@_typing.final
+class ActOnRunRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    ACT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    STEP_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DOCUMENT_NUMBER_FIELD_NUMBER: _builtins.int
+    DOCUMENT_SHA256_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    act: Global___RunAct.ValueType
+    actor: _builtins.str
+    step_id: _builtins.str
+    """Approve, refuse: the step; empty: the one that the run waits for."""
+    reason: _builtins.str
+    """Required for refuse, pause, skip, roll back."""
+    document_number: _builtins.str
+    """Approve (required), skip: the document's number (文号), and the SHA-256 of its file in hex."""
+    document_sha256: _builtins.str
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        act: Global___RunAct.ValueType = ...,
+        actor: _builtins.str = ...,
+        step_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        document_number: _builtins.str = ...,
+        document_sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["act", b"act", "actor", b"actor", "document_number", b"document_number", "document_sha256", b"document_sha256", "reason", b"reason", "run_id", b"run_id", "step_id", b"step_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActOnRunRequest: _TypeAlias = ActOnRunRequest  # noqa: Y015
+
+@_typing.final
+class ActOnRunResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_JSON_FIELD_NUMBER: _builtins.int
+    run_json: _builtins.str
+    """The run as it is now, as JSON (docs/runbooks.md)."""
+    def __init__(
+        self,
+        *,
+        run_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_json", b"run_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActOnRunResponse: _TypeAlias = ActOnRunResponse  # noqa: Y015
+
+@_typing.final
+class GetRunRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    HISTORY_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    history: _builtins.bool
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        history: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRunRequest: _TypeAlias = GetRunRequest  # noqa: Y015
+
+@_typing.final
+class GetRunResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_JSON_FIELD_NUMBER: _builtins.int
+    HISTORY_JSON_FIELD_NUMBER: _builtins.int
+    run_json: _builtins.str
+    @_builtins.property
+    def history_json(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One JSON object an event, oldest first; empty when it was not asked for."""
+
+    def __init__(
+        self,
+        *,
+        run_json: _builtins.str = ...,
+        history_json: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["history_json", b"history_json", "run_json", b"run_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRunResponse: _TypeAlias = GetRunResponse  # noqa: Y015
+
+@_typing.final
+class ListRunsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRunsRequest: _TypeAlias = ListRunsRequest  # noqa: Y015
+
+@_typing.final
+class ListRunsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_JSON_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run_json(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        run_json: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_json", b"run_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRunsResponse: _TypeAlias = ListRunsResponse  # noqa: Y015

@@ -65,6 +65,26 @@ class MigrationServiceStub:
                 request_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.StartWaveRequest.SerializeToString,
                 response_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.StartWaveResponse.FromString,
                 _registered_method=True)
+        self.OpenRun = channel.unary_unary(
+                '/xisuan.migration.v1.MigrationService/OpenRun',
+                request_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.OpenRunRequest.SerializeToString,
+                response_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.OpenRunResponse.FromString,
+                _registered_method=True)
+        self.ActOnRun = channel.unary_unary(
+                '/xisuan.migration.v1.MigrationService/ActOnRun',
+                request_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ActOnRunRequest.SerializeToString,
+                response_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ActOnRunResponse.FromString,
+                _registered_method=True)
+        self.GetRun = channel.unary_unary(
+                '/xisuan.migration.v1.MigrationService/GetRun',
+                request_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.GetRunRequest.SerializeToString,
+                response_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.GetRunResponse.FromString,
+                _registered_method=True)
+        self.ListRuns = channel.unary_unary(
+                '/xisuan.migration.v1.MigrationService/ListRuns',
+                request_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ListRunsRequest.SerializeToString,
+                response_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ListRunsResponse.FromString,
+                _registered_method=True)
 
 
 class MigrationServiceServicer:
@@ -112,6 +132,37 @@ class MigrationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OpenRun(self, request, context):
+        """Execution (docs/runbooks.md). A run moves one dependency group by a runbook, durably, phase by phase.
+
+        Opens a run: every fault of runbook and order is named (INVALID_ARGUMENT) before anything starts. It begins at
+        once. Not idempotent; a system that is being moved already is refused (FAILED_PRECONDITION).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ActOnRun(self, request, context):
+        """What a person does with a run. FAILED_PRECONDITION: the wrong person (role, segregation of duties), or nothing
+        that can be done now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRun(self, request, context):
+        """One run, with its history when asked for. NOT_FOUND for an unknown one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRuns(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MigrationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -139,6 +190,26 @@ def add_MigrationServiceServicer_to_server(servicer, server):
                     servicer.StartWave,
                     request_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.StartWaveRequest.FromString,
                     response_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.StartWaveResponse.SerializeToString,
+            ),
+            'OpenRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenRun,
+                    request_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.OpenRunRequest.FromString,
+                    response_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.OpenRunResponse.SerializeToString,
+            ),
+            'ActOnRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActOnRun,
+                    request_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ActOnRunRequest.FromString,
+                    response_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ActOnRunResponse.SerializeToString,
+            ),
+            'GetRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRun,
+                    request_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.GetRunRequest.FromString,
+                    response_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.GetRunResponse.SerializeToString,
+            ),
+            'ListRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRuns,
+                    request_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ListRunsRequest.FromString,
+                    response_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ListRunsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -282,6 +353,114 @@ class MigrationService:
             '/xisuan.migration.v1.MigrationService/StartWave',
             xisuan_dot_migration_dot_v1_dot_migration__service__pb2.StartWaveRequest.SerializeToString,
             xisuan_dot_migration_dot_v1_dot_migration__service__pb2.StartWaveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.migration.v1.MigrationService/OpenRun',
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.OpenRunRequest.SerializeToString,
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.OpenRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ActOnRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.migration.v1.MigrationService/ActOnRun',
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ActOnRunRequest.SerializeToString,
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ActOnRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.migration.v1.MigrationService/GetRun',
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.GetRunRequest.SerializeToString,
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.GetRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.migration.v1.MigrationService/ListRuns',
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ListRunsRequest.SerializeToString,
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ListRunsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,19 @@ class MigrationServiceStub:
     """Submits the workloads of one wave; a system whose workload succeeds is migrated on the wave's day.
     Idempotent.
     """
+    OpenRun: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.OpenRunRequest, _migration_service_pb2.OpenRunResponse]
+    """Execution (docs/runbooks.md). A run moves one dependency group by a runbook, durably, phase by phase.
+
+    Opens a run: every fault of runbook and order is named (INVALID_ARGUMENT) before anything starts. It begins at
+    once. Not idempotent; a system that is being moved already is refused (FAILED_PRECONDITION).
+    """
+    ActOnRun: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.ActOnRunRequest, _migration_service_pb2.ActOnRunResponse]
+    """What a person does with a run. FAILED_PRECONDITION: the wrong person (role, segregation of duties), or nothing
+    that can be done now.
+    """
+    GetRun: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.GetRunRequest, _migration_service_pb2.GetRunResponse]
+    """One run, with its history when asked for. NOT_FOUND for an unknown one."""
+    ListRuns: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.ListRunsRequest, _migration_service_pb2.ListRunsResponse]
 
 @_typing.type_check_only
 class MigrationServiceAsyncStub(MigrationServiceStub):
@@ -75,6 +88,19 @@ class MigrationServiceAsyncStub(MigrationServiceStub):
     """Submits the workloads of one wave; a system whose workload succeeds is migrated on the wave's day.
     Idempotent.
     """
+    OpenRun: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.OpenRunRequest, _migration_service_pb2.OpenRunResponse]  # type: ignore[assignment]
+    """Execution (docs/runbooks.md). A run moves one dependency group by a runbook, durably, phase by phase.
+
+    Opens a run: every fault of runbook and order is named (INVALID_ARGUMENT) before anything starts. It begins at
+    once. Not idempotent; a system that is being moved already is refused (FAILED_PRECONDITION).
+    """
+    ActOnRun: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ActOnRunRequest, _migration_service_pb2.ActOnRunResponse]  # type: ignore[assignment]
+    """What a person does with a run. FAILED_PRECONDITION: the wrong person (role, segregation of duties), or nothing
+    that can be done now.
+    """
+    GetRun: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.GetRunRequest, _migration_service_pb2.GetRunResponse]  # type: ignore[assignment]
+    """One run, with its history when asked for. NOT_FOUND for an unknown one."""
+    ListRuns: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ListRunsRequest, _migration_service_pb2.ListRunsResponse]  # type: ignore[assignment]
 
 class MigrationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Plans are carried as JSON text in the versioned form of `xisuan migration plan --json` (docs/waves.md), so that
@@ -126,5 +152,42 @@ class MigrationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Submits the workloads of one wave; a system whose workload succeeds is migrated on the wave's day.
         Idempotent.
         """
+
+    @_abc_1.abstractmethod
+    def OpenRun(
+        self,
+        request: _migration_service_pb2.OpenRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migration_service_pb2.OpenRunResponse, _abc.Awaitable[_migration_service_pb2.OpenRunResponse]]:
+        """Execution (docs/runbooks.md). A run moves one dependency group by a runbook, durably, phase by phase.
+
+        Opens a run: every fault of runbook and order is named (INVALID_ARGUMENT) before anything starts. It begins at
+        once. Not idempotent; a system that is being moved already is refused (FAILED_PRECONDITION).
+        """
+
+    @_abc_1.abstractmethod
+    def ActOnRun(
+        self,
+        request: _migration_service_pb2.ActOnRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migration_service_pb2.ActOnRunResponse, _abc.Awaitable[_migration_service_pb2.ActOnRunResponse]]:
+        """What a person does with a run. FAILED_PRECONDITION: the wrong person (role, segregation of duties), or nothing
+        that can be done now.
+        """
+
+    @_abc_1.abstractmethod
+    def GetRun(
+        self,
+        request: _migration_service_pb2.GetRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migration_service_pb2.GetRunResponse, _abc.Awaitable[_migration_service_pb2.GetRunResponse]]:
+        """One run, with its history when asked for. NOT_FOUND for an unknown one."""
+
+    @_abc_1.abstractmethod
+    def ListRuns(
+        self,
+        request: _migration_service_pb2.ListRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migration_service_pb2.ListRunsResponse, _abc.Awaitable[_migration_service_pb2.ListRunsResponse]]: ...
 
 def add_MigrationServiceServicer_to_server(servicer: MigrationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
