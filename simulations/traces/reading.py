@@ -113,11 +113,11 @@ def _without_giants(trace: Trace, largest: Resources, skip_bad: bool) -> Trace:
             f"{describe(int(jobs[0]))}; 请改正，或用 --skip-bad 跳过 / correct it, or pass --skip-bad"
         )
     kept = trace.select(~too_large[trace.shape])
-    notes = (
-        f"{trace.name}: 跳过 {len(jobs)} 个大于最大节点的作业 / {len(jobs)} jobs larger than any node skipped",
+    skipped = (
+        f"{trace.name}: 跳过 {len(jobs)} 个大于最大节点的作业 / {len(jobs)} jobs larger than any node skipped"
     )
-    notes += tuple(f"  {describe(job)}" for job in jobs[:SHOWN].tolist())
-    return Trace.of(kept.name, kept.columns(), origin_ms=kept.origin_ms, notes=(*kept.notes, *notes))
+    notes = (*kept.notes, skipped, *(f"  {describe(job)}" for job in jobs[:SHOWN].tolist()))
+    return Trace.of(kept.name, kept.columns(), origin_ms=kept.origin_ms, notes=notes)
 
 
 def _on_one_node(asked: Resources, largest: Resources) -> bool:
