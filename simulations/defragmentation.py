@@ -15,11 +15,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scheduler.core.placement.kernels_run import place
+from scheduler.core.placement.kernels.events import place
 from scheduler.core.placement.policies.demand import Demand
 from scheduler.core.placement.policies.plain_run import PlainRun
 from scheduler.core.placement.policies.protocol import Policy
-from scheduler.core.placement.policies.registry import KERNELS, policy_named
+from scheduler.core.placement.policies.registry import policy_named
 from scheduler.core.placement.policies.shape import NodeFree, TaskShape, fits, release
 from simulations.evaluation import OpenbRuns
 
@@ -51,7 +51,7 @@ def defragment_openb(runs: OpenbRuns, policy: str, seed: int, share: float = 0.0
     order = runs.order(seed)
     nodes, pods = runs.in_order(order)
     pool, tasks = runs.arrays(policy, order)
-    placed = place(KERNELS[policy], pool, tasks)
+    placed = place(pool, tasks)
     cluster = Defragmentation(policy_named(policy, runs.scale, runs.demand), nodes, runs.demand)
     for pod, node, mask in zip(pods, placed.node.tolist(), placed.cards.tolist(), strict=True):
         cluster.adopt(pod, node, mask)

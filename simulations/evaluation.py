@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from scheduler.core.placement.kernels_arrays import PoolArrays, Tasks
-from scheduler.core.placement.kernels_run import place
+from scheduler.core.placement.kernels.arrays import PoolArrays, Shapes, Tasks
+from scheduler.core.placement.kernels.events import place
 from scheduler.core.placement.policies.demand import Demand, typical_demand
 from scheduler.core.placement.policies.encode import (
     FillTables,
@@ -29,9 +29,10 @@ from scheduler.core.placement.policies.encode import (
     model_numbers,
     no_fill,
     scale_of,
+    suited_models,
 )
 from scheduler.core.placement.policies.plain_run import PlainRun
-from scheduler.core.placement.policies.registry import FUTURE_FILL, KERNELS, policy_named
+from scheduler.core.placement.policies.registry import PolicyStack
 from scheduler.core.placement.policies.shape import NodeFree, TaskShape
 from simulations.allocation_bound import allocation_bound
 from simulations.traces.bad_rows import TraceError
@@ -101,7 +102,7 @@ class OpenbRuns:
         rows: dict[object, int] = {}
         self._row_of = np.array([rows.setdefault(pod, len(rows)) for pod in workload.pods], dtype=np.int32)
         distinct = list(dict.fromkeys(workload.pods))
-        self._shapes = encode_shapes(distinct, models)
+        self._shapes = Shapes(encode_shapes(distinct), suited_models(distinct, models))
         self._card_milli = np.array([pod.total_card_milli for pod in workload.pods], dtype=np.int64)
         if not self._card_milli.sum():
             raise TraceError(
@@ -117,10 +118,12 @@ class OpenbRuns:
         return arrival_order(self._card_milli, len(self._nodes.nodes), self._nodes.card_milli, self._arrive, seed)
 
     def arrays(self, policy: str, order: ArrivalOrder) -> tuple[PoolArrays, Tasks]:
-        """What the policy's kernel reads."""
-        fill = self._fill if KERNELS[policy] == KERNELS[FUTURE_FILL] else no_fill()
-        size = (self.scale.cpu_milli, self.scale.card_milli)
-        pool = PoolArrays(self._columns.reordered(order.nodes), self._tables, fill, size)
+        """What the policy's kernels read."""
+        stack = PolicyStack.parse(policy)
+        fill = self._fill if stack.reads_demand else no_fill()
+        size = (self.scale.cpu_milli, self.scale.card_milli, self.scale.memory)
+        numbers = np.array(stack.numbers(), dtype=np.int64)
+        pool = PoolArrays(self._columns.reordered(order.nodes), self._tables, fill, size, numbers)
         events = np.arange(len(order.pods), dtype=np.int64)
         return pool, Tasks(self._shapes, self._row_of[order.pods], order.draws, events)
 
@@ -132,13 +135,14 @@ class OpenbRuns:
     def run(self, policy: str, order: ArrivalOrder) -> tuple[Int64s, Int64s, float]:
         """Allocated milli-GPU and fragmentation (times the demand's total) after each arrival; and the seconds
         that placing took. A policy without a kernel runs as plain Python."""
-        if policy in KERNELS:
+        stack = PolicyStack.parse(policy)
+        if stack.has_kernels:
             pool, tasks = self.arrays(policy, order)
             started = time.perf_counter()
-            placed = place(KERNELS[policy], pool, tasks)
+            placed = place(pool, tasks)
             return placed.allocated, placed.fragmentation, time.perf_counter() - started
         nodes, pods = self.in_order(order)
-        plain = PlainRun(policy_named(policy, self.scale, self.demand), nodes, self.demand)
+        plain = PlainRun(stack.plain(self.scale, self.demand), nodes, self.demand)
         started = time.perf_counter()
         outcome = plain.run(pods, range(len(pods)), order.draws.tolist())
         seconds = time.perf_counter() - started
@@ -157,7 +161,7 @@ class OpenbRuns:
         return {level: arrived == level for level in LEVELS if (arrived == level).any()}
 
     def evaluate(self, policy: str, seeds: Sequence[int]) -> PolicyResult:
-        if policy in KERNELS:
+        if PolicyStack.parse(policy).has_kernels:
             self.run(policy, self.order(seeds[0]))  # compiles or loads the kernel, so that it is not timed
         alloc, frag, speeds = [], [], []
         for seed in seeds:
@@ -254,7 +258,7 @@ def _checked(
         )
     runs = OpenbRuns(nodes, workload, arrive)
     for policy in policies:
-        policy_named(policy, runs.scale, runs.demand)
+        PolicyStack.parse(policy)
     return runs
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from scheduler.core.placement.kernels_arrays import PoolArrays, Tasks
-from scheduler.core.placement.kernels_run import place
+from scheduler.core.placement.kernels.arrays import PoolArrays, Shapes, Tasks
+from scheduler.core.placement.kernels.events import place
 from scheduler.core.placement.policies.demand import Demand
 from scheduler.core.placement.policies.encode import (
     encode_demand,
@@ -24,8 +24,9 @@ from scheduler.core.placement.policies.encode import (
     model_numbers,
     no_fill,
     scale_of,
+    suited_models,
 )
-from scheduler.core.placement.policies.registry import KERNELS
+from scheduler.core.placement.policies.registry import PolicyStack
 from scheduler.core.placement.policies.shape import NodeFree, TaskShape
 from simulations.evaluation import OpenbRuns
 from simulations.traces.openb import read_nodes, read_pods
@@ -43,13 +44,14 @@ def report(request: pytest.FixtureRequest) -> Iterator[None]:
         terminal.write_line(f"{name}: {line}")
 
 
-def pool_of(nodes: list[NodeFree]) -> PoolArrays:
+def pool_of(nodes: list[NodeFree], policy: str) -> PoolArrays:
     models, scale = model_numbers(nodes), scale_of(nodes)
     return PoolArrays(
         encode_nodes(nodes, models),
         encode_demand(NO_DEMAND, models),
         no_fill(),
-        (scale.cpu_milli, scale.card_milli),
+        (scale.cpu_milli, scale.card_milli, scale.memory),
+        np.array(PolicyStack.parse(policy).numbers(), dtype=np.int64),
     )
 
 
@@ -89,22 +91,22 @@ def test_openb_default(benchmark: BenchmarkFixture, policy: str) -> None:
     if policy == "bestfit":
         pool = pool._replace(demand=encode_demand(NO_DEMAND, model_numbers(nodes.nodes)))
     naive = naive_arrivals_per_second(pool, np.array([11_300, 40_000, 1, 1000]))
-    measure(benchmark, lambda: place(KERNELS[policy], pool, tasks), len(order.pods), naive, rounds=9)
-    assert place(KERNELS[policy], pool, tasks).allocated[-1] > 0.9 * nodes.card_milli
+    measure(benchmark, lambda: place(pool, tasks), len(order.pods), naive, rounds=9)
+    assert place(pool, tasks).allocated[-1] > 0.9 * nodes.card_milli
 
 
 def test_scheduling_basic(benchmark: BenchmarkFixture) -> None:
     """5,000 nodes, 50,000 pods of one shape, least allocated: kube-scheduler's SchedulingBasic."""
-    pool = pool_of([NodeFree.empty(4_000, 32_768, 0, "")] * 5_000)
-    models = {"": 0}
-    shapes = encode_shapes([TaskShape(100, 500)], models)
+    pool = pool_of([NodeFree.empty(4_000, 32_768, 0, "")] * 5_000, "least-allocated")
+    asked = [TaskShape(100, 500)]
+    shapes = Shapes(encode_shapes(asked), suited_models(asked, {"": 0}))
     count = 50_000
     tasks = Tasks(
         shapes, np.zeros(count, dtype=np.int32), np.zeros(count, dtype=np.int64), np.arange(count, dtype=np.int64)
     )
-    naive = naive_arrivals_per_second(pool, shapes[0])
-    measure(benchmark, lambda: place(KERNELS["least-allocated"], pool, tasks), count, naive, rounds=7)
-    placed = np.bincount(place(KERNELS["least-allocated"], pool, tasks).node, minlength=5_000)
+    naive = naive_arrivals_per_second(pool, shapes.rows[0])
+    measure(benchmark, lambda: place(pool, tasks), count, naive, rounds=7)
+    placed = np.bincount(place(pool, tasks).node, minlength=5_000)
     assert (placed.min(), placed.max()) == (10, 10)
 
 
@@ -119,21 +121,19 @@ def test_a_hundred_thousand_nodes_with_departures(benchmark: BenchmarkFixture) -
         NodeFree.empty(128_000, 512_000, 0, ""),
         NodeFree.empty(32_000, 128_000, 2, "A"),
     ]
-    pool = pool_of([kinds[n % 4] for n in range(100_000)])
+    pool = pool_of([kinds[n % 4] for n in range(100_000)], "bestfit")
     random = np.random.Generator(np.random.PCG64(7))
     models = model_numbers(kinds)
-    shapes = encode_shapes(
-        [
-            TaskShape(int(cpu) * 500, int(memory) * 1_000, *card)
-            for cpu, memory, card in zip(
-                random.integers(1, 60, 200),
-                random.integers(1, 90, 200),
-                [((0, 0), (1, 250), (1, 500), (1, 1000), (2, 1000))[k % 5] for k in range(200)],
-                strict=True,
-            )
-        ],
-        models,
-    )
+    asked = [
+        TaskShape(int(cpu) * 500, int(memory) * 1_000, *card)
+        for cpu, memory, card in zip(
+            random.integers(1, 60, 200),
+            random.integers(1, 90, 200),
+            [((0, 0), (1, 250), (1, 500), (1, 1000), (2, 1000))[k % 5] for k in range(200)],
+            strict=True,
+        )
+    ]
+    shapes = Shapes(encode_shapes(asked), suited_models(asked, models))
     count, stay = 1_000_000, 300_000
     arrivals = np.arange(count, dtype=np.int64)
     events = np.empty(2 * count - stay, dtype=np.int64)
@@ -141,6 +141,6 @@ def test_a_hundred_thousand_nodes_with_departures(benchmark: BenchmarkFixture) -
     events[stay::2] = ~arrivals[: count - stay]
     events[stay + 1 :: 2] = arrivals[stay:]
     tasks = Tasks(shapes, random.integers(0, 200, count).astype(np.int32), np.zeros(count, dtype=np.int64), events)
-    naive = naive_arrivals_per_second(pool, shapes[1], arrivals=20)
-    measure(benchmark, lambda: place(KERNELS["bestfit"], pool, tasks), count, naive, rounds=1)
-    assert (place(KERNELS["bestfit"], pool, tasks).node[-1000:] >= 0).all()
+    naive = naive_arrivals_per_second(pool, shapes.rows[1], arrivals=20)
+    measure(benchmark, lambda: place(pool, tasks), count, naive, rounds=1)
+    assert (place(pool, tasks).node[-1000:] >= 0).all()

@@ -151,4 +151,4 @@ def test_an_unknown_policy_lists_the_known_ones() -> None:
 
 def test_every_kernel_has_a_readable_twin() -> None:
     assert set(KERNELS) <= set(POLICIES)
-    assert set(KERNELS.values()) == set(range(10))
+    assert set(KERNELS.values()) == set(range(11))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.core.placement.kernels_arrays import Placed, PoolArrays, Tasks
-from scheduler.core.placement.kernels_run import place
+from scheduler.core.placement.kernels.arrays import Placed, PoolArrays, Shapes, Tasks
+from scheduler.core.placement.kernels.events import place
 from scheduler.core.placement.policies.demand import Demand, typical_demand
 from scheduler.core.placement.policies.encode import (
     encode_demand,
@@ -17,10 +17,11 @@ from scheduler.core.placement.policies.encode import (
     encode_shapes,
     model_numbers,
     scale_of,
+    suited_models,
 )
 from scheduler.core.placement.policies.fragmentation import fragmentation
 from scheduler.core.placement.policies.plain_run import Outcome, PlainRun
-from scheduler.core.placement.policies.registry import KERNELS, policy_named
+from scheduler.core.placement.policies.registry import KERNELS, PolicyStack, policy_named
 from scheduler.core.placement.policies.shape import NodeFree, TaskShape, fits, put
 
 # Few distinct amounts, so that scores tie often and nodes fill up exactly.
@@ -52,7 +53,8 @@ CARDLESS = st.builds(TaskShape, cpu_milli=st.sampled_from([0, 1_000, 7_000]), me
 TASKS = st.lists(st.one_of(SHARES, WHOLES, CARDLESS), min_size=1, max_size=40)
 
 
-TWINS = [name for name in KERNELS if name != "xisuan"]  # the other name of future-fill
+STACKS = ["bestfit:3+tightest:1", "fgd:50+packing:1+dotprod:2", "future-fill:2+clustering"]
+TWINS = [*(name for name in KERNELS if name != "xisuan"), *STACKS]  # xisuan: the other name of future-fill
 
 
 @st.composite
@@ -73,14 +75,14 @@ def run_kernel(
         encode_nodes(nodes, models),
         encode_demand(demand, models),
         encode_fill(demand, scale, models),
-        (scale.cpu_milli, scale.card_milli),
+        (scale.cpu_milli, scale.card_milli, scale.memory),
+        np.array(PolicyStack.parse(policy).numbers(), dtype=np.int64),
     )
     shapes = list(dict.fromkeys(tasks))
     return place(
-        KERNELS[policy],
         pool,
         Tasks(
-            encode_shapes(shapes, models),
+            Shapes(encode_shapes(shapes), suited_models(shapes, models)),
             np.array([shapes.index(task) for task in tasks], dtype=np.int32),
             np.array(draws, dtype=np.int64),
             np.array(events, dtype=np.int64),

@@ -1,6 +1,6 @@
 """From nodes, tasks and demand to the flat arrays of the kernels: once per pool and list, not once per run.
 
-All amounts are int64; card models become bits of a mask, so a pool knows at most 62 models.
+All amounts are int64; card models become numbers.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from scheduler.core.placement.policies.shape import WHOLE_CARD, NodeFree, Scale,
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
-MAX_MODELS = 62
-MAX_CARDS = 16  # cards of one node
+MAX_CARDS = 32  # cards of one node
 
 
 class NodeColumns(NamedTuple):
-    """n empty nodes in the run's order, int64. `kind` numbers nodes that are equal in everything."""
+    """n empty nodes in the run's order, int64. `model` is their card model's number; nodes of equal `trait` suit the
+    same shapes; `kind` numbers nodes that are equal in everything."""
 
     cpu: Int64s
     memory: Int64s
     cards: Int64s
     model: Int64s
+    trait: Int64s
     kind: Int64s
 
     def reordered(self, order: Int64s) -> NodeColumns:
@@ -70,8 +71,6 @@ class FillTables(NamedTuple):
 
 def model_numbers(nodes: Sequence[NodeFree]) -> dict[str, int]:
     models = sorted({node.model for node in nodes})
-    if len(models) > MAX_MODELS:
-        raise ValueError(f"{len(models)} card models in one pool; at most {MAX_MODELS}")
     return {model: i for i, model in enumerate(models)}
 
 
@@ -83,31 +82,32 @@ def scale_of(nodes: Sequence[NodeFree]) -> Scale:
     return Scale(
         model_milli=tuple(sorted(models.items())),
         cpu_milli=max([node.cpu_capacity for node in nodes] + [1]),
+        memory=max([node.memory_capacity for node in nodes] + [1]),
         card_milli=max([WHOLE_CARD * len(node.free_cards) for node in nodes] + [1]),
     )
 
 
 def encode_nodes(nodes: Sequence[NodeFree], models: Mapping[str, int]) -> NodeColumns:
-    """Nodes as they are when empty. Raises ValueError for a node with too many cards."""
+    """Nodes as they are when empty; their trait is their model. Raises ValueError for a node with too many cards."""
     if any(len(node.free_cards) > MAX_CARDS for node in nodes):
         raise ValueError(f"a node has more than {MAX_CARDS} cards")
     rows = [(n.cpu_capacity, n.memory_capacity, len(n.free_cards), models[n.model]) for n in nodes]
     table = np.array(rows, dtype=np.int64).reshape(-1, 4)
     _, kind = np.unique(table, axis=0, return_inverse=True)
     cpu, memory, cards, model = np.ascontiguousarray(table.T)
-    return NodeColumns(cpu, memory, cards, model, kind.astype(np.int64).reshape(-1))
+    return NodeColumns(cpu, memory, cards, model, model, kind.astype(np.int64).reshape(-1))
 
 
-def model_mask(task: TaskShape, models: Mapping[str, int]) -> int:
-    if task.models is None or task.cards == 0:
-        return (1 << MAX_MODELS) - 1
-    return sum(1 << models[model] for model in task.models if model in models)
+def encode_shapes(shapes: Sequence[TaskShape]) -> Int64s:
+    """int64 (shapes, 4): CPU, memory, cards, milli of one card."""
+    rows = [(s.cpu_milli, s.memory, s.cards, s.card_milli) for s in shapes]
+    return np.array(rows, dtype=np.int64).reshape(-1, 4)
 
 
-def encode_shapes(shapes: Sequence[TaskShape], models: Mapping[str, int]) -> Int64s:
-    """int64 (shapes, 5): CPU, memory, cards, milli of one card, mask of models."""
-    rows = [(s.cpu_milli, s.memory, s.cards, s.card_milli, model_mask(s, models)) for s in shapes]
-    return np.array(rows, dtype=np.int64).reshape(-1, 5)
+def suited_models(shapes: Sequence[TaskShape], models: Mapping[str, int]) -> npt.NDArray[np.uint8]:
+    """(shapes, models): 1 where a node with the model may take the shape."""
+    suits = [[shape.suits(model) for model in models] for shape in shapes]
+    return np.array(suits, dtype=np.uint8).reshape(len(shapes), len(models))
 
 
 def encode_fill(demand: Demand, scale: Scale, models: Mapping[str, int]) -> FillTables:

@@ -26,7 +26,7 @@ from scheduler.core.placement.policies.shape import WHOLE_CARD, NodeFree, Scale,
 
 HORIZON = 60  # tasks
 STEP = 10_000  # micro-cards: a hundredth of a card
-TOP = 10_000  # above the greatest loss of a 16-card node in steps, with scarcity at its limit
+TOP = 10_000  # above the greatest loss of a 32-card node in steps, with scarcity at its limit
 MICRO = 1000  # micro-cards in a milli-card
 SCARCITY_LIMIT = 2000  # thousandths; a model ten times oversubscribed is as scarce as one three times
 

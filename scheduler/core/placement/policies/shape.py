@@ -74,12 +74,13 @@ class NodeFree:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A pool as policies need to know it. `cpu_milli`, `card_milli`: its largest node; scores divide by it, so that
-    CPU and cards weigh alike. `model_milli`: the milli-cards of the whole pool by card model."""
+    """A pool as policies need to know it. `cpu_milli`, `card_milli`, `memory`: its largest node; scores divide by it,
+    so that all weigh alike. `model_milli`: the milli-cards of the whole pool by card model."""
 
     cpu_milli: int
     card_milli: int
     model_milli: tuple[tuple[str, int], ...] = ()
+    memory: int = 1
 
 
 CARD_CLASSES = ("shared", "1", "2", "4", "other")  # what the clustering policy keeps apart
