@@ -1,0 +1,1 @@
+"""What people see of simulations: tables, Parquet, and one page that begins with the answer."""
