@@ -9,30 +9,33 @@ plainly that it is the project's own.
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from inventory.model.form_faults import form_faults
 from inventory.model.migration import Pair
 from inventory.model.system import Disposition
 from inventory.rules.condition import Condition, Facts, Vocabulary, parse_condition, shown, unknown_field
+from inventory.rules.forms import (
+    Form,
+    Id,
+    PairForm,
+    SourceForm,
+    Text,
+    form_lines,
+    parse_yaml,
+    read_source,
+    strict_yaml,
+)
+from inventory.rules.rightsizing import SizingTerms
+from inventory.rules.source import RuleFileError, Source
 from inventory.rules.vocabulary import PROJECT_FACTS, SYSTEM_FACTS
 
 DEFAULT_RULES = Path(__file__).with_name("rules.yaml")
-
-
-class RulebookError(ValueError):
-    """A rule file that cannot be used. `lines`: one for each fault (file, place, value, rule, remedy)."""
-
-    def __init__(self, lines: Sequence[str]) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = tuple(lines)
 
 
 class Severity(StrEnum):
@@ -69,30 +72,6 @@ class Channel(StrEnum):
     WEBSITE = "website"  # 互联网网站
     MOBILE_APP = "mobile_app"  # 政务移动端
     INTERNAL = "internal"  # 面向基层单位和服务对象的系统
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a rule comes from: a document with the clause quoted from it, or a paraphrase where its text was not
-    seen in full; and what of the rule is the project's own. Without a document the whole rule is."""
-
-    document: str | None
-    title: str | None
-    clause: str | None
-    paraphrase: str | None
-    own: str | None
-
-    @property
-    def says(self) -> Pair:
-        zh, en = [], []
-        if self.document is not None:
-            said = f"“{self.clause}”" if self.clause else ""
-            zh.append(f"{self.title}：{said or '转述：' + (self.paraphrase or '')}")
-            en.append(f"{self.title}: {said or 'paraphrased: ' + (self.paraphrase or '')}")
-        if self.own is not None:
-            zh.append(f"本项目自定：{self.own}")
-            en.append(f"the project's own: {self.own}")
-        return "；".join(zh), "; ".join(en)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +137,8 @@ class Rulebook:
     role_words: Mapping[Role, tuple[str, ...]]
     channel_words: Mapping[Channel, tuple[str, ...]]
     terms: ReviewTerms
+    sizing: SizingTerms
+    sizing_source: Source
 
     @property
     def rule_ids(self) -> tuple[str, ...]:
@@ -173,54 +154,18 @@ def filled(text: Pair, facts: Facts, vocabulary: Vocabulary) -> Pair:
     return text[0].format_map(zh), text[1].format_map(en)
 
 
-class _Form(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-_Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{2,60}$")]
-
-
-class _PairForm(_Form):
-    zh: _Text
-    en: _Text
-
-    @property
-    def pair(self) -> Pair:
-        return self.zh, self.en
-
-
-class _SourceForm(_Form):
-    document: _Text | None = None
-    clause: _Text | None = None
-    paraphrase: _Text | None = None
-    project: _Text | None = None
-
-    @model_validator(mode="after")
-    def _says_where_from(self) -> Self:
-        quoted = sum(text is not None for text in (self.clause, self.paraphrase))
-        if (self.document is None and (quoted or self.project is None)) or (
-            self.document is not None and quoted != 1
-        ):
-            raise ValueError(
-                "须为 document 加 clause（引用原文）或 paraphrase（转述），或 project（本项目自定的理由）"
-                " / must be document with clause (quoted) or paraphrase, or project (why it is our own)"
-            )
-        return self
-
-
-class _BlockerForm(_Form):
+class _BlockerForm(Form):
     when: Any
-    says: _PairForm
+    says: PairForm
 
 
-class _RuleForm(_Form):
-    id: _Id
-    title: _PairForm
+class _RuleForm(Form):
+    id: Id
+    title: PairForm
     severity: Severity = Severity.NOTICE
     when: Any
-    says: _PairForm
-    source: _SourceForm
+    says: PairForm
+    source: SourceForm
     blocked_when: tuple[_BlockerForm, ...] = ()
 
 
@@ -233,32 +178,49 @@ class _PointsForm(_RuleForm):
     points: int = Field(ge=1, le=100)
 
 
-class _CapForm(_Form):
-    id: _Id
-    title: _PairForm
+class _CapForm(Form):
+    id: Id
+    title: PairForm
     channel: Channel
     at_most: int = Field(ge=0, le=100)
     per_zone: bool = False
     severity: Severity
-    source: _SourceForm
+    source: SourceForm
 
 
-class _QuarantineForm(_Form):
+class _QuarantineForm(Form):
     days: int = Field(ge=0, le=3650)
-    source: _SourceForm
+    source: SourceForm
 
 
-class _IdleForm(_Form):
+class _IdleForm(Form):
     urge_after_months: int = Field(ge=1, le=24)
     reclaim_after_workdays: int = Field(ge=1, le=250)
-    source: _SourceForm
+    source: SourceForm
 
 
-class _RulebookForm(_Form):
+class _SizingForm(Form):
+    percentile: Literal[50, 95, 99]
+    comfort_pct: int = Field(ge=100, le=300)
+    vcpu_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(min_length=1)
+    mem_sizes_gb: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(min_length=1)
+    least_days: int = Field(ge=1, le=366)
+    idle_redundancy_pct: int = Field(ge=1, le=99)
+    source: SourceForm
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        for sizes in (self.vcpu_sizes, self.mem_sizes_gb):
+            if list(sizes) != sorted(set(sizes)):
+                raise ValueError("规格须从小到大、不重复 / sizes must rise, each once")
+        return self
+
+
+class _RulebookForm(Form):
     version: Literal[1]
-    documents: dict[str, _Text]
-    role_words: dict[Role, tuple[_Text, ...]]
-    channel_words: dict[Channel, tuple[_Text, ...]]
+    documents: dict[str, Text]
+    role_words: dict[Role, tuple[Text, ...]]
+    channel_words: dict[Channel, tuple[Text, ...]]
     dispositions: tuple[_DispositionForm, ...]
     findings: tuple[_RuleForm, ...]
     caps: tuple[_CapForm, ...]
@@ -267,59 +229,29 @@ class _RulebookForm(_Form):
     risk: tuple[_PointsForm, ...]
     quarantine: _QuarantineForm
     idle_resources: _IdleForm
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice: the second would silently win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key!r} 写了两次 / stands twice", key_node.start_mark
-                )
-            if isinstance(key, str):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
+    right_sizing: _SizingForm
 
 
 def read_rulebook(path: Path = DEFAULT_RULES) -> Rulebook:
-    """Raises RulebookError where the file is missing, is no YAML, or breaks the form."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise RulebookError([f"{path}: 找不到规则文件，请检查路径 / no such rule file; check the path"]) from None
-    except (OSError, UnicodeDecodeError) as fault:
-        raise RulebookError([f"{path}: 无法读取，须为 UTF-8 / cannot be read as UTF-8: {fault}"]) from fault
-    return parse_rulebook(text, path.name)
+    """Raises RuleFileError where the file is missing, is no YAML, or breaks the form."""
+    return _rulebook(strict_yaml(path), path.name)
 
 
 def parse_rulebook(text: str, name: str) -> Rulebook:
-    """The rules of a YAML text. `name` stands in messages. Raises RulebookError."""
-    try:
-        content = yaml.load(text, _StrictLoader)  # a SafeLoader with one more refusal
-    except (yaml.YAMLError, RecursionError) as fault:
-        cause = " ".join(str(fault).split())
-        raise RulebookError(
-            [f"{name}: 不是合法的 YAML，请改正 / is no valid YAML; correct it: {cause}"]
-        ) from fault
+    """The rules of a YAML text. `name` stands in messages. Raises RuleFileError."""
+    return _rulebook(parse_yaml(text, name), name)
+
+
+def _rulebook(content: object, name: str) -> Rulebook:
     try:
         form = _RulebookForm.model_validate(content)
     except ValidationError as refusal:
-        raise RulebookError(list(_form_lines(name, refusal))) from None
+        raise RuleFileError(form_lines(name, refusal)) from None
     reading = _Reading(name, form)
     book = reading.rulebook()
     if reading.faults:
-        raise RulebookError(reading.faults)
+        raise RuleFileError(reading.faults)
     return book
-
-
-def _form_lines(name: str, refusal: ValidationError) -> Iterator[str]:
-    for fault in form_faults(refusal):
-        place = ".".join(str(part) for part in fault.place) or "文件/file"
-        yield f"{name}: {place} = {fault.value}: {fault.rule}；请改正 / correct it"
 
 
 _NOTHING = parse_condition({"field": "name", "known": True}, SYSTEM_FACTS)[0]
@@ -353,6 +285,18 @@ class _Reading:
                 reclaim_after_workdays=form.idle_resources.reclaim_after_workdays,
                 idle_source=self._source("idle_resources", form.idle_resources.source),
             ),
+            sizing=self._sizing(form.right_sizing),
+            sizing_source=self._source("right_sizing", form.right_sizing.source),
+        )
+
+    def _sizing(self, form: _SizingForm) -> SizingTerms:
+        return SizingTerms(
+            percentile=form.percentile,
+            comfort_pct=form.comfort_pct,
+            vcpu_sizes=form.vcpu_sizes,
+            mem_sizes_gb=form.mem_sizes_gb,
+            least_days=form.least_days,
+            idle_redundancy_pct=form.idle_redundancy_pct,
         )
 
     def _rules(
@@ -410,7 +354,7 @@ class _Reading:
         assert found is not None
         return found
 
-    def _text(self, place: str, form: _PairForm, vocabulary: Vocabulary) -> Pair:
+    def _text(self, place: str, form: PairForm, vocabulary: Vocabulary) -> Pair:
         for language, text in (("zh", form.zh), ("en", form.en)):
             try:
                 names = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
@@ -422,16 +366,11 @@ class _Reading:
                     self._fault(f"{place}.{language}", unknown_field(name, vocabulary))
         return form.pair
 
-    def _source(self, place: str, form: _SourceForm) -> Source:
-        title = None if form.document is None else self._form.documents.get(form.document)
-        if form.document is not None and title is None:
-            known = ", ".join(self._form.documents)
-            self._fault(
-                f"{place}.source.document",
-                f"documents 中没有 {form.document!r}，可用：{known}"
-                f" / {form.document!r} is not under documents; known: {known}",
-            )
-        return Source(form.document, title, form.clause, form.paraphrase, form.project)
+    def _source(self, place: str, form: SourceForm) -> Source:
+        source, fault = read_source(form, self._form.documents)
+        if fault is not None:
+            self._fault(f"{place}.source.document", fault)
+        return source
 
     def _fault(self, place: str, message: str) -> None:
         self.faults.append(f"{self._name}: {place}: {message}")
