@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapters.wire.pools import write_pool_file
+from console.host_process import HostProcess
 from inventory.model.pool import Pool
 from scheduler.runtime.calls import RuntimeSettings
 from scheduler.runtime.cluster import Runtime, local_ray
@@ -54,6 +55,7 @@ class Running:
     address: str
     runtime: Runtime
     adapters: Mapping[str, AdapterProcess]
+    runbook_host: HostProcess
     unserved: tuple[str, ...]
 
 
@@ -149,7 +151,10 @@ def running(settings: EmbeddedSettings, pools: Sequence[Pool]) -> Iterator[Runni
                 runtime.call("scheduling", "register_pool", pool, endpoints[pool.pool_id])
         (port,) = runtime.serve(settings.host, settings.port)
         unserved = tuple(pool.pool_id for pool in pools if pool.pool_id not in endpoints)
-        yield Running(f"{settings.host}:{port}", runtime, adapters, unserved)
+        address = f"{settings.host}:{port}"
+        runbook_host = HostProcess(settings.home / "runbooks", settings.store_url, address)
+        stack.callback(runbook_host.close)
+        yield Running(address, runtime, adapters, runbook_host, unserved)
 
 
 def _own_technology(settings: EmbeddedSettings, pool: Pool) -> str | None:

@@ -21,10 +21,13 @@ from xisuan.inventory.v1.ledger_service_pb2 import (
 from xisuan.inventory.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from xisuan.migration.v1 import migration_service_pb2 as migration_pb
 from xisuan.migration.v1.migration_service_pb2 import (
+    ActOnRunRequest,
     GetStatusResponse,
     ListWavesResponse,
+    OpenRunRequest,
     PlanRequest,
     PlanResponse,
+    RunAct,
     Violation,
     Wave,
 )
@@ -34,6 +37,7 @@ from xisuan.pool.v1.pool_pb2 import Pool, PoolHealth, PoolSpec
 from xisuan.pool.v1.pool_service_pb2_grpc import PoolServiceStub
 
 __all__ = [
+    "ActOnRunRequest",
     "CallError",
     "FieldViolation",
     "GetDiffResponse",
@@ -42,12 +46,14 @@ __all__ = [
     "ImportRequest",
     "ImportResponse",
     "ListWavesResponse",
+    "OpenRunRequest",
     "Operations",
     "PlanRequest",
     "PlanResponse",
     "Pool",
     "PoolHealth",
     "PoolSpec",
+    "RunAct",
     "Violation",
     "Wave",
 ]
@@ -153,6 +159,24 @@ class Operations:
 
     def migration_status(self) -> GetStatusResponse:
         return self._channel.call(self._migration.GetStatus, migration_pb.GetStatusRequest())
+
+    def open_run(self, request: OpenRunRequest) -> str:
+        """The id of the new run. Not repeated by itself when the service goes away: look with `runs` first."""
+        return str(self._channel.call(self._migration.OpenRun, request).run_id)
+
+    def act_on_run(self, request: ActOnRunRequest) -> str:
+        """The run afterwards, as JSON text."""
+        return str(self._channel.call(self._migration.ActOnRun, request).run_json)
+
+    def run(self, run_id: str, *, history: bool = False) -> tuple[str, tuple[str, ...]]:
+        """The run, and its events when asked for, as JSON texts."""
+        request = migration_pb.GetRunRequest(run_id=run_id, history=history)
+        answer = self._channel.call(self._migration.GetRun, request)
+        return answer.run_json, tuple(answer.history_json)
+
+    def runs(self) -> tuple[str, ...]:
+        """Every run in short, as JSON texts, oldest first."""
+        return tuple(self._channel.call(self._migration.ListRuns, migration_pb.ListRunsRequest()).run_json)
 
     def start_wave(self, number: int, actor: str) -> tuple[str, ...]:
         """The ids of the wave's workloads."""

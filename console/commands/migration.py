@@ -14,6 +14,7 @@ import typer
 from console import migration_views, planning, printing
 from console.commands.options import AsJson, By, NodeGroupFile, PoolFile, day
 from console.commands.pool import read_pool_files
+from console.commands.runbook import register_run_commands
 from console.connection import operations
 from console.faults import AnswerIsNo, Fault
 from console.files import STANDARD_OUTPUT, read_text, replacing
@@ -137,6 +138,9 @@ def start(
     for workload_id in workload_ids:
         printing.say(f"  {workload_id}")
     printing.say("进度见 xisuan migration status / see xisuan migration status")
+
+
+register_run_commands(app)
 
 
 def _pools(pools: Path | None, node_groups: Path | None) -> tuple[Pool, ...]:

@@ -164,6 +164,9 @@ def _watch(service: Running, stopping: threading.Event) -> None:
     """Adapters of ours that die are started again: their runs are on disk, and are found again."""
     log = logging.getLogger("xisuan.up")
     while not stopping.wait(_WATCH_S):
+        if not service.runbook_host.is_alive():
+            log.warning("the runbook host ended; it is started again")
+            service.runbook_host.restart()
         for pool_id, adapter in service.adapters.items():
             if adapter.is_alive():
                 continue

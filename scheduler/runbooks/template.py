@@ -245,6 +245,8 @@ def read_yaml(text: str, name: str) -> Any:
     if len(text) > LARGEST_FILE:
         raise RunbookRefused([f"{name}: 超过 1 MiB；请拆分 / is larger than 1 MiB; split it"])
     try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise RunbookRefused([f"{name}: 不接受 YAML 别名 (*) / aliases (*) are refused: write it out"])
         return yaml.load(text, _UniqueKeys)
     except yaml.YAMLError as error:
         said = " ".join(str(error).split())

@@ -11,6 +11,8 @@ from scheduler.runtime.clock import SystemClock
 from scheduler.runtime.control_plane import ControlPlane, ControlPlaneSettings
 from scheduler.runtime.desks import InTurn
 from scheduler.runtime.pool_link import PoolReport
+from scheduler.runtime.run_calls import READS as RUN_READS
+from scheduler.runtime.run_calls import RunCalls
 from scheduler.services.ledger_desk import READS as LEDGER_READS
 from scheduler.services.ledger_desk import LedgerDesk
 from scheduler.services.migration_desk import READS as MIGRATION_READS
@@ -29,7 +31,7 @@ class ControlPlaneShell:
         self._plane: ControlPlane | None = None
 
     async def call(self, part: str, method: str, arguments: tuple[Any, ...]) -> Any:
-        """One operation of a port in `scheduler.services`: `part` is scheduling, ledger or migration."""
+        """One operation of a port in `scheduler.services`: `part` is scheduling, ledger, migration or runs."""
         await self._ready()
         return await getattr(self._parts[part], method)(*arguments)
 
@@ -48,10 +50,12 @@ class ControlPlaneShell:
                 plane = ControlPlane(store, hosts, SystemClock(), ControlPlaneSettings(), _die)
                 plane.start()
                 now_ms = SystemClock().now_ms
+                migration = MigrationDesk(store, now_ms)
                 self._parts = {
                     "scheduling": plane,
                     "ledger": InTurn(LedgerDesk(store.store, now_ms), plane.writer, LEDGER_READS),
-                    "migration": InTurn(MigrationDesk(store, now_ms), plane.writer, MIGRATION_READS),
+                    "migration": InTurn(migration, plane.writer, MIGRATION_READS),
+                    "runs": InTurn(RunCalls(store.store, migration, now_ms), plane.writer, RUN_READS),
                 }
                 self._plane = plane
             return self._plane

@@ -7,6 +7,7 @@ from typing import cast
 from scheduler.runtime.calls import RemotePart
 from scheduler.services.desk_ports import Ledger, Migration
 from scheduler.services.ports import Scheduling
+from scheduler.services.run_ports import Runs
 from scheduler.services.server import Gateway
 
 
@@ -17,7 +18,10 @@ class GatewayShell:
     async def start(self, host: str, port: int) -> int:
         scheduling = cast(Scheduling, RemotePart("scheduling"))
         self._gateway = Gateway(
-            scheduling, cast(Ledger, RemotePart("ledger")), cast(Migration, RemotePart("migration"))
+            scheduling,
+            cast(Ledger, RemotePart("ledger")),
+            cast(Migration, RemotePart("migration")),
+            cast(Runs, RemotePart("runs")),
         )
         return await self._gateway.start(host, port)
 

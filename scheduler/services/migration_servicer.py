@@ -12,7 +12,9 @@ from scheduler.core.waves.check import Violation
 from scheduler.core.waves.document import write_plan
 from scheduler.services.answering import Context, answering, refused
 from scheduler.services.desk_ports import Migration, PlanRequest
+from scheduler.services.migration_runs import ExecutionCalls
 from scheduler.services.ports import Scheduling
+from scheduler.services.run_ports import Runs
 from xisuan.migration.v1 import migration_service_pb2 as pb
 from xisuan.migration.v1.migration_service_pb2_grpc import MigrationServiceServicer
 
@@ -20,10 +22,11 @@ MAX_CAP = 1000
 MAX_WEEKS = 520
 
 
-class MigrationServicer(MigrationServiceServicer):
-    """Waves are started through `scheduling`, like any workload."""
+class MigrationServicer(ExecutionCalls, MigrationServiceServicer):
+    """Waves are started through `scheduling`, like any workload; runs of runbooks are in `migration_runs`."""
 
-    def __init__(self, migration: Migration, scheduling: Scheduling) -> None:
+    def __init__(self, migration: Migration, scheduling: Scheduling, runs: Runs) -> None:
+        self._runs = runs
         self._migration = migration
         self._scheduling = scheduling
 

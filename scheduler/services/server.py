@@ -12,6 +12,7 @@ from scheduler.services.ledger_servicer import LedgerServicer
 from scheduler.services.migration_servicer import MigrationServicer
 from scheduler.services.pool_servicer import PoolServicer
 from scheduler.services.ports import Scheduling
+from scheduler.services.run_ports import Runs
 from scheduler.services.workload_servicer import WorkloadServicer
 from xisuan.inventory.v1 import ledger_service_pb2
 from xisuan.inventory.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
@@ -42,12 +43,12 @@ _SERVICES = (
 class Gateway:
     """Stateless: every call goes on to the ports. Any number of gateways may serve one control plane."""
 
-    def __init__(self, scheduling: Scheduling, ledger: Ledger, migration: Migration) -> None:
+    def __init__(self, scheduling: Scheduling, ledger: Ledger, migration: Migration, runs: Runs) -> None:
         self._server = grpc.aio.server(options=_OPTIONS)
         add_WorkloadServiceServicer_to_server(WorkloadServicer(scheduling), self._server)
         add_PoolServiceServicer_to_server(PoolServicer(scheduling), self._server)
         add_LedgerServiceServicer_to_server(LedgerServicer(ledger), self._server)
-        add_MigrationServiceServicer_to_server(MigrationServicer(migration, scheduling), self._server)
+        add_MigrationServiceServicer_to_server(MigrationServicer(migration, scheduling, runs), self._server)
         self._vitals = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._vitals, self._server)
         names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

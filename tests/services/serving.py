@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from scheduler.services.desk_ports import Ledger, Migration
+from scheduler.services.run_ports import Runs
 from scheduler.services.server import Gateway
 from tests.services.memory import MemoryScheduling
 
@@ -18,9 +19,11 @@ _START_S = 10.0
 class Serving:
     """One gateway. `stop` and `start` let a test take the service away and bring it back at the same address."""
 
-    def __init__(self, scheduling: MemoryScheduling, ledger: Any = None, migration: Any = None) -> None:
+    def __init__(
+        self, scheduling: MemoryScheduling, ledger: Any = None, migration: Any = None, runs: Any = None
+    ) -> None:
         self.scheduling = scheduling
-        self._ports = (scheduling, cast(Ledger, ledger), cast(Migration, migration))
+        self._ports = (scheduling, cast(Ledger, ledger), cast(Migration, migration), cast(Runs, runs))
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gateway", daemon=True)
@@ -52,8 +55,10 @@ class Serving:
 
 
 @contextmanager
-def serving(scheduling: MemoryScheduling, ledger: Any = None, migration: Any = None) -> Iterator[Serving]:
-    service = Serving(scheduling, ledger, migration)
+def serving(
+    scheduling: MemoryScheduling, ledger: Any = None, migration: Any = None, runs: Any = None
+) -> Iterator[Serving]:
+    service = Serving(scheduling, ledger, migration, runs)
     try:
         yield service
     finally:

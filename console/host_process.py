@@ -1,0 +1,56 @@
+"""The runbook host as a process of a running service: started, watched, started again, ended.
+
+`console.embedded` starts one for the service that it runs; `xisuan up` restarts one that ended.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+_STOP_S = 8.0
+
+
+class HostProcess:
+    """`console.runbook_host` over the service at `address`, with its state in `folder`."""
+
+    def __init__(self, folder: Path, store_url: str, address: str) -> None:
+        self._folder = folder
+        self._store_url = store_url
+        self._address = address
+        self._process = self._spawn()
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """Ends it as a crash would. For fault drills."""
+        self._process.kill()
+        self._process.wait()
+
+    def restart(self) -> None:
+        """Starts it again on its state; runs go on where the record says."""
+        self._process = self._spawn()
+
+    def close(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()  # the host ends when its standard input does
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        command = [
+            *(sys.executable, "-m", "console.runbook_host"),
+            *("--folder", str(self._folder), "--address", self._address),
+        ]
+        # The URL may hold a password: the environment is not shown to other users, arguments are.
+        environment = {**os.environ, "XISUAN_STORE": self._store_url}
+        with (self._folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, start_new_session=True
+            )

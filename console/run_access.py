@@ -1,0 +1,132 @@
+"""Migration runs for the command line: through the running service, or at the store itself where none runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from console.connection import PATIENCE_S, service_address
+from console.faults import Fault
+from console.files import read_input, read_text
+from console.home import Home
+from console.local_store import local_store
+from scheduler.runbooks.faults import RunbookRefused
+from scheduler.runbooks.template import LARGEST_FILE, read_yaml
+from scheduler.runtime.clock import SystemClock
+from scheduler.runtime.run_calls import RunCalls
+from scheduler.services.migration_desk import MigrationDesk
+from scheduler.services.run_ports import Act, RunAction, RunDocument, RunOpening
+from scheduler.store.scheduler_store import SchedulerStore
+from xisuan.operations import ActOnRunRequest, OpenRunRequest, Operations, RunAct
+
+_LARGEST_PAPER = 64 * 1024 * 1024
+_ACTS: Mapping[Act, RunAct.ValueType] = {act: RunAct.Value(f"RUN_ACT_{act.name}") for act in Act}
+
+
+class RunAccess(Protocol):
+    def open(self, opening: RunOpening) -> str: ...
+
+    def act(self, action: RunAction) -> RunDocument: ...
+
+    def run(self, run_id: str) -> RunDocument: ...
+
+    def history(self, run_id: str) -> tuple[RunDocument, ...]: ...
+
+    def runs(self) -> tuple[RunDocument, ...]: ...
+
+
+@contextmanager
+def open_runs(home: Home, *, writing: bool) -> Iterator[RunAccess]:
+    """The service's runs when it runs, else the store's; a local writer holds the home's lock."""
+    address = service_address(home)
+    if address is not None:
+        with Operations(address, patience_s=PATIENCE_S) as service:
+            yield RemoteRuns(service)
+    else:
+        with local_store(home, writing=writing) as store:
+            now_ms = SystemClock().now_ms
+            yield RunCalls(store, MigrationDesk(SchedulerStore(store), now_ms), now_ms)
+
+
+class RemoteRuns:
+    def __init__(self, service: Operations) -> None:
+        self._service = service
+
+    def open(self, opening: RunOpening) -> str:
+        return self._service.open_run(
+            OpenRunRequest(
+                runbook_yaml=opening.runbook, order_yaml=opening.order, actor=opening.actor, wave=opening.wave
+            )
+        )
+
+    def act(self, action: RunAction) -> RunDocument:
+        text = self._service.act_on_run(
+            ActOnRunRequest(
+                run_id=action.run_id,
+                act=_ACTS[action.act],
+                actor=action.actor,
+                step_id=action.step_id,
+                reason=action.reason,
+                document_number=action.number,
+                document_sha256=action.sha256,
+            )
+        )
+        return _parsed(text)
+
+    def run(self, run_id: str) -> RunDocument:
+        return _parsed(self._service.run(run_id)[0])
+
+    def history(self, run_id: str) -> tuple[RunDocument, ...]:
+        return tuple(_parsed(text) for text in self._service.run(run_id, history=True)[1])
+
+    def runs(self) -> tuple[RunDocument, ...]:
+        return tuple(_parsed(text) for text in self._service.runs())
+
+
+def read_order_file(path: Path) -> tuple[str, str]:
+    """The texts of the runbook that the order names (beside it), and of the order with the hashes of its documents.
+
+    The papers themselves stay where they are: their SHA-256 goes into the record.
+    """
+    order = _mapping(path)
+    runbook = path.parent / str(order.get("runbook") or "")
+    if not runbook.is_file():
+        raise Fault(
+            f"{path}: runbook {order.get('runbook')!r} 不是文件；请写相对于割接单的路径 / is no file; give its path, "
+            "relative to the order"
+        )
+    documents = order.get("documents")
+    if isinstance(documents, dict):
+        order["documents"] = {name: _hashed(path.parent, paper) for name, paper in documents.items()}
+    return read_text(runbook, LARGEST_FILE), yaml.safe_dump(order, allow_unicode=True, sort_keys=False)
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(read_input(path, _LARGEST_PAPER)).hexdigest()
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        order = read_yaml(read_text(path, LARGEST_FILE), str(path))
+    except RunbookRefused as refused:
+        raise Fault(*refused.faults) from None
+    if not isinstance(order, dict):
+        raise Fault(f"{path}: 不是割接单 / is no order (docs/runbooks.md)")
+    return order
+
+
+def _hashed(folder: Path, paper: object) -> object:
+    if not isinstance(paper, dict) or not isinstance(paper.get("file"), str) or not paper["file"]:
+        return paper
+    return {**paper, "sha256": sha256_of(folder / paper["file"])}
+
+
+def _parsed(text: str) -> RunDocument:
+    document: dict[str, Any] = json.loads(text)
+    return document

@@ -1,0 +1,169 @@
+"""The runbook host: the process of a running service that carries migration runs forward.
+
+`console.embedded` starts one beside the adapters, as `python -m console.runbook_host`; it ends when its standard
+input does. It works on the store itself (any number of processes may append) and reaches the scheduler through its
+gateway, as any client does. A host that is killed is started again and goes on where the record says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from console.home import find_home
+from scheduler.runbooks.driver import Driver, DriverSettings
+from scheduler.runbooks.ports import Capacity, CapacityRefused, PoolTask, PoolUnavailable, TaskState
+from scheduler.runbooks.record import RunRecord
+from scheduler.runbooks.steps.context import StepPorts
+from scheduler.runtime.clock import SystemClock
+from scheduler.store.opening import open_store
+from xisuan.client import (
+    WORKLOAD_STATE_CANCELLED,
+    WORKLOAD_STATE_FAILED,
+    WORKLOAD_STATE_SUCCEEDED,
+    CallError,
+    Client,
+    Program,
+    Requirements,
+    Resources,
+    RunState,
+    Workload,
+    WorkloadSpec,
+)
+
+TICK_S = 0.1
+_PATIENCE_S = 2.0
+_ENDINGS = {
+    WORKLOAD_STATE_SUCCEEDED: "succeeded",
+    WORKLOAD_STATE_FAILED: "failed",
+    WORKLOAD_STATE_CANCELLED: "cancelled",
+}
+
+
+def queue_of(run_id: str) -> str:
+    """The queue of a run's workloads; capacity that is held for the run is held for this queue."""
+    return f"migration/{run_id.lower()}"
+
+
+class ServiceWorkloads:
+    """Workloads on pools through the gateway."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def submit(self, task: PoolTask) -> str:
+        run_id, _, key = task.key.partition("/")
+        spec = WorkloadSpec(
+            queue=queue_of(run_id),
+            client_key=key,
+            name=task.name,
+            requirements=_requirements(task.pool_id, task.cpu_milli, task.memory_bytes),
+            program=Program(command=task.command, environment=dict(task.environment)),
+        )
+        with _reachable():
+            return str(self._client.submit(spec)[0].workload_id)
+
+    def state(self, workload_id: str) -> TaskState:
+        with _reachable():
+            workload = self._client.get(workload_id)
+        return TaskState(workload_id, _ENDINGS.get(workload.state) or _progress(workload), workload.message)
+
+    def cancel(self, workload_id: str, reason: str) -> None:
+        with _reachable():
+            self._client.cancel(workload_id, reason)
+
+
+class RoomInPools:
+    """Capacity for a run, as far as the scheduler's gateway can promise it: there is room for it in the pool now.
+
+    A calendar reservation of the control plane is not reachable over the gateway; the evidence says so.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def hold(self, capacity: Capacity) -> str:
+        spec = WorkloadSpec(
+            queue=queue_of(capacity.hold_id),
+            client_key="capacity",
+            requirements=_requirements(capacity.pool_id, capacity.cpu_milli, capacity.memory_bytes),
+            program=Program(command=["true"]),
+        )
+        with _reachable():
+            (result,) = self._client.dry_run([spec])
+        if not result.placement.pool_id:
+            wanted = f"{capacity.cpu_milli} milli-CPU, {capacity.memory_bytes} bytes"
+            reasons = [f"{reason.code}: {reason.needed} / {reason.offered}" for one in result.placement.opinions for reason in one.reasons]
+            why = result.error.message or "; ".join(reasons)
+            raise CapacityRefused(f"{capacity.pool_id}: 放不下 / has no room for {wanted}: {why}")
+        return "已核实有余量，未预留 / room was found; the gateway holds no reservations"
+
+    def release(self, hold_id: str) -> None:
+        """Nothing was held."""
+
+
+class _reachable:
+    """Turns a service that does not answer into PoolUnavailable: the step asks again until its time is up."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, CallError) and error.is_retryable:
+            raise PoolUnavailable(f"{error.code} {error.message}") from error
+
+
+def _requirements(pool_id: str, cpu_milli: int, memory_bytes: int) -> Requirements:
+    return Requirements(per_task=Resources(cpu_milli=cpu_milli, memory_bytes=memory_bytes), pools=[pool_id])
+
+
+def _progress(workload: Workload) -> str:
+    is_running = bool(workload.runs) and workload.runs[-1].state == RunState.RUN_STATE_RUNNING
+    return "running" if is_running else "queued"
+
+
+def serve(store_url: str, folder: Path, address: str, is_over: Callable[[float], bool]) -> None:
+    """Carries runs forward until `is_over(seconds)`, which waits that long, says so."""
+    folder.mkdir(parents=True, exist_ok=True)
+    store = open_store(store_url)
+    with Client(address, patience_s=_PATIENCE_S) as client:
+        ports = StepPorts(SystemClock(), ServiceWorkloads(client), RoomInPools(client), folder / "steps")
+        driver = Driver(RunRecord(store), ports, DriverSettings(checkpoints_url(store_url, folder)))
+        driver.start()
+        try:
+            while not is_over(TICK_S):
+                driver.tick()
+        finally:
+            driver.close()
+            store.close()
+
+
+def checkpoints_url(store_url: str, folder: Path) -> str:
+    """Where DBOS keeps its checkpoints: beside the store in PostgreSQL (a schema of its own); a file of its own
+    beside SQLite, whose one writer at a time is the store."""
+    return store_url if store_url.startswith("postgres") else f"sqlite:///{folder / 'checkpoints.db'}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="console.runbook_host", description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="where commands run and checkpoints lie")
+    parser.add_argument("--address", required=True, help="host:port of the gateway")
+    arguments = parser.parse_args()
+    parent_gone = threading.Event()
+    threading.Thread(target=_wait_for_parent, args=(parent_gone,), daemon=True).start()
+    # The URL may hold a password: it comes through the environment, which other users cannot read.
+    serve(find_home().store_url, arguments.folder.absolute(), arguments.address, parent_gone.wait)
+    os._exit(0)  # threads of DBOS that wait must not keep a host alive whose service is gone
+
+
+def _wait_for_parent(gone: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    gone.set()
+
+
+if __name__ == "__main__":
+    main()

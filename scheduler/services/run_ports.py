@@ -1,0 +1,64 @@
+"""What the migration servicer needs to open migration runs and to act on them; the values that pass between.
+
+`scheduler.runtime.run_calls` implements it over the desk of `scheduler.runbooks`. A run is a JSON object in the form
+of docs/runbooks.md. Errors that the caller has to act on are `RequestError`s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+RunDocument = Mapping[str, Any]
+
+
+class Act(StrEnum):
+    """What a person does with a run."""
+
+    APPROVE = "approve"
+    REFUSE = "refuse"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RETRY = "retry"
+    SKIP = "skip"
+    ROLL_BACK = "roll_back"
+
+
+@dataclass(frozen=True, slots=True)
+class RunAction:
+    """One act. `step_id` empty: the step that the run waits for. `number` and `sha256` are of the document behind
+    an approval."""
+
+    act: Act
+    run_id: str
+    actor: str
+    step_id: str = ""
+    reason: str = ""
+    number: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOpening:
+    """The texts of a runbook and an order; `wave` (0: none) names the wave whose window counts."""
+
+    runbook: str
+    order: str
+    actor: str
+    wave: int = 0
+
+
+class Runs(Protocol):
+    async def open(self, opening: RunOpening) -> str:
+        """The id of the new run. INVALID_ARGUMENT names every fault of the files, a line each."""
+
+    async def act(self, action: RunAction) -> RunDocument:
+        """The run afterwards. FAILED_PRECONDITION when it cannot be done by him, or not now."""
+
+    async def run(self, run_id: str) -> RunDocument: ...
+
+    async def history(self, run_id: str) -> tuple[RunDocument, ...]: ...
+
+    async def runs(self) -> tuple[RunDocument, ...]: ...
