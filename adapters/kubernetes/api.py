@@ -122,11 +122,10 @@ class Api:
     ) -> aiohttp.ClientResponse:
         full = f"{path}?{urlencode(query)}" if query else path
         try:
-            _, url, headers, content, _ = await self._client.param_serialize(
+            _, url, headers, _, _ = await self._client.param_serialize(
                 method, full, header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
             )
-            content = body if body is not None else content
-            wrapped = await self._client.call_api(method, url, headers, content, None, _forever(timeout_s))
+            wrapped = await self._client.call_api(method, url, headers, body, None, _forever(timeout_s))
         except (OSError, aiohttp.ClientError, TimeoutError) as error:
             raise self._unavailable(str(error) or type(error).__name__) from error
         response: aiohttp.ClientResponse = wrapped.response

@@ -7,7 +7,7 @@ plugins register; a cluster with another one names it with --accelerator-resourc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kubernetes.utils.quantity import parse_quantity
 
@@ -44,19 +44,22 @@ _DEFAULT_PODS = "110"
 
 @dataclass(frozen=True, slots=True)
 class Cards:
-    """Which extended resources are cards, with the model each stands for; the rack label of this cluster."""
+    """Which extended resources are cards here: the operator's `named` (resource to model) before the table above.
 
-    resources: Mapping[str, str]
+    A node's own label says the model better than the table, and the operator better than the label.
+    """
+
+    named: Mapping[str, str] = field(default_factory=dict)
     rack_label: str = "topology.kubernetes.io/rack"
 
     def on(self, node: Json) -> tuple[str, str] | None:
         """(resource, model) of the cards of a node; None for a node without any. The first listed counts."""
         allocatable = node.get("status", {}).get("allocatable", {})
-        for resource, model in self.resources.items():
+        labels = node["metadata"].get("labels", {})
+        for resource, model in {**CARD_RESOURCES, **self.named}.items():
             if parse_quantity(allocatable.get(resource, "0")) > 0:
-                labels = node["metadata"].get("labels", {})
-                named = next((labels[label] for label in MODEL_LABELS if label in labels), model)
-                return resource, named if resource in CARD_RESOURCES else model
+                labelled = next((labels[label] for label in MODEL_LABELS if label in labels), model)
+                return resource, model if resource in self.named else labelled
         return None
 
 

@@ -59,6 +59,9 @@ class Observer(Protocol):
     def gap(self) -> None:
         """Changes may have been missed: the engine is surveyed anew."""
 
+    def failed(self, message: str) -> None:
+        """The engine can observe no more: the adapter ends, and a restart recovers."""
+
 
 class Engine(Protocol):
     """One technology. Every method may raise EngineUnavailable."""

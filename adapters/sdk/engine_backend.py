@@ -141,6 +141,9 @@ class EngineBackend:
         self._survey_due = True
         self._due.set()
 
+    def failed(self, message: str) -> None:
+        self._events.fail(message)
+
     # -- launching ----------------------------------------------------------------------------------------------
 
     def _is_fresh(self, run_id: str) -> bool:

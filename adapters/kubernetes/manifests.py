@@ -1,0 +1,176 @@
+"""A launch as Kubernetes objects: a Job whose pods start together and never again, or a Deployment for a service.
+
+`engine.py` creates what these functions return. Pure: the same launch gives the same object.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from adapters.contract import Launch
+from adapters.kubernetes import naming
+from adapters.kubernetes.api import Json
+from inventory.model.constraints import ANY
+
+_KEEP_ENDED_S = 3600
+_GRACE_S = 30
+_HOSTNAME = "kubernetes.io/hostname"
+
+
+@dataclass(frozen=True, slots=True)
+class PodSettings:
+    """What the operator of the cluster decides for every pod.
+
+    `scheduler_name` "" is the cluster's default; "volcano" makes each run a PodGroup by Volcano's own webhook.
+    `local_queue` names Kueue's LocalQueue: Kueue then admits the Jobs ("": none).
+    """
+
+    image_pull_secrets: tuple[str, ...] = ()
+    scheduler_name: str = ""
+    local_queue: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a launch goes: the pool's label, and the extended resource that its cards are counted in."""
+
+    pool_id: str
+    card_resource: str | None
+    settings: PodSettings
+
+
+def job(launch: Launch, target: Target) -> Json:
+    """An indexed Job: as many pods as tasks, one completion each, no retry (retries are the scheduler's).
+
+    `activeDeadlineSeconds` counts from the start of the Job, as the contract's max_runtime does.
+    """
+    tasks = launch.requirements.tasks
+    spec: Json = {
+        "completions": tasks,
+        "parallelism": tasks,
+        "completionMode": "Indexed",
+        "backoffLimit": 0,
+        # A pod that is being stopped is not replaced while it ends.
+        "podReplacementPolicy": "Failed",
+        "ttlSecondsAfterFinished": _KEEP_ENDED_S,
+        "template": _template(launch, target, restart="Never"),
+    }
+    if launch.max_runtime_ms:
+        spec["activeDeadlineSeconds"] = -(-launch.max_runtime_ms // 1000)
+    metadata = _metadata(launch, target)
+    if target.settings.local_queue:
+        metadata["labels"]["kueue.x-k8s.io/queue-name"] = target.settings.local_queue
+        spec["suspend"] = True  # Kueue lets it go when its quota admits it
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+
+
+def deployment(launch: Launch, target: Target) -> Json:
+    """A service: as many replicas as tasks, restarted by the cluster until the run is stopped."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(launch, target),
+        "spec": {
+            "replicas": launch.requirements.tasks,
+            "selector": {"matchLabels": {naming.RUN_LABEL: naming.digest(launch.run_id)}},
+            "template": _template(launch, target, restart="Always"),
+        },
+    }
+
+
+def _metadata(launch: Launch, target: Target) -> Json:
+    return {
+        "name": naming.object_name(launch.run_id),
+        "labels": _labels(launch, target),
+        "annotations": {
+            naming.RUN_ID: launch.run_id,
+            naming.WORKLOAD_ID: launch.workload_id,
+            naming.WORKLOAD_NAME: launch.name,
+        },
+    }
+
+
+def _labels(launch: Launch, target: Target) -> dict[str, str]:
+    return {
+        naming.MANAGED[0]: naming.MANAGED[1],
+        naming.POOL_LABEL: naming.digest(target.pool_id),
+        naming.RUN_LABEL: naming.digest(launch.run_id),
+    }
+
+
+def _template(launch: Launch, target: Target, restart: str) -> Json:
+    spec: Json = {
+        "restartPolicy": restart,
+        "terminationGracePeriodSeconds": _GRACE_S,
+        # Programs of systems have no business with the cluster's own API, and no need of its variables.
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "containers": [_container(launch, target)],
+        "tolerations": _tolerations(launch),
+    }
+    if launch.nodes:
+        spec["affinity"] = {"nodeAffinity": _only(launch.nodes)}
+        spread = _even_spread(launch)
+        if spread:
+            spec["topologySpreadConstraints"] = spread
+    if target.settings.scheduler_name:
+        spec["schedulerName"] = target.settings.scheduler_name
+    if target.settings.image_pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in target.settings.image_pull_secrets]
+    return {
+        "metadata": {"labels": _labels(launch, target), "annotations": {naming.RUN_ID: launch.run_id}},
+        "spec": spec,
+    }
+
+
+def _container(launch: Launch, target: Target) -> Json:
+    need = launch.requirements.per_task
+    amounts = {"cpu": f"{need.cpu_milli}m", "memory": str(need.memory_bytes)}
+    if need.accelerator_milli and target.card_resource:
+        amounts[target.card_resource] = str(need.accelerator_milli // 1000)
+    container: Json = {
+        "name": "main",
+        "image": launch.program.image,
+        # Requests equal limits: what was promised is what binds ("Guaranteed" quality of service).
+        "resources": {"requests": amounts, "limits": amounts},
+        "env": [{"name": name, "value": value} for name, value in sorted(launch.program.environment.items())],
+    }
+    if launch.program.command:
+        container["command"] = list(launch.program.command)
+    return container
+
+
+def _tolerations(launch: Launch) -> list[Json]:
+    result: list[Json] = []
+    for one in sorted(launch.requirements.tolerations, key=str):
+        toleration: Json = {"operator": "Equal" if one.value else "Exists"}
+        if one.key != ANY:
+            toleration["key"] = one.key
+        if one.value:
+            toleration["value"] = one.value
+        result.append(toleration)
+    return result
+
+
+def _only(nodes: Sequence[str]) -> Json:
+    """Only these nodes, by their names: the label kubernetes.io/hostname may differ from them."""
+    terms = [
+        {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
+        for node in sorted(set(nodes))
+    ]
+    return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+
+
+def _even_spread(launch: Launch) -> list[Json]:
+    """Where every chosen node gets the same number of tasks, the cluster's scheduler is held to exactly that.
+
+    Pods of one Job share one template, so uneven numbers cannot be said; the report names the nodes that they got.
+    """
+    if len(set(Counter(launch.nodes).values())) != 1 or len(set(launch.nodes)) == 1:
+        return []
+    selector = {"matchLabels": {naming.RUN_LABEL: naming.digest(launch.run_id)}}
+    return [
+        {"maxSkew": 1, "topologyKey": _HOSTNAME, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": selector}
+    ]
