@@ -54,6 +54,12 @@ class FaultProxy:
             writer.transport.abort()
         self._writers.clear()
 
+    def mend(self) -> None:
+        """The line is good again; where it was not, its connections are cut, so that nobody waits for lost bytes."""
+        if self.faults != Faults():
+            self.faults = Faults()
+            self.cut()
+
     @asynccontextmanager
     async def broken(self, faults: Faults) -> AsyncIterator[None]:
         """These faults for a while; afterwards the line is good again, and old connections are cut."""
@@ -61,8 +67,7 @@ class FaultProxy:
         try:
             yield
         finally:
-            self.faults = Faults()
-            self.cut()
+            self.mend()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.faults.refuse:
