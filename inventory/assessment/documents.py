@@ -11,8 +11,9 @@ from typing import Any
 
 from inventory.assessment.report import AssessmentReport
 from inventory.model.migration import Pair
-from inventory.rules.condition import Facts, Trace, Value
+from inventory.rules.condition import Facts, Trace
 from inventory.rules.evaluate import CapExcess, ExceptionGrant, Judgement, Score, SystemAssessment
+from inventory.rules.rulebook import Rulebook
 from inventory.rules.source import Source
 
 Document = dict[str, Any]
@@ -139,10 +140,6 @@ def pair_json(text: Pair) -> Document:
     return {"zh": text[0], "en": text[1]}
 
 
-def plain(value: Value) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
 def _summary(report: AssessmentReport) -> Document:
     """Counts over the systems that are present: neither closed, merged nor migrated."""
     present: Sequence[SystemAssessment] = [
@@ -159,3 +156,41 @@ def _summary(report: AssessmentReport) -> Document:
         "ready": sum(one.readiness.level == "high" for one in present),
         "high_risk": sum(one.risk.level == "high" for one in present),
     }
+
+
+def rulebook_json(book: Rulebook) -> Document:
+    """Every rule with its source, by section."""
+    sections = {
+        "dispositions": book.dispositions,
+        "findings": book.findings,
+        "gates": book.gates,
+        "readiness": book.readiness,
+        "risk": book.risk,
+    }
+    made: Document = {
+        name: [
+            {
+                "rule": rule.rule_id,
+                "title": pair_json(rule.title),
+                "severity": rule.severity.value,
+                "proposes": None if rule.proposes is None else rule.proposes.value,
+                "points": rule.points or None,
+                "source": source_json(rule.source),
+            }
+            for rule in rules
+        ]
+        for name, rules in sections.items()
+    }
+    made["caps"] = [
+        {
+            "rule": cap.rule_id,
+            "title": pair_json(cap.title),
+            "severity": cap.severity.value,
+            "channel": cap.channel.value,
+            "at_most": cap.at_most,
+            "per_zone": cap.per_zone,
+            "source": source_json(cap.source),
+        }
+        for cap in book.caps
+    ]
+    return made
