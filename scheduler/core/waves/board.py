@@ -8,11 +8,12 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 
 from inventory.model.calendar import Freeze
 from inventory.model.units import Resources
+from scheduler.core.waves.limit_book import LimitBook
+from scheduler.core.waves.obstacles import Binding, Obstacle
 from scheduler.core.waves.pool_choice import (
     Eligible,
     balance,
@@ -22,52 +23,44 @@ from scheduler.core.waves.pool_choice import (
     nearness,
     weigh,
 )
-from scheduler.core.waves.problem import Item, PoolSlot, WaveProblem
+from scheduler.core.waves.problem import Hosts, Item, PoolSlot, WaveProblem
+from scheduler.core.waves.shape import Shape, concerns, make_shape
 
 # Steps of the search for pools for one cluster. Eight systems with three pools each need at most 3^8 = 6,561.
 _SEARCH_STEPS = 10_000
 
 
-class Binding(StrEnum):
-    """What rules a window out for a cluster."""
-
-    ORDER = "order"
-    FREEZE = "freeze"
-    PILOT = "pilot"
-    CAP = "cap"
-    COPY_VOLUME = "copy_volume"
-
-
-@dataclass(frozen=True, slots=True)
-class Obstacle:
-    """Why not in one window. `detail` is the freeze's name, the key of the used system that comes
-    later, or the window's cap."""
-
-    binding: Binding
-    detail: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The pool chosen for one item, with its scores; `full` names eligible pools that had too little free."""
+    """The pool chosen for one item, with its scores; `full` names eligible pools that had too little free; `team_id`
+    moves it, where it needs a team."""
 
     pool_id: str
     scores: Mapping[str, int]
     score: int
     full: tuple[str, ...]
+    team_id: str | None = None
 
 
 Choices = dict[str, Choice]
 
 
 class Board:
-    def __init__(self, problem: WaveProblem, seed: int) -> None:
+    def __init__(self, problem: WaveProblem, seed: int, shape: Shape | None = None) -> None:
         self._problem = problem
+        self.shape = shape or make_shape(problem)
+        self._limits = LimitBook(self.shape)
+        self._pool_pins = {pin.system_key: pin.pool_id for pin in problem.pins if pin.pool_id is not None}
         self._systems = [0] * len(problem.windows)
         self._free = {
-            (pool.pool_id, hosts.architecture): hosts.free for pool in problem.pools for hosts in pool.hosts
+            (pool.pool_id, hosts.architecture): _finally_free(pool, hosts)
+            for pool in problem.pools
+            for hosts in pool.hosts
         }
-        self._disk = {pool.pool_id: pool.free_disk_bytes for pool in problem.pools}
+        self._disk = {
+            pool.pool_id: pool.free_disk_bytes + sum(each.amount.disk_bytes for each in pool.arrivals)
+            for pool in problem.pools
+        }
         self._copied: Counter[tuple[int, str]] = Counter()
         self._copy_rate = {pool.pool_id: pool.copy_bytes_per_second for pool in problem.pools}
         self._placed: dict[str, tuple[int, str]] = {}  # item key -> window index, pool id
@@ -86,6 +79,11 @@ class Board:
         placed = self._placed.get(key)
         return placed[0] if placed else None
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether links or arriving capacity can rule a window out, beside each pool's own line."""
+        return self._limits.is_rising
+
     def eligible(self, item: Item) -> Eligible:
         return self._judged(item)[0]
 
@@ -100,7 +98,7 @@ class Board:
             return Obstacle(Binding.PILOT)
         if self._systems[window] + len(items) > slot.cap:
             return Obstacle(Binding.CAP, str(slot.cap))
-        return None
+        return self._limits.obstacle(items, window)
 
     def choose_pools(self, items: Sequence[Item], window: int | None) -> Choices | None:
         """A pool for each item, the best first, so that all fit together; None where the search finds none.
@@ -119,15 +117,36 @@ class Board:
         for item in items:
             wanted[choices[item.key].pool_id] += item.copy_bytes
         seconds = self._problem.windows[window].window.seconds
-        return all(
-            self._copied[window, pool_id] + amount <= self._copy_rate[pool_id] * seconds
+        if any(
+            self._copied[window, pool_id] + amount > self._copy_rate[pool_id] * seconds
             for pool_id, amount in wanted.items()
-        )
+        ):
+            return False
+        taken: list[Item] = []
+        for item in items:
+            if not self._limits.fits(item, choices[item.key].pool_id, window):
+                break
+            self._limits.move(item, choices[item.key].pool_id, window, 1)
+            taken.append(item)
+        for item in taken:
+            self._limits.move(item, choices[item.key].pool_id, window, -1)
+        return len(taken) == len(items)
 
-    def commit(self, items: Sequence[Item], window: int, choices: Choices) -> None:
+    def commit(
+        self, items: Sequence[Item], window: int, choices: Choices, teams: Mapping[str, int] | None = None
+    ) -> Choices:
+        """Returns the choices with the teams that do the work: `teams` by place, or of the board's choice."""
         for item in items:
             self.take(item, choices[item.key].pool_id, window)
         self._systems[window] += len(items)
+        chosen = self._limits.commit(items, window, teams)
+        return {key: replace(choice, team_id=chosen.get(key)) for key, choice in choices.items()}
+
+    def choice_of(self, item: Item, pool_id: str) -> Choice:
+        """A given pool, with the scores that it has now."""
+        choices, full = self.ranked(item, None)
+        found = next((choice for choice in choices if choice.pool_id == pool_id), Choice(pool_id, {}, 0, ()))
+        return replace(found, full=full)
 
     def take(self, item: Item, pool_id: str, window: int | None) -> None:
         self._move(item, pool_id, window, 1)
@@ -143,7 +162,10 @@ class Board:
         partners = self._partner_pools(item)
         choices: list[Choice] = []
         full: list[str] = []
+        pinned = self._pool_pins.get(item.key)
         for pool in eligible.pools:
+            if pinned is not None and pool.pool_id != pinned:
+                continue
             left, whole = self._left_after(item, pool)
             if left.is_negative or not self._can_copy(item, pool, window):
                 full.append(pool.pool_id)
@@ -176,7 +198,9 @@ class Board:
         if window is None:
             return True
         seconds = self._problem.windows[window].window.seconds
-        return self._copied[window, pool.pool_id] + item.copy_bytes <= self._copy_rate[pool.pool_id] * seconds
+        if self._copied[window, pool.pool_id] + item.copy_bytes > self._copy_rate[pool.pool_id] * seconds:
+            return False
+        return self._limits.fits(item, pool.pool_id, window)
 
     def _move(self, item: Item, pool_id: str, window: int | None, sign: int) -> None:
         pool = next(pool for pool in self.eligible(item).pools if pool.pool_id == pool_id)
@@ -187,6 +211,7 @@ class Board:
         self._disk[pool_id] -= item.need.disk_bytes * sign
         if window is not None:
             self._copied[window, pool_id] += item.copy_bytes * sign
+            self._limits.move(item, pool_id, window, sign)
 
     def _partner_pools(self, item: Item) -> list[str]:
         return [self._placed[key][1] for key in self._partners[item.key] if key in self._placed]
@@ -200,18 +225,18 @@ class Board:
 
     def _freezes_of(self, item: Item) -> list[Freeze | None]:
         """For each window the first freeze that stops the item there."""
-        alike = item.key if item.key in self._exempt else (item.zone, item.sectors, item.ownership)
+        alike: object = (item.zone, item.sectors, item.ownership, item.tags, item.region, item.department)
+        if item.key in self._exempt:
+            alike = item.key
         if alike not in self._frozen:
             mine = [
                 held.freeze
                 for held in self._problem.freezes
-                if not held.lifted and item.key not in held.exempt and _concerns(held.freeze, item)
+                if not held.lifted and item.key not in held.exempt and concerns(held.freeze, item)
             ]
             self._frozen[alike] = [
-                next(
-                    (f for f in mine if f.first <= slot.window.last_day and slot.window.first_day <= f.last), None
-                )
-                for slot in self._problem.windows
+                next((f for f in mine if f.first <= last and first <= f.last), None)
+                for first, last in self.shape.spans
             ]
         return self._frozen[alike]
 
@@ -258,12 +283,10 @@ def _partners(items: Sequence[Item]) -> dict[str, tuple[str, ...]]:
     return {item.key: tuple(sorted((found[item.key] | set(groups[item.group])) - {item.key})) for item in items}
 
 
-def _concerns(freeze: Freeze, item: Item) -> bool:
-    return (
-        (not freeze.sectors or bool(freeze.sectors & item.sectors))
-        and (not freeze.zones or item.zone in freeze.zones)
-        and (not freeze.ownerships or item.ownership in freeze.ownerships)
-        and (not freeze.tags or bool(freeze.tags & item.tags))
-        and (not freeze.regions or item.region in freeze.regions)
-        and (not freeze.departments or item.department in freeze.departments)
-    )
+def _finally_free(pool: PoolSlot, hosts: Hosts) -> Resources:
+    """With everything that arrives later."""
+    free = hosts.free
+    for arrival in pool.arrivals:
+        if arrival.architecture.runs_on(hosts.architecture):
+            free = free + replace(arrival.amount, disk_bytes=0)
+    return free

@@ -11,48 +11,15 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from datetime import date
 
 from inventory.model.calendar import Window
 from inventory.model.migration import Assignment, Pair, UnplacedRule, WavePlan
 from inventory.model.units import format_resources, total
+from scheduler.core.waves.check_limits import broken_limits
+from scheduler.core.waves.plan_rules import PlanRule as PlanRule
+from scheduler.core.waves.plan_rules import Violation as Violation
 from scheduler.core.waves.problem import Item, PoolSlot, WaveProblem, WindowSlot
-
-
-class PlanRule(StrEnum):
-    """The rules of a plan, as stable words."""
-
-    UNKNOWN_SYSTEM = "unknown_system"
-    UNKNOWN_POOL = "unknown_pool"
-    UNKNOWN_WINDOW = "unknown_window"
-    DUPLICATE_ASSIGNMENT = "duplicate_assignment"  # twice assigned, or both assigned and unplaced
-    MISSING_SYSTEM = "missing_system"  # neither assigned nor unplaced
-    CLASSIFIED = "classified"
-    NOT_TO_MOVE = "not_to_move"  # the ledger keeps it out of the plan
-    ZONE = "zone"
-    PROTECTION_LEVEL = "protection_level"
-    ARCHITECTURE = "architecture"
-    ACCELERATOR = "accelerator"
-    NODE_SIZE = "node_size"
-    POOL_CLOSED = "pool_closed"
-    CAPACITY = "capacity"
-    WINDOW_CAP = "window_cap"
-    PILOT_RISK = "pilot_risk"
-    COPY_VOLUME = "copy_volume"
-    FREEZE = "freeze"
-    OUTSIDE_CALENDAR = "outside_calendar"
-    GROUP_SPLIT = "group_split"
-    ORDER = "order"
-    WAVE_NUMBER = "wave_number"
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """One broken rule. `system_key` is None where the fault is not one system's."""
-
-    rule: PlanRule
-    system_key: str | None
-    message: Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +46,7 @@ def check_plan(problem: WaveProblem, plan: WavePlan) -> tuple[Violation, ...]:
     found.extend(_windows(problem, entries))
     found.extend(_groups(problem, plan))
     found.extend(_order(problem, plan, entries))
+    found.extend(broken_limits(problem, plan))
     rank = {rule: number for number, rule in enumerate(PlanRule)}
     return tuple(sorted(found, key=lambda each: (rank[each.rule], each.system_key or "", each.message)))
 
@@ -286,10 +254,11 @@ def _outside_freezes(problem: WaveProblem, entry: _Entry) -> Iterator[Violation]
 
 
 def _capacity(problem: WaveProblem, entries: list[_Entry]) -> Iterator[Violation]:
-    """What all systems of a pool need together, on hosts of each architecture and on its disk."""
-    by_pool: dict[str, list[Item]] = defaultdict(list)
+    """What all systems of a pool need together, on hosts of each architecture and on its disk: at the end, and
+    before each arrival of more."""
+    by_pool: dict[str, list[_Entry]] = defaultdict(list)
     for entry in entries:
-        by_pool[entry.pool.pool_id].append(entry.item)
+        by_pool[entry.pool.pool_id].append(entry)
 
     def over(pool: PoolSlot, what: Pair, needed: str, free: str) -> Violation:
         message = (
@@ -299,14 +268,22 @@ def _capacity(problem: WaveProblem, entries: list[_Entry]) -> Iterator[Violation
         )
         return Violation(PlanRule.CAPACITY, None, message)
 
-    for pool in problem.pools:
-        items = by_pool[pool.pool_id]
+    until: list[tuple[PoolSlot, date]] = [
+        (pool, day)
+        for pool in problem.pools
+        for day in [*sorted({arrival.day for arrival in pool.arrivals}), date.max]
+    ]
+    for pool, day in until:
+        items = [entry.item for entry in by_pool[pool.pool_id] if entry.slot.window.first_day < day]
+        here = [arrival for arrival in pool.arrivals if arrival.day < day]
         disk = sum(item.need.disk_bytes for item in items)
-        if disk > pool.free_disk_bytes:
-            yield over(pool, ("存储", "disk"), f"{disk} B", f"{pool.free_disk_bytes} B")
+        free_disk = pool.free_disk_bytes + sum(arrival.amount.disk_bytes for arrival in here)
+        if disk > free_disk:
+            yield over(pool, ("存储", "disk"), f"{disk} B", f"{free_disk} B")
         for hosts in pool.hosts:
             need = total(item.need for item in items if item.architecture.runs_on(hosts.architecture))
-            free = hosts.free
+            more = total(each.amount for each in here if each.architecture.runs_on(hosts.architecture))
+            free = hosts.free + more
             dimensions = (
                 (("CPU（毫核）", "CPU (milli)"), need.cpu_milli, free.cpu_milli),
                 (("内存", "memory"), need.memory_bytes, free.memory_bytes),

@@ -11,9 +11,10 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 
 from inventory.graph import order_of_cycle, strong_components
 from scheduler.core.waves.problem import Item, WaveProblem
@@ -95,10 +96,25 @@ def backward_dependencies(parts: Sequence[Sequence[Item]]) -> set[tuple[str, str
     }
 
 
-def in_order(clustering: Clustering, seed: int) -> Iterator[Cluster]:
-    """Clusters, each after what it uses; among those that are free, the most urgent first.
+class Urgency(StrEnum):
+    """What comes first among clusters that are equally pressed for time."""
 
-    Urgent is: the earliest end of an operation contract, its own or that of any cluster that waits for it; then
+    CONTRACT = "contract"  # the earliest contract end, low risk, a small blast radius
+    SCARCE = "scarce"  # the fewest open windows
+    LARGE = "large"  # the most people's minutes, then the most systems
+    SHUFFLED = "shuffled"  # by the seed alone
+
+
+def in_order(
+    clustering: Clustering,
+    seed: int,
+    urgency: Urgency = Urgency.CONTRACT,
+    open_windows: Mapping[str, int] | None = None,
+) -> Iterator[Cluster]:
+    """Clusters, each after what it uses; among those that are free, the most urgent first. `open_windows` by group, as
+    bits; what must move soonest goes before everything else.
+
+    By contract, urgent is: the earliest end of an operation contract, its own or that of any cluster that waits for it; then
     low risk, so that harmless systems are the pilots; then a small blast radius. `seed` settles what is still
     equal.
     """
@@ -106,7 +122,9 @@ def in_order(clustering: Clustering, seed: int) -> Iterator[Cluster]:
     for user, used_ones in enumerate(clustering.uses):
         for used in used_ones:
             waiting[used].add(user)
-    ranks = _urgency(clustering, waiting, seed)
+    plain = _urgency(clustering, waiting, seed)
+    windows = open_windows or {}
+    ranks = [_rank(cluster, plain[index], urgency, windows) for index, cluster in enumerate(clustering.clusters)]
     missing = [len(used) for used in clustering.uses]
     free = [(ranks[index], index) for index, count in enumerate(missing) if count == 0]
     heapq.heapify(free)
@@ -117,6 +135,20 @@ def in_order(clustering: Clustering, seed: int) -> Iterator[Cluster]:
             missing[user] -= 1
             if missing[user] == 0:
                 heapq.heappush(free, (ranks[user], user))
+
+
+def _rank(
+    cluster: Cluster, plain: tuple[int, int, int, int], urgency: Urgency, windows: Mapping[str, int]
+) -> tuple[int, ...]:
+    masks = [windows.get(item.group, -1) for item in cluster.items]
+    latest = min((mask.bit_length() if mask > 0 else 1 << 30 for mask in masks), default=0)
+    if urgency is Urgency.SCARCE:
+        return latest, min(mask.bit_count() for mask in masks), *plain
+    if urgency is Urgency.LARGE:
+        return latest, -sum(item.crew * item.minutes for item in cluster.items), -len(cluster.items), *plain
+    if urgency is Urgency.SHUFFLED:
+        return latest, plain[-1]
+    return latest, *plain
 
 
 def _urgency(clustering: Clustering, waiting: Sequence[set[int]], seed: int) -> list[tuple[int, int, int, int]]:

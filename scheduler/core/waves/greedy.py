@@ -7,13 +7,14 @@ plan keeps every rule is judged by `check.py`, which shares no code with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from inventory.model.migration import Assignment, Pair, SplitDependency, Unplaced, UnplacedRule, WavePlan
 from scheduler.core.waves import reasons
-from scheduler.core.waves.board import Binding, Board, Choices, Obstacle
+from scheduler.core.waves.board import Board, Choices
 from scheduler.core.waves.clusters import Cluster, form_clusters, in_order
+from scheduler.core.waves.obstacles import Binding, Obstacle
 from scheduler.core.waves.problem import Item, WaveProblem
 
 
@@ -41,13 +42,16 @@ def plan_waves(problem: WaveProblem, seed: int) -> WavePlan:
     """Assigns every item to a window and a pool, or says why not. `seed` decides between equals."""
     clustering = form_clusters(problem)
     board = Board(problem, seed)
-    planner = _Planner(problem, board, clustering.unbound)
-    for cluster in in_order(clustering, seed):
+    planner = Planner(problem, board, clustering.unbound)
+    windows = {group.group_id: group.allowed for group in board.shape.groups}
+    for cluster in in_order(clustering, seed, open_windows=windows):
         planner.settle(cluster)
     return planner.plan(seed, clustering.large_cycles)
 
 
-class _Planner:
+class Planner:
+    """Settles clusters one by one on a board, and makes a plan of what it has kept."""
+
     def __init__(self, problem: WaveProblem, board: Board, unbound: frozenset[tuple[str, str]]) -> None:
         self._problem = problem
         self._board = board
@@ -74,7 +78,39 @@ class _Planner:
                 outcome = self._place(part, unbound_from=cycle)
             self._keep(outcome)
 
-    def plan(self, seed: int, large_cycles: Sequence[tuple[str, ...]]) -> WavePlan:
+    @property
+    def placings(self) -> Sequence[Placing]:
+        return self._placings
+
+    def keep_at(
+        self, items: Sequence[Item], window: int, pools: Mapping[str, str], teams: Mapping[str, int]
+    ) -> None:
+        """Takes a place that was found elsewhere, unseen: the judge sees to it."""
+        choices = {item.key: self._board.choice_of(item, pools[item.key]) for item in items}
+        chosen = self._board.commit(items, window, choices, teams)
+        self._placings.append(Placing(tuple(items), window, chosen, ()))
+
+    def settle_rest(self, items: Sequence[Item]) -> None:
+        """Places a group that was left over where there is room, or says why there is none."""
+        self._keep(self._place(items))
+
+    def explain_kept(self) -> None:
+        """Finds, on the full board, what rules out each earlier window of every placing that came by `keep_at`."""
+        self._placings = [
+            replace(placing, earlier=tuple(self._why_not(placing, window) for window in range(placing.window)))
+            for placing in self._placings
+        ]
+
+    def _why_not(self, placing: Placing, window: int) -> Obstacle:
+        earliest, used = self._after_what_is_used(placing.items, frozenset())
+        if window < earliest:
+            return Obstacle(Binding.ORDER, used)
+        obstacle = self._board.obstacle(placing.items, window)
+        if obstacle is None and not self._board.can_copy(placing.items, window, placing.choices):
+            obstacle = Obstacle(Binding.POOLS)
+        return obstacle or Obstacle(Binding.CHOSEN)
+
+    def plan(self, seed: int, large_cycles: Sequence[tuple[str, ...]], solver: str = "greedy") -> WavePlan:
         used_windows = sorted({placing.window for placing in self._placings})
         wave_of = {window: number for number, window in enumerate(used_windows, start=1)}
         cap = self._problem.settings.systems_per_window
@@ -86,7 +122,7 @@ class _Planner:
         return WavePlan(
             settings=self._problem.settings,
             seed=seed,
-            solver="greedy",
+            solver=solver,
             windows=tuple(self._problem.windows[window].window for window in used_windows),
             assignments=self._assignments(wave_of),
             unplaced=self._unplaced(),
@@ -120,14 +156,14 @@ class _Planner:
                 choices = anywhere if fits else self._board.choose_pools(items, window)
                 if choices is not None:
                     return Placing(items, window, choices, tuple(obstacles))
-                obstacle = Obstacle(Binding.COPY_VOLUME)
+                obstacle = Obstacle(Binding.COPY_VOLUME if not self._board.is_limited else Binding.POOLS)
             obstacles.append(obstacle)
         return Failure(items, UnplacedRule.NO_WINDOW, reasons.no_window(obstacles, self._problem))
 
     def _keep(self, outcome: Placing | Failure) -> None:
         if isinstance(outcome, Placing):
-            self._board.commit(outcome.items, outcome.window, outcome.choices)
-            self._placings.append(outcome)
+            choices = self._board.commit(outcome.items, outcome.window, outcome.choices)
+            self._placings.append(replace(outcome, choices=choices))
         else:
             self._failures.append(outcome)
 
@@ -159,6 +195,7 @@ class _Planner:
                 why_here=explain.here(item, placing.choices[item.key]),
                 why_then=explain.then(item, placing.window),
                 why_not_earlier=explain.not_earlier(placing.earlier),
+                team_id=placing.choices[item.key].team_id,
             )
             for placing in self._placings
             for item in placing.items

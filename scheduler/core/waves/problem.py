@@ -1,6 +1,7 @@
 """The wave problem: what is to be moved, where it may go, and when, as plain integers.
 
-Who calls this: `estate.py` makes it from ledger and pools, `estate_file.py` from a file; planners solve it; `check.py` judges any plan by it.
+Who calls this: `estate.py` makes it from ledger and pools, `estate_file.py` from a file; planners solve it;
+`check.py` judges any plan by it.
 It carries no code that decides anything, so planner and judge can share it and still be independent.
 
 The rules, for every plan:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from inventory.model.migration import Pair
 from inventory.model.units import format_resources, total
-from scheduler.core.waves.board import Binding, Board, Choice, Obstacle
+from scheduler.core.waves.board import Board, Choice
+from scheduler.core.waves.obstacles import Binding, Obstacle
 from scheduler.core.waves.pool_choice import PoolRefusal
 from scheduler.core.waves.problem import Item, RefusedNight, WaveProblem
 
@@ -140,7 +141,9 @@ def _obstacles(
     """One phrase for each kind of obstacle and detail, with the number of windows."""
     phrases: list[Pair] = []
     for (binding, detail), count in Counter((each.binding, each.detail) for each in obstacles).items():
-        if binding is Binding.ORDER:
+        if binding is Binding.ORDER and not detail:
+            zh, en = "与前后依赖的期限冲突", "out of reach of what it depends on, or of its users' dates"
+        elif binding is Binding.ORDER:
             window = board.window_of(detail)
             wave = wave_of.get(window, 0) if window is not None else 0
             zh, en = f"须等“{names[detail]}”（第 {wave} 批）", f"waits for {names[detail]} (wave {wave})"
@@ -152,9 +155,26 @@ def _obstacles(
         elif binding is Binding.CAP:
             zh, en = f"窗口余位不足（上限 {detail}）", f"with too few places left (cap {detail})"
         else:
-            zh, en = "链路在窗口内拷不完数据", "the links cannot copy the data within the window"
+            zh, en = _OTHER_OBSTACLES[binding]
+            zh, en = zh.format(detail), en.format(detail)
         phrases.append((f"{count} 个{zh}", f"{count} {en}"))
     return phrases
+
+
+_OTHER_OBSTACLES: Mapping[Binding, Pair] = {
+    Binding.COPY_VOLUME: ("链路在窗口内拷不完数据", "the links cannot copy the data within the window"),
+    Binding.EARLIEST: ("早于就绪日 {}", "before it is ready on {}"),
+    Binding.DEADLINE: ("晚于最后期限 {}", "past its deadline {}"),
+    Binding.PIN: ("不是已定的窗口 {}", "not the window {} that was agreed"),
+    Binding.TEAM: ("缺少“{}”队伍的工时", "short of people for {}"),
+    Binding.CONCURRENCY: ("“{}”并发已满", "with {} at its cap"),
+    Binding.BUDGET: ("超出预算 {} 元", "over the budget of {} yuan"),
+    Binding.POOLS: (
+        "当时的池容量或数据专线不足",
+        "where pools or the shared line cannot take its data and load by then",
+    ),
+    Binding.CHOSEN: ("可行，但整体目标更差或已给他人", "possible, but worse for the plan as a whole"),
+}
 
 
 def _nights(nights: Sequence[RefusedNight]) -> Pair:
@@ -205,6 +225,13 @@ def no_window(obstacles: Sequence[Obstacle], problem: WaveProblem) -> Pair:
         Binding.PILOT: ("只收低风险试点", "pilots only"),
         Binding.CAP: ("余位不足", "too few places left"),
         Binding.COPY_VOLUME: ("窗口内拷不完数据", "data cannot be copied within the window"),
+        Binding.EARLIEST: ("尚未就绪", "not ready yet"),
+        Binding.DEADLINE: ("晚于最后期限", "past the deadline"),
+        Binding.PIN: ("不是已定的窗口", "not the agreed window"),
+        Binding.TEAM: ("队伍工时不足", "short of people"),
+        Binding.CONCURRENCY: ("并发已满", "at a concurrency cap"),
+        Binding.BUDGET: ("超出预算", "over the budget"),
+        Binding.POOLS: ("池容量或专线不足", "pools or the shared line are short"),
     }
     zh = "、".join(f"{words[kind][0]}{f'({what})' if what else ''} {n} 个" for (kind, what), n in counts.items())
     en = ", ".join(f"{words[kind][1]}{f' ({what})' if what else ''} {n}" for (kind, what), n in counts.items())

@@ -1,0 +1,144 @@
+"""Lower bounds on the finish of a wave plan that need no solver: which window no plan can finish before.
+
+Who calls this: `solve.py`. Each bound holds for every plan that places all systems which can be placed at all: it looks
+at sets of systems that share few windows, pools or teams, and counts what these offer until a window.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+
+from scheduler.core.waves.shape import Shape
+
+# Families of windows that are tried as bottlenecks: the most common ones, and their tails.
+_MOST_FAMILIES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """Systems that may use only `windows`: `amount` of something that each window offers some of."""
+
+    windows: int
+    amount: int
+
+
+def earliest_finish(shape: Shape) -> int:
+    """The index of a window: no plan that places every group with an open window ends before it."""
+    movable = [group for group in shape.groups if group.allowed]
+    if not movable:
+        return -1
+    first = max((group.allowed & -group.allowed).bit_length() - 1 for group in movable)
+    bounds = [first]
+    caps = [slot.cap for slot in shape.problem.windows]
+    bounds.append(_bottleneck([_Load(group.allowed, group.size) for group in movable], caps))
+    for cap in shape.problem.concurrency:
+        tagged = set(shape.tag_members(cap.tag))
+        loads = [_Load(group.allowed, sum(each in tagged for each in group.members)) for group in movable]
+        bounds.append(_bottleneck([load for load in loads if load.amount], [cap.most] * shape.windows))
+    bounds.extend(_team_bounds(shape))
+    bounds.extend(_prefix_bounds(shape))
+    return min(max(bounds), shape.windows - 1)
+
+
+def _bottleneck(loads: list[_Load], offered: list[int]) -> int:
+    """The least window by which every family of windows has offered what can use only it."""
+    if not loads:
+        return 0
+    families: dict[int, int] = defaultdict(int)
+    for load in loads:
+        families[load.windows] += load.amount
+    common = sorted(families, key=lambda mask: -families[mask])[:_MOST_FAMILIES]
+    tests = {mask & tail for mask in [*common, _union(families)] for tail in _tails(common)}
+    best = 0
+    for test in tests:
+        if not test:
+            continue
+        # What may use windows outside the test set can do so only before the finish: ask for each finish anew.
+        best = max(best, _least_finish(test, families, offered))
+    return best
+
+
+def _least_finish(test: int, families: dict[int, int], offered: list[int]) -> int:
+    """The first window L such that the test set up to L offers what is confined to it among windows up to L."""
+    windows = len(offered)
+    able = list(accumulate(offered[w] if test >> w & 1 else 0 for w in range(windows)))
+    outside = [(mask & ~test, amount) for mask, amount in families.items()]
+    low, high = 0, windows
+    while low < high:
+        last = (low + high) // 2
+        until = (1 << (last + 1)) - 1
+        confined = sum(amount for mask, amount in outside if not mask & until)
+        if confined <= able[last]:
+            high = last
+        else:
+            low = last + 1
+    return low
+
+
+def _tails(masks: Iterable[int]) -> set[int]:
+    """All windows, and all from the first window of each mask on."""
+    return {-1, *(-1 << ((mask & -mask).bit_length() - 1) for mask in masks if mask)}
+
+
+def _union(masks: Iterable[int]) -> int:
+    whole = 0
+    for mask in masks:
+        whole |= mask
+    return whole
+
+
+def _team_bounds(shape: Shape) -> Iterator[int]:
+    """For each set of teams that some systems are confined to: their minutes, and how many of their systems of the
+    shortest kind fit in one window."""
+    wanted = {teams for index, teams in enumerate(shape.teams_of) if shape.items[index].needs_team and teams}
+    for teams in sorted(wanted):
+        works = _union(shape.works[team] for team in teams)
+        confined = [
+            index
+            for index, item in enumerate(shape.items)
+            if item.needs_team and shape.teams_of[index] and set(shape.teams_of[index]) <= set(teams)
+        ]
+        open_to = {index: shape.groups[shape.group_of[index]].allowed & works for index in confined}
+        confined = [index for index in confined if open_to[index]]
+        need = {index: shape.items[index].crew * shape.items[index].minutes for index in confined}
+        offered = [
+            sum(shape.minutes[team][w] for team in teams if shape.works[team] >> w & 1)
+            for w in range(shape.windows)
+        ]
+        yield _bottleneck([_Load(open_to[index], need[index]) for index in confined if need[index]], offered)
+        # No window holds more systems than of the shortest ones fit: minutes cannot be cut in pieces.
+        long_ones = sorted(need[index] for index in confined)
+        for least in sorted(set(long_ones))[:8]:
+            if least > 0:
+                loads = [_Load(open_to[index], 1) for index in confined if need[index] >= least]
+                counts = [
+                    sum(shape.minutes[team][w] // least for team in teams if shape.works[team] >> w & 1)
+                    for w in range(shape.windows)
+                ]
+                yield _bottleneck(loads, counts)
+
+
+def _prefix_bounds(shape: Shape) -> Iterator[int]:
+    """Pools and links: what is confined to some pools must wait until these, together, can hold it."""
+    by_name: dict[str, list[int]] = defaultdict(list)
+    for number, resource in enumerate(shape.prefixes):
+        kind = resource.name if resource.name.startswith("link:") else resource.name.partition(":")[2]
+        by_name[kind].append(number)
+    confined_to = {pools for pools in shape.pools_of if pools}
+    for pools in sorted(confined_to):
+        for numbers in by_name.values():
+            resources = [shape.prefixes[number] for number in numbers]
+            mine = [r for r in resources if any(pool in pools for _, pool in r.demand)]
+            need = 0
+            for index, own in enumerate(shape.pools_of):
+                if not own or not set(own) <= set(pools) or not shape.groups[shape.group_of[index]].allowed:
+                    continue
+                # A pool of its own that asks nothing of these resources sets the system free.
+                amounts = [sum(r.demand.get((index, pool), 0) for r in mine) for pool in own]
+                need += min(amounts)
+            if need:
+                limits = [sum(r.limits[w] for r in mine) for w in range(shape.windows)]
+                yield next((w for w, limit in enumerate(limits) if limit >= need), 0)

@@ -1,0 +1,178 @@
+"""The best wave plan that a budget finds, with a lower bound on its finish: greedy first, CP-SAT after.
+
+Who calls this: the migration service, `xisuan migration plan` and `replan`. Anytime: the greedy plans are there first and
+what comes out is never worse by the problem's aims. One problem, one seed and a budget without a clock give one plan.
+Small problems are solved whole; large ones part by part (large-neighbourhood search), the parts through the caller's
+`parallel_map`. Every plan passes the judge (`check.py`) before it leaves.
+Source of the search: Shaw, Using constraint programming and local search methods, CP 1998.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from inventory.model.migration import PlanMeasure, WavePlan
+from scheduler.core.budget import Budget
+from scheduler.core.waves.board import Board
+from scheduler.core.waves.bounds import earliest_finish
+from scheduler.core.waves.check import check_plan
+from scheduler.core.waves.clusters import Clustering, Urgency, form_clusters, in_order
+from scheduler.core.waves.greedy import Planner
+from scheduler.core.waves.neighbourhoods import Improver, Task, solve_task
+from scheduler.core.waves.part import cut_part
+from scheduler.core.waves.problem import Aim, WaveProblem
+from scheduler.core.waves.shape import Shape, make_shape
+from scheduler.core.waves.solution import NOWHERE, Solution, broken, cycle_ties, replaced, score
+
+# Booleans "group in window" up to which the whole problem is one model.
+_WHOLE = 30_000
+_WHOLE_ITEMS = 600
+
+
+class ParallelMap(Protocol):
+    """Like the built-in `map`: results in the order of the tasks."""
+
+    def __call__(self, function: Callable[[Any], Any], tasks: Iterable[Any], /) -> Iterable[Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The best solution so far; no plan that places as much finishes before window `bound`."""
+
+    solution: Solution
+    bound: int
+
+
+def solve(problem: WaveProblem, seed: int, budget: Budget, parallel_map: ParallelMap = map) -> WavePlan:
+    """Every item is assigned or unplaced with the reason; `measure` says how good the plan is known to be."""
+    shape = make_shape(problem)
+    clustering = form_clusters(problem)
+    first = _greedy(shape, clustering, seed, budget)
+    found = _Found(first, min(earliest_finish(shape), first.last) if _all_placed(shape, first) else 0)
+    better = _improved(shape, found, seed, budget, parallel_map)
+    for candidate in (better, found):
+        solver = "greedy" if candidate.solution is first else "cp-sat"
+        plan = _plan(shape, clustering, candidate.solution, seed, solver)
+        plan = replace(plan, measure=_measure(shape, candidate, better.bound))
+        if not check_plan(problem, plan):
+            return plan
+    raise AssertionError("both the improved plan and the greedy one break a rule: see check_plan")
+
+
+def whole_task(shape: Shape, solution: Solution, bound: int, seed: int, budget: Budget, *, tied: bool) -> Task:
+    """The whole problem as one part. `tied`: what now moves in one window with a cycle stays with it."""
+    everything = range(len(shape.groups))
+    last = solution.last if _all_placed(shape, solution) else shape.windows - 1
+    ties = cycle_ties(shape, solution) if tied else ()
+    part = cut_part(shape, solution, everything, range(last + 1), ties)
+    return Task(part, shape.problem.aims, last, bound, None, seed, budget)
+
+
+def _greedy(shape: Shape, clustering: Clustering, seed: int, budget: Budget) -> Solution:
+    """The best of the greedy plans of every urgency; the first one is always made."""
+    best: tuple[tuple[int, ...], Solution] | None = None
+    windows = {group.group_id: group.allowed for group in shape.groups}
+    for urgency in Urgency:
+        if best is not None and budget.is_spent:
+            break
+        planner = Planner(shape.problem, Board(shape.problem, seed, shape), clustering.unbound)
+        for cluster in in_order(clustering, seed, urgency, windows):
+            planner.settle(cluster)
+        solution = _solution_of(shape, planner)
+        rank = score(shape, solution).rank(shape.problem)
+        if best is None or rank < best[0]:
+            best = rank, solution
+    assert best is not None  # the first urgency was tried
+    return best[1]
+
+
+def _improved(shape: Shape, found: _Found, seed: int, budget: Budget, parallel_map: ParallelMap) -> _Found:
+    if budget.is_spent or not shape.groups:
+        return found
+    last = found.solution.last if _all_placed(shape, found.solution) else shape.windows - 1
+    size = sum((group.allowed & ((1 << (last + 1)) - 1)).bit_count() for group in shape.groups)
+    if size <= _WHOLE and len(shape.items) <= _WHOLE_ITEMS:
+        return _solved_whole(shape, found, seed, budget)
+    improver = Improver(shape, found.solution, found.bound, seed, budget, parallel_map)
+    return _Found(improver.run(), found.bound)
+
+
+def _solved_whole(shape: Shape, found: _Found, seed: int, budget: Budget) -> _Found:
+    """All groups in one model; a second one, in which cycles may be split, proves or beats the finish."""
+    tied = bool(cycle_ties(shape, found.solution))
+    best = _after(
+        shape, found, whole_task(shape, found.solution, found.bound, seed, budget, tied=True), proves=not tied
+    )
+    if tied and best.solution.last > best.bound and not budget.is_spent:
+        task = whole_task(shape, best.solution, best.bound, seed, budget, tied=False)
+        best = _after(shape, best, replace(task, aims=(Aim.FINISH,)), proves=True)
+    return best
+
+
+def _after(shape: Shape, found: _Found, task: Task, *, proves: bool) -> _Found:
+    answer = solve_task(task)
+    bound = found.bound
+    if proves and Aim.FINISH in answer.bounds and not shape.problem.weights:
+        bound = max(bound, min(answer.bounds[Aim.FINISH], found.solution.last))
+    if answer.windows is None:
+        return _Found(found.solution, bound)
+    solution = replaced(found.solution, answer.windows, answer.pools, answer.teams)
+    ranks = [score(shape, each).rank(shape.problem) for each in (solution, found.solution)]
+    if ranks[0] >= ranks[1] or broken(shape, solution) is not None:
+        solution = found.solution
+    return _Found(solution, min(bound, solution.last))
+
+
+def _all_placed(shape: Shape, solution: Solution) -> bool:
+    return all(w != NOWHERE or not group.allowed for w, group in zip(solution.window, shape.groups, strict=True))
+
+
+def _solution_of(shape: Shape, planner: Planner) -> Solution:
+    window, pool, team = {}, {}, {}
+    pool_place = {each.pool_id: number for number, each in enumerate(shape.problem.pools)}
+    team_place = {each.team_id: number for number, each in enumerate(shape.problem.teams)}
+    for placing in planner.placings:
+        for item in placing.items:
+            index = shape.index_of[item.key]
+            choice = placing.choices[item.key]
+            window[shape.group_of[index]] = placing.window
+            pool[index] = pool_place[choice.pool_id]
+            team[index] = NOWHERE if choice.team_id is None else team_place[choice.team_id]
+    nothing = Solution(
+        (NOWHERE,) * len(shape.groups), (NOWHERE,) * len(shape.items), (NOWHERE,) * len(shape.items)
+    )
+    return replaced(nothing, window, pool, team)
+
+
+def _plan(shape: Shape, clustering: Clustering, solution: Solution, seed: int, solver: str) -> WavePlan:
+    """The solution in words: replayed on a fresh board, window by window; what has no place is tried once more."""
+    problem = shape.problem
+    planner = Planner(problem, Board(problem, seed, shape), clustering.unbound)
+    placed = sorted((w, g) for g, w in enumerate(solution.window) if w != NOWHERE)
+    for w, g in placed:
+        members = shape.groups[g].members
+        items = [shape.items[index] for index in members]
+        pools = {shape.items[index].key: problem.pools[solution.pool[index]].pool_id for index in members}
+        teams = {
+            shape.items[index].key: solution.team[index] for index in members if solution.team[index] != NOWHERE
+        }
+        planner.keep_at(items, w, pools, teams)
+    planner.explain_kept()
+    kept = {group.group_id for g, group in enumerate(shape.groups) if solution.window[g] != NOWHERE}
+    for cluster in clustering.clusters:
+        for part in cluster.parts:
+            if part[0].group not in kept:
+                planner.settle_rest(part)
+    return planner.plan(seed, clustering.large_cycles, solver)
+
+
+def _measure(shape: Shape, found: _Found, bound: int) -> PlanMeasure:
+    scores = score(shape, found.solution)
+    last = found.solution.last
+    return PlanMeasure(
+        finish_days=scores.aims[Aim.FINISH],
+        bound_days=min(shape.days[max(0, min(bound, last))] if last != NOWHERE else 0, scores.aims[Aim.FINISH]),
+        scores={aim.value: value for aim, value in scores.aims.items()},
+    )
