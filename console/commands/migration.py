@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from console import migration_views, planning, printing
+from console.commands.assess import app as assess_app
 from console.commands.options import AsJson, By, NodeGroupFile, PoolFile, day
 from console.commands.pool import read_pool_files
 from console.commands.runbook import register_run_commands
@@ -29,6 +30,8 @@ from scheduler.services.migration_servicer import MAX_CAP, MAX_WEEKS
 
 app = typer.Typer(no_args_is_help=True, help="迁移：编排、检查、批次、进度、开始 / migration waves")
 _MAX_PLAN_BYTES = 64 * 1024 * 1024
+
+app.add_typer(assess_app, name="assess")
 
 
 @app.command()
