@@ -118,7 +118,9 @@ def show_system(one: Document, as_of: str) -> None:
 
 def _show_judgement(judged: Mapping[str, Any]) -> None:
     word = judged["proposes"] or judged["severity"]
-    printing.say(f"{word}: {both(judged['says'])}  [{judged['rule']}] {_OUTCOMES[judged['outcome']]}", "bold")
+    # The sentence of a rule whose facts are missing would say "unknown" all along: its title says it better.
+    text = judged["title"] if judged["outcome"] == "undecided" else judged["says"]
+    printing.say(f"{word}: {both(text)}  [{judged['rule']}] {_OUTCOMES[judged['outcome']]}", "bold")
     for text in judged["blocked_by"]:
         printing.say(f"    受阻 / blocked: {both(text)}")
     if judged["waived_by"] is not None:

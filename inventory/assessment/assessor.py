@@ -42,6 +42,8 @@ from inventory.store.assessment.records import AssessmentRecords, Record
 from inventory.store.chain import civil_day
 from inventory.store.event_store import Store
 
+# Below this, shared pieces of words are chance.
+_ALIKE_PCT = 15
 _Named = TypeVar("_Named", bound=StrEnum)
 
 
@@ -225,7 +227,7 @@ class Assessor:
                 "没有写明功能，请写几个字",
                 "there is nothing to look for; write a few words",
             )
-        found = self._estate(now_ms).index.nearest(Description("", text, None, None), limit)
+        found = self._estate(now_ms).index.nearest(Description("", text, None, None), limit, _ALIKE_PCT)
         return {"text": text, "matches": [_match_json(one) for one in found]}
 
     def _estate(self, now_ms: int, as_of: date | None = None) -> Estate:

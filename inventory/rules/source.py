@@ -19,7 +19,8 @@ class RuleFileError(ValueError):
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where a rule comes from: a document with the clause quoted from it, or a paraphrase where its text was not
-    seen in full; and what of the rule is the project's own. Without a document the whole rule is."""
+    seen in full; and what of the rule is the project's own. Without a document the whole rule is.
+    `own` and `paraphrase` are "中文 / English"."""
 
     document: str | None
     title: str | None
@@ -31,10 +32,14 @@ class Source:
     def says(self) -> Pair:
         zh, en = [], []
         if self.document is not None:
-            said = f"“{self.clause}”" if self.clause else ""
-            zh.append(f"{self.title}：{said or '转述：' + (self.paraphrase or '')}")
-            en.append(f"{self.title}: {said or 'paraphrased: ' + (self.paraphrase or '')}")
+            told_zh, _, told_en = (self.paraphrase or "").partition(" / ")
+            # What is quoted stands as it is, in Chinese, in both.
+            zh.append(f"{self.title}：" + (f"“{self.clause}”" if self.clause else f"转述：{told_zh}"))
+            en.append(
+                f"{self.title}: " + (f"“{self.clause}”" if self.clause else f"paraphrased: {told_en or told_zh}")
+            )
         if self.own is not None:
-            zh.append(f"本项目自定：{self.own}")
-            en.append(f"the project's own: {self.own}")
+            own_zh, _, own_en = self.own.partition(" / ")
+            zh.append(f"本项目自定：{own_zh}")
+            en.append(f"the project's own: {own_en or own_zh}")
         return "；".join(zh), "; ".join(en)

@@ -13,6 +13,8 @@ from scheduler.runtime.desks import InTurn
 from scheduler.runtime.pool_link import PoolReport
 from scheduler.runtime.run_calls import READS as RUN_READS
 from scheduler.runtime.run_calls import RunCalls
+from scheduler.services.assessment_desk import READS as ASSESSMENT_READS
+from scheduler.services.assessment_desk import AssessmentDesk
 from scheduler.services.ledger_desk import READS as LEDGER_READS
 from scheduler.services.ledger_desk import LedgerDesk
 from scheduler.services.migration_desk import READS as MIGRATION_READS
@@ -31,7 +33,7 @@ class ControlPlaneShell:
         self._plane: ControlPlane | None = None
 
     async def call(self, part: str, method: str, arguments: tuple[Any, ...]) -> Any:
-        """One operation of a port in `scheduler.services`: `part` is scheduling, ledger, migration or runs."""
+        """One operation of a port in `scheduler.services`: `part` is scheduling, ledger, migration, runs or assessment."""
         await self._ready()
         return await getattr(self._parts[part], method)(*arguments)
 
@@ -56,6 +58,7 @@ class ControlPlaneShell:
                     "ledger": InTurn(LedgerDesk(store.store, now_ms), plane.writer, LEDGER_READS),
                     "migration": InTurn(migration, plane.writer, MIGRATION_READS),
                     "runs": InTurn(RunCalls(store.store, migration, now_ms), plane.writer, RUN_READS),
+                    "assessment": InTurn(AssessmentDesk(store.store, now_ms), plane.writer, ASSESSMENT_READS),
                 }
                 self._plane = plane
             return self._plane

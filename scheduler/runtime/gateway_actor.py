@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from scheduler.runtime.calls import RemotePart
+from scheduler.services.assessment_ports import Assessment
 from scheduler.services.desk_ports import Ledger, Migration
 from scheduler.services.ports import Scheduling
 from scheduler.services.run_ports import Runs
@@ -22,6 +23,7 @@ class GatewayShell:
             cast(Ledger, RemotePart("ledger")),
             cast(Migration, RemotePart("migration")),
             cast(Runs, RemotePart("runs")),
+            cast(Assessment, RemotePart("assessment")),
         )
         return await self._gateway.start(host, port)
 

@@ -7,6 +7,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from adapters.sdk.listening import bind
+from scheduler.services.assessment_ports import Assessment
+from scheduler.services.assessment_servicer import AssessmentServicer
 from scheduler.services.desk_ports import Ledger, Migration
 from scheduler.services.ledger_servicer import LedgerServicer
 from scheduler.services.migration_servicer import MigrationServicer
@@ -14,6 +16,8 @@ from scheduler.services.pool_servicer import PoolServicer
 from scheduler.services.ports import Scheduling
 from scheduler.services.run_ports import Runs
 from scheduler.services.workload_servicer import WorkloadServicer
+from xisuan.assessment.v1 import assessment_service_pb2
+from xisuan.assessment.v1.assessment_service_pb2_grpc import add_AssessmentServiceServicer_to_server
 from xisuan.inventory.v1 import ledger_service_pb2
 from xisuan.inventory.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 from xisuan.migration.v1 import migration_service_pb2
@@ -37,18 +41,27 @@ _SERVICES = (
     pool_service_pb2.DESCRIPTOR.services_by_name["PoolService"].full_name,
     ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"].full_name,
     migration_service_pb2.DESCRIPTOR.services_by_name["MigrationService"].full_name,
+    assessment_service_pb2.DESCRIPTOR.services_by_name["AssessmentService"].full_name,
 )
 
 
 class Gateway:
     """Stateless: every call goes on to the ports. Any number of gateways may serve one control plane."""
 
-    def __init__(self, scheduling: Scheduling, ledger: Ledger, migration: Migration, runs: Runs) -> None:
+    def __init__(
+        self,
+        scheduling: Scheduling,
+        ledger: Ledger,
+        migration: Migration,
+        runs: Runs,
+        assessment: Assessment,
+    ) -> None:
         self._server = grpc.aio.server(options=_OPTIONS)
         add_WorkloadServiceServicer_to_server(WorkloadServicer(scheduling), self._server)
         add_PoolServiceServicer_to_server(PoolServicer(scheduling), self._server)
         add_LedgerServiceServicer_to_server(LedgerServicer(ledger), self._server)
         add_MigrationServiceServicer_to_server(MigrationServicer(migration, scheduling, runs), self._server)
+        add_AssessmentServiceServicer_to_server(AssessmentServicer(assessment), self._server)
         self._vitals = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._vitals, self._server)
         names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

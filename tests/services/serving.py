@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
+from scheduler.services.assessment_ports import Assessment
 from scheduler.services.desk_ports import Ledger, Migration
 from scheduler.services.run_ports import Runs
 from scheduler.services.server import Gateway
@@ -20,10 +21,21 @@ class Serving:
     """One gateway. `stop` and `start` let a test take the service away and bring it back at the same address."""
 
     def __init__(
-        self, scheduling: MemoryScheduling, ledger: Any = None, migration: Any = None, runs: Any = None
+        self,
+        scheduling: MemoryScheduling,
+        ledger: Any = None,
+        migration: Any = None,
+        runs: Any = None,
+        assessment: Any = None,
     ) -> None:
         self.scheduling = scheduling
-        self._ports = (scheduling, cast(Ledger, ledger), cast(Migration, migration), cast(Runs, runs))
+        self._ports = (
+            scheduling,
+            cast(Ledger, ledger),
+            cast(Migration, migration),
+            cast(Runs, runs),
+            cast(Assessment, assessment),
+        )
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gateway", daemon=True)
@@ -56,9 +68,13 @@ class Serving:
 
 @contextmanager
 def serving(
-    scheduling: MemoryScheduling, ledger: Any = None, migration: Any = None, runs: Any = None
+    scheduling: MemoryScheduling,
+    ledger: Any = None,
+    migration: Any = None,
+    runs: Any = None,
+    assessment: Any = None,
 ) -> Iterator[Serving]:
-    service = Serving(scheduling, ledger, migration, runs)
+    service = Serving(scheduling, ledger, migration, runs, assessment)
     try:
         yield service
     finally:
