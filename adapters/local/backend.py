@@ -39,6 +39,7 @@ _LOOK_EVERY_S = 0.05
 _ASK_FOR_SUPERVISOR_EVERY = 20  # looks
 _LOG_PIECE = 64 * 1024
 _STOP_AT_EXIT_MS = 2000
+_TRY_AGAIN_S = 0.2
 
 
 @dataclass(slots=True)
@@ -49,6 +50,7 @@ class _Run:
     taken: Resources
     supervisor: subprocess.Popen[bytes] | None = None  # None: started by an adapter before this one
     looks: int = 0
+    waits: bool = False  # for a supervisor to be started
 
 
 class LocalBackend:
@@ -66,7 +68,8 @@ class LocalBackend:
         self._leaving: list[subprocess.Popen[bytes]] = []  # supervisors whose exit must still be collected
         self._numbered = 0
         self._events: EventSink | None = None
-        self._lookout: asyncio.Task[None] | None = None
+        self._waiting: asyncio.Queue[_Run] = asyncio.Queue()
+        self._at_work: list[asyncio.Task[None]] = []
         self.capabilities = Capabilities(
             pool_id=pool.pool_id, technology="local", runtimes=("process",), max_batch=64, enforces=("memory",)
         )
@@ -75,8 +78,12 @@ class LocalBackend:
         self._events = events
         self._root.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(self._recover)
-        self._lookout = asyncio.create_task(self._look_out())
-        self._lookout.add_done_callback(self._lookout_over)
+        self._at_work = [
+            asyncio.create_task(work)
+            for work in (self._look_out(), *(self._start_supervisors() for _ in range(2)))
+        ]
+        for task in self._at_work:
+            task.add_done_callback(self._work_over)
 
     async def close(self) -> None:
         if self._stop_runs_at_exit:
@@ -85,12 +92,25 @@ class LocalBackend:
             end = time.monotonic() + _STOP_AT_EXIT_MS / 1000 + 3
             while self._active and time.monotonic() < end:
                 await asyncio.sleep(_LOOK_EVERY_S)
-        if self._lookout is not None:
-            self._lookout.cancel()
-            await asyncio.gather(self._lookout, return_exceptions=True)
+        for task in self._at_work:
+            task.cancel()
+        await asyncio.gather(*self._at_work, return_exceptions=True)
 
     async def launch(self, launches: Sequence[Launch]) -> Sequence[RunReport | Refusal]:
-        return [await self._launch(launch) for launch in launches]
+        """Accepts a batch: its directories are made at once, side by side; supervisors start one after another."""
+        fresh: dict[str, Launch] = {}
+        refused: dict[str, Refusal] = {}
+        for launch in launches:
+            if launch.run_id not in self._runs and launch.run_id not in fresh:
+                refusal = self._refuse(launch)
+                if refusal is None:
+                    fresh[launch.run_id] = launch
+                    self._free = self._free - _taken(launch)
+                else:
+                    refused[launch.run_id] = refusal
+        made = await asyncio.gather(*(self._make(launch) for launch in fresh.values()))
+        refused.update({one.run_id: one for one in made if isinstance(one, Refusal)})
+        return [refused.get(launch.run_id) or self._known(launch.run_id) for launch in launches]
 
     async def stop(self, stops: Sequence[Stop]) -> Sequence[RunReport]:
         return [await self._stop(stop) for stop in stops]
@@ -124,18 +144,17 @@ class LocalBackend:
 
     # -- one run ------------------------------------------------------------------------------------------------
 
-    async def _launch(self, launch: Launch) -> RunReport | Refusal:
-        known = self._runs.get(launch.run_id)
-        if known is not None:
-            return known.report if known.report.nodes else _stopped_before(launch.run_id)
-        refusal = self._refuse(launch)
-        if refusal is not None:
-            return refusal
+    def _known(self, run_id: str) -> RunReport | Refusal:
+        report = self._runs[run_id].report
+        return report if report.nodes else _stopped_before(run_id)
+
+    async def _make(self, launch: Launch) -> Refusal | None:
+        """Makes the directory of a run whose room has been taken; when it returns, the run is accepted."""
         directory = RunDirectory(self._root, launch.run_id)
         try:
             accepted = await asyncio.to_thread(directory.create, launch, _now_ms())
-            supervisor = await asyncio.to_thread(directory.start_supervisor)
         except OSError as error:
+            self._free = self._free + _taken(launch)
             await asyncio.to_thread(shutil.rmtree, self._root / launch.run_id, ignore_errors=True)
             return Refusal(
                 launch.run_id,
@@ -143,10 +162,25 @@ class LocalBackend:
                 f"{launch.run_id}: 本机无法启动（{error}），请稍后重试 / cannot be started now: try again",
             )
         run = self._remember(directory, RunReport(launch.run_id, RunState.STARTING, launch.nodes), accepted.load)
-        run.supervisor = supervisor
-        self._hold(run)
+        self._active[launch.run_id] = run
+        self._await_supervisor(run)
         self._publish(run.report)
-        return run.report
+        return None
+
+    def _await_supervisor(self, run: _Run) -> None:
+        run.waits = True
+        self._waiting.put_nowait(run)
+
+    async def _start_supervisors(self) -> None:
+        """Starts supervisors in the order of acceptance. Where the machine has no room for one, it is tried again."""
+        while True:
+            run = await self._waiting.get()
+            try:
+                run.supervisor = await asyncio.to_thread(run.directory.start_supervisor)
+                run.waits = False
+            except OSError:
+                await asyncio.sleep(_TRY_AGAIN_S)
+                self._waiting.put_nowait(run)
 
     def _refuse(self, launch: Launch) -> Refusal | None:
         """Why this machine cannot take the run, if so."""
@@ -159,9 +193,7 @@ class LocalBackend:
                 f"{launch.program.image!r}: 本机池只运行进程，请给出 command / runs processes only: give a command"
             )
             return Refusal(launch.run_id, RefusalCode.INVALID_ARGUMENT, text)
-        need = task_load(launch) * launch.requirements.tasks + Resources(
-            disk_bytes=launch.requirements.total.disk_bytes
-        )
+        need = _taken(launch)
         if not need.fits_in(self._free):
             free = format_resources(self._free)
             text = f"{format_resources(need)}: 本机余量 {free}，请重新选择 / free is {free}: place it anew"
@@ -217,6 +249,8 @@ class LocalBackend:
             self._retire(run.report.run_id)
 
     def _supervisor_is_gone(self, run: _Run) -> bool:
+        if run.waits:
+            return False
         if run.supervisor is not None:
             # Ours may have found another's lock, when the adapter before was killed in the middle of a launch.
             return run.supervisor.poll() is not None and not run.directory.has_supervisor()
@@ -235,7 +269,7 @@ class LocalBackend:
         run.directory.end(report)
         return report
 
-    def _lookout_over(self, task: asyncio.Task[None]) -> None:
+    def _work_over(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None and self._events is not None:
             self._events.fail(f"{type(task.exception()).__name__}: {task.exception()}")
 
@@ -269,7 +303,7 @@ class LocalBackend:
             run.report = replace(run.report, state=RunState.RUNNING, started_ms=started_ms)
         elif not run.directory.has_supervisor():
             # Accepted, and the adapter died before its supervisor lived. At most one of two gets the lock.
-            run.supervisor = run.directory.start_supervisor()
+            self._await_supervisor(run)
 
     def _remember(self, directory: RunDirectory, report: RunReport, taken: Resources) -> _Run:
         self._numbered += 1
@@ -291,6 +325,13 @@ class LocalBackend:
     def _publish(self, report: RunReport) -> None:
         if self._events is not None:
             self._events.publish((report,))
+
+
+def _taken(launch: Launch) -> Resources:
+    """What all tasks of a run take, with the disk from the shared storage."""
+    return task_load(launch) * launch.requirements.tasks + Resources(
+        disk_bytes=launch.requirements.total.disk_bytes
+    )
 
 
 def _stopped_before(run_id: str) -> Refusal:
