@@ -97,8 +97,8 @@ class RoomInPools:
             (result,) = self._client.dry_run([spec])
         if not result.placement.pool_id:
             wanted = f"{capacity.cpu_milli} milli-CPU, {capacity.memory_bytes} bytes"
-            reasons = [f"{reason.code}: {reason.needed} / {reason.offered}" for one in result.placement.opinions for reason in one.reasons]
-            why = result.error.message or "; ".join(reasons)
+            reasons = [reason for one in result.placement.opinions for reason in one.reasons]
+            why = result.error.message or "; ".join(f"{one.code}: {one.needed} / {one.offered}" for one in reasons)
             raise CapacityRefused(f"{capacity.pool_id}: 放不下 / has no room for {wanted}: {why}")
         return "已核实有余量，未预留 / room was found; the gateway holds no reservations"
 

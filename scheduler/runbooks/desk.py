@@ -38,10 +38,11 @@ class Paper:
 
 
 class RunDesk:
-    """`known_systems` gives the ledger's system keys, `now_ms` the moment of a request (UTC since 1970)."""
+    """`known_systems` maps every key that an order may use to the ledger's own key of that system; `now_ms` tells the
+    moment of a request (UTC since 1970)."""
 
     def __init__(
-        self, record: RunRecord, now_ms: Callable[[], int], known_systems: Callable[[], frozenset[str]]
+        self, record: RunRecord, now_ms: Callable[[], int], known_systems: Callable[[], Mapping[str, str]]
     ) -> None:
         self._record = record
         self._now_ms = now_ms
@@ -53,6 +54,7 @@ class RunDesk:
         try:
             template = read_template(template_text, "runbook")
             order = _with_window(read_order(order_text, "order"), window)
+            order = self._of_the_ledger(order)
             payload = opening(template, order)
         except RunbookRefused as refused:
             raise RequestRefused(RefusalKind.INVALID, str(refused), "RUNBOOK_REFUSED") from None
@@ -167,8 +169,8 @@ class RunDesk:
         with _translated(run_id):
             self._record.change(run_id, make)
 
-    def _require_movable(self, order: Order) -> None:
-        """Every system is in the ledger, and in no other run that is under way."""
+    def _of_the_ledger(self, order: Order) -> Order:
+        """The order with the ledger's own keys: a system may bear another name there than it had when it came in."""
         known = self._known_systems()
         missing = [system.key for system in order.systems if system.key not in known]
         if missing:
@@ -178,6 +180,11 @@ class RunDesk:
                 f"{missing[0]}; import it, or look its key up with xisuan ledger systems",
                 "UNKNOWN_SYSTEM",
             )
+        systems = tuple(system.model_copy(update={"key": known[system.key]}) for system in order.systems)
+        return order.model_copy(update={"systems": systems})
+
+    def _require_movable(self, order: Order) -> None:
+        """No system is in another run that is under way."""
         wanted = {system.key for system in order.systems}
         for run_id in self._record.run_ids():
             run = self._record.load(run_id)

@@ -112,13 +112,13 @@ def _roles(template: Template) -> list[Role]:
 def _expanded(template: Template, order: Order) -> Iterator[Step]:
     for phase in phases_of(template):
         model = template.phases[phase]
+        for step in in_order(model.steps):  # a rehearsal's own steps come first: they prepare it
+            yield from _copies(step, phase, order, order.parameters)
         for rehearsed in model.rehearses:
             for step in in_order(template.phases[rehearsed].steps):
                 if step.do.kind not in UNREHEARSED:
                     given = {name: str(resolved(text, order.parameters)) for name, text in model.overrides.items()}
                     yield from _copies(step, phase, order, {**order.parameters, **given})
-        for step in in_order(model.steps):
-            yield from _copies(step, phase, order, order.parameters)
 
 
 def _copies(step: StepModel, phase: Phase, order: Order, parameters: Mapping[str, str]) -> Iterator[Step]:

@@ -80,11 +80,13 @@ class ComparedTable(_Strict):
 
 
 class SqlCompare(_Strict):
-    """Two PostgreSQL databases hold the same rows. `source` and `target` are secrets that hold connection URLs."""
+    """Two PostgreSQL databases hold the same rows. `source` and `target` are secrets that hold connection URLs;
+    `database` names another database of both servers than the URLs do."""
 
     kind: Literal["sql_compare"]
     source: Name
     target: Name
+    database: str = ""
     tables: tuple[ComparedTable, ...] = Field(min_length=1)
 
 

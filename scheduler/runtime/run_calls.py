@@ -76,11 +76,11 @@ class RunCalls:
     def runs(self) -> tuple[Mapping[str, Any], ...]:
         return self._desk.list()
 
-    def _known_systems(self) -> frozenset[str]:
-        """The ledger's systems, by the keys that plans use."""
-        return frozenset(
-            system_key(standing.system.name, standing.system.department) for standing in self._intake.standing()
-        )
+    def _known_systems(self) -> Mapping[str, str]:
+        """The ledger's systems, by their own keys and by those that plans use."""
+        standing = self._intake.standing()
+        by_name = {system_key(one.system.name, one.system.department): one.system_key for one in standing}
+        return by_name | {one.system_key: one.system_key for one in standing}
 
     def _window(self, opening: RunOpening) -> Window:
         """The window of the wave. FAILED_PRECONDITION for a system that is not in it."""

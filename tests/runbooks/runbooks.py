@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from inventory.store.event_store import Store
 from scheduler.core.migration.run import MigrationRun
@@ -156,7 +155,8 @@ def an_order(**changes: Any) -> dict[str, Any]:
 
 
 def as_yaml(document: dict[str, Any]) -> str:
-    return str(yaml.safe_dump(document, allow_unicode=True, sort_keys=False))
+    """JSON is YAML, and has no aliases."""
+    return json.dumps(document, ensure_ascii=False)
 
 
 @dataclass
@@ -211,7 +211,7 @@ def a_site(folder: Path, store_url: str = "", observer: Callable[[str], None] = 
     record = RunRecord(store)
     ports = StepPorts(clock, pools, pools, folder / "runs")
     driver = Driver(record, ports, DriverSettings(f"sqlite:///{folder / 'runbooks.db'}", observer))
-    desk = RunDesk(record, clock.now_ms, lambda: frozenset({SYSTEM, "甲", "乙", "丙"}))
+    desk = RunDesk(record, clock.now_ms, lambda: {key: key for key in (SYSTEM, "甲", "乙", "丙")})
     driver.start()
     try:
         yield Site(store, desk, driver, clock, pools, record)

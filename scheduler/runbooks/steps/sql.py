@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from scheduler.runbooks.steps.context import StepContext, StepResult, done, failed
 
@@ -55,7 +56,7 @@ def check(context: StepContext) -> StepResult:
     def ask() -> StepResult | None:
         try:
             with _reading(context, action["database"]) as connection:
-                row = connection.execute(sql.SQL(cast(LiteralString, action["query"]))).fetchone()
+                row = connection.execute(sql.SQL(action["query"])).fetchone()
         except psycopg.Error as error:
             last[0] = _said(error)
             return None
@@ -70,7 +71,10 @@ def check(context: StepContext) -> StepResult:
 @contextmanager
 def _reading(context: StepContext, name: str) -> Iterator[Connection]:
     """A read-only snapshot of the database whose URL is the secret `name`."""
-    with psycopg.connect(context.secret(name), connect_timeout=_CONNECT_S) as connection:
+    other = context.action.get("database", "") if context.action["kind"] == "sql_compare" else ""
+    named = {"dbname": other} if other else {}
+    where = make_conninfo(context.secret(name), connect_timeout=_CONNECT_S, **named)
+    with psycopg.connect(where) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         yield connection
@@ -127,7 +131,7 @@ def _one(side: Connection, table: Mapping[str, Any], query: str) -> tuple[Any, .
 
 
 def _filled(table: Mapping[str, Any], query: str) -> sql.Composed:
-    return sql.SQL(cast(LiteralString, query)).format(  # the literal queries of this module
+    return sql.SQL(query).format(  # the literal queries of this module
         table=sql.Identifier(*table["name"].split(".")),
         key=sql.Identifier(table["key"]),
         rows=sql.Literal(table["rows"]),

@@ -1,0 +1,168 @@
+"""What is refused before anything starts: by its name, with the rule; and that every example is sound."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scheduler.core.migration.phases import ORDER, Phase
+from scheduler.runbooks.expansion import opening
+from scheduler.runbooks.faults import RunbookRefused
+from scheduler.runbooks.order import read_order
+from scheduler.runbooks.template import read_template
+from scheduler.runbooks.template_rules import require_sound
+from tests.runbooks.runbooks import SYSTEM, a_template, an_order, as_yaml, step
+
+ROOT = Path(__file__).parents[2]
+LOG = Path("unused")
+Change = Callable[[dict[str, Any]], object]
+
+
+def steps_of(template: dict[str, Any], phase: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = template["phases"][phase]["steps"]
+    return found
+
+
+def refused(template: dict[str, Any], order: dict[str, Any] | None = None) -> str:
+    with pytest.raises(RunbookRefused) as caught:
+        opening(read_template(as_yaml(template), "t.yaml"), read_order(as_yaml(order or an_order()), "o.yaml"))
+    assert all("/" in fault for fault in caught.value.faults)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "named", "rule"),
+    [
+        pytest.param(
+            lambda t: steps_of(t, "cutover")[3].pop("compensation"), "start", "compensation", id="an action without a compensation"
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "cutover")[2].update(after=["start"]), "start", "loop", id="steps that wait for each other"
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "cutover")[2].update(after=["nowhere"]), "nowhere", "no step", id="a step after an unknown one"
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "cutover")[3]["do"].update(kind="teleport"), "teleport", "unknown kind", id="an unknown kind of step"
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "acceptance")[0]["do"].update(role="emperor"), "emperor", "unknown value", id="an unknown role"
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "acceptance")[0]["do"].update(role="integrator"), "acceptance", "competent_authority", id="a gate whose approver has another role"
+        ),
+        pytest.param(lambda t: t["phases"].pop("rehearsal"), "rehearsal", "missing", id="a phase left out"),
+        pytest.param(
+            lambda t: t["phases"].update(teatime={}), "teatime", "unknown value", id="an unknown phase"
+        ),
+        pytest.param(
+            lambda t: t["phases"].update(survey={"steps": [step("look", {"kind": "window"})]}), "look", "documents", id="a step in a phase on paper"
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "verification")[0].pop("provides"), "verified", "provides", id="evidence that no step gives"
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "cutover").__setitem__(slice(0, 1), []), "window", "needs a step", id="a cutover that waits for no window"
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "cutover")[3].update(id="verify"), "verify", "twice", id="two steps of one name"
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "cutover")[3]["do"]["argv"].append("${colour}"), "colour", "no parameter", id="a parameter that is not declared"
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "cutover")[3]["do"]["argv"].append("${system.key}"), "system.key", "per_system", id="a system where there is none"
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "cutover")[3]["do"].update(secrets={"PASSWORD": "admin"}), "admin", "not listed", id="a secret that is not declared"
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "cutover")[3].update(do={"kind": "switch", "to": "a", "back": "b"}, compensation=None), "start", "either", id="a switch without a hook"
+        ),
+        pytest.param(lambda t: t.update(policy={"commit_point": "cutover"}), "cutover", "commit_point", id="a commit point too early"),
+        pytest.param(lambda t: t["phases"]["rehearsal"].pop("rehearses"), "rehearsal", "rehearses", id="a rehearsal of nothing"),
+        pytest.param(lambda t: steps_of(t, "cutover")[3].update(timeout_s=0), "timeout_s", "greater", id="no time at all"),
+        pytest.param(lambda t: t.update(colour="red"), "colour", "no such field", id="a field that does not exist"),
+        pytest.param(
+            lambda t: steps_of(t, "cutover")[3]["do"].pop("idempotent"), "idempotent", "required", id="a command that does not say whether it may be repeated"
+        ),
+    ],
+)  # fmt: skip
+def test_a_runbook_is_refused_with_name_and_rule(change: Change, named: str, rule: str) -> None:
+    template = copy.deepcopy(a_template(LOG))
+    change(template)
+    said = refused(template)
+    assert named in said and rule in said, said
+
+
+@pytest.mark.parametrize(
+    ("changes", "named", "rule"),
+    [
+        ({"people": {}}, "competent_authority", "nobody has this role"),
+        ({"people": {"competent_authority": []}}, "competent_authority", "nobody has this role"),
+        ({"people": {"emperor": ["某"]}}, "emperor", "unknown value"),
+        ({"documents": {}}, "ledger_row", "must be evidenced"),
+        ({"systems": []}, "systems", "at least 1"),
+        ({"systems": [{"key": SYSTEM}, {"key": SYSTEM}]}, SYSTEM, "twice"),
+        ({"systems": [{"key": SYSTEM}, {"key": "甲", "target": True}]}, "target", "exactly 0"),
+        ({"parameters": {"colour": "red"}}, "colour", "remove it"),
+        ({"secrets": {"admin": {"env": "ADMIN"}}}, "admin", "remove it"),
+        ({"window": {"starts": "2026-09-22T22:00:00+08:00", "ends": "2026-09-22T21:00:00+08:00"}}, "window", "end after"),
+        ({"window": {"starts": "2026-09-22T22:00:00", "ends": "2026-09-23T06:00:00"}}, "window", "timezone"),
+    ],
+)  # fmt: skip
+def test_an_order_is_refused_with_name_and_rule(changes: dict[str, Any], named: str, rule: str) -> None:
+    said = refused(a_template(LOG), an_order(**changes))
+    assert named in said and rule in said, said
+
+
+def test_a_secret_stands_in_one_place_and_its_value_nowhere() -> None:
+    template = a_template(LOG, secrets=["admin"])
+    order = an_order(secrets={"admin": {"env": "ADMIN", "file": "x"}})
+    assert "env" in refused(template, order)
+    payload = opening(
+        read_template(as_yaml(template), "t"), read_order(as_yaml(an_order(secrets={"admin": {"env": "ADMIN"}})), "o")
+    )
+    assert payload["secrets"] == {"admin": {"env": "ADMIN", "file": ""}}
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("a: 1\na: 2", "twice"),
+        ("a: &x 1\nb: *x", "aliases"),
+        ("a: [", "cannot be read"),
+        ("- 1", "dictionary"),
+        ("x" * (1024 * 1024 + 1), "1 MiB"),
+        ("!!python/object/apply:os.getcwd []", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_runbook_is_refused(text: str, rule: str) -> None:
+    with pytest.raises(RunbookRefused, match=rule):
+        read_template(text, "t.yaml")
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "examples" / "runbooks").glob("*.yaml")), ids=lambda file: str(file.stem))
+def test_every_example_is_sound(file: Path) -> None:
+    require_sound(read_template(file.read_text(encoding="utf-8"), file.name))
+
+
+def test_systems_of_a_group_move_step_by_step_together() -> None:
+    order = an_order(systems=[{"key": "甲"}, {"key": "乙"}])
+    payload = opening(read_template(as_yaml(a_template(LOG)), "t"), read_order(as_yaml(order), "o"))
+    cutover = [one["id"] for one in payload["steps"] if one["phase"] == "cutover"]
+    assert cutover == ["wait", "go", "stop@甲", "stop@乙", "start"]
+    rehearsed = [one["id"] for one in payload["steps"] if one["phase"] == "rehearsal"]
+    assert rehearsed == ["rehearsal.stop@甲", "rehearsal.stop@乙", "rehearsal.start", "rehearsal.verify"]
+
+
+def test_every_phase_has_a_rule_and_asks_only_for_evidence_that_an_earlier_one_gives() -> None:
+    given: set[str] = set()
+    for phase in ORDER:
+        assert set(phase.rule.entry) <= given, phase
+        given |= set(phase.rule.exit)
+    assert tuple(Phase) == ORDER
