@@ -63,15 +63,28 @@ VERDICT_OF: dict[ReasonCode, Verdict] = {
 
 
 @dataclass(frozen=True, slots=True)
+class NodesRefused:
+    """How many nodes of a pool one filter was the first to refuse, and, where it is a matter of room, how many of
+    them come nearest and what they lack ("3 nodes short of 2 cards")."""
+
+    code: ReasonCode
+    nodes: int
+    nearest_zh: str = ""
+    nearest_en: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """One refusal. `needed` and `offered` are short texts of the two sides ("政务内网", "政务外网|互联网");
-    `remedy_zh`/`remedy_en` say what would have to change (the counterfactual)."""
+    `remedy_zh`/`remedy_en` say what would have to change (the counterfactual). `nodes` has a pool host's count of
+    every filter; empty where the pool was judged by its sums alone."""
 
     code: ReasonCode
     needed: str
     offered: str
     remedy_zh: str
     remedy_en: str
+    nodes: tuple[NodesRefused, ...] = ()
 
     @property
     def verdict(self) -> Verdict:

@@ -1,29 +1,28 @@
-"""Why a pool could not give nodes to a run: typed reasons with the nearest miss, read from the same arrays.
+"""Why a pool could not give nodes to a run: typed reasons, how many nodes each filter refused, and the nearest miss.
 
-`PoolState` asks this only after `choose_nodes` found nothing, so it may look at every node again.
+`PoolState` asks this only after the kernels found nothing, so it may look at every node again. It reads the arrays
+that the kernels placed by.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from inventory.model.placement import Reason, ReasonCode
+from inventory.model.placement import NodesRefused, Reason, ReasonCode
 from inventory.model.units import Resources, format_resources
 from inventory.model.workload import Requirements
-from scheduler.core.placement.node_choice import Flags, NodeArrays, need_of, slots
+from scheduler.core.placement.kernels.arrays import FreeColumns
+from scheduler.core.placement.node_table import Flags
+from scheduler.core.placement.policies.encode import Int64s
+from scheduler.core.placement.policies.shape import WHOLE_CARD
+from scheduler.core.placement.pool_arrays import LivePool
+from scheduler.core.placement.topology import Neighbours, RuledPlacement, card_slots, is_ruled, slots, topology_of
 from scheduler.core.placement.wording import amount_en, amount_zh, fewer_en, fewer_zh, where_short
 
-
-@dataclass(frozen=True, slots=True)
-class Eligibility:
-    """Nodes by what they are, each a part of the one before: the right architecture, also the right card model,
-    also not cordoned."""
-
-    architecture: Flags
-    suited: Flags
-    open: Flags
+# Filters by what a node is, in the order in which they are asked; then what is left of it.
+_BY_TRAIT = (ReasonCode.ARCHITECTURE, ReasonCode.ACCELERATOR, ReasonCode.NODE_SELECTOR, ReasonCode.TAINTED)
 
 
 def refuse_disk(requirements: Requirements, disk_bytes: int, free_bytes: int) -> Reason | None:
@@ -43,109 +42,248 @@ def refuse_disk(requirements: Requirements, disk_bytes: int, free_bytes: int) ->
     )
 
 
-def refuse_nodes(nodes: NodeArrays, eligibility: Eligibility, requirements: Requirements) -> Reason:
-    """The reason for a run that `choose_nodes` could not place on `eligibility.open`."""
-    if not eligibility.architecture.any() and not requirements.architectures:
+def refuse_nodes(live: LivePool, row: int, asked: Requirements, neighbours: Neighbours) -> Reason:
+    """The reason for a run that no nodes were found for, with the count of every filter."""
+    look = _Look.of(live, row, asked, neighbours)
+    reason = _by_traits(look) or _by_room(look)
+    return replace(reason, nodes=_counts(look))
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The pool as one run sees it. `first_refusal` has the nodes that each filter is the first to refuse; `whole`
+    those that suit or are only cordoned, `open` those that suit; `allowed` those that rules between tasks allow."""
+
+    live: LivePool
+    row: int
+    asked: Requirements
+    first_refusal: dict[ReasonCode | None, Flags]
+    whole: Flags
+    open: Flags
+    allowed: Flags
+
+    @classmethod
+    def of(cls, live: LivePool, row: int, asked: Requirements, neighbours: Neighbours) -> _Look:
+        refused = live.table.refused_nodes(asked)
+        suited = refused[None]
+        cordoned = refused.get(ReasonCode.CORDONED, np.zeros_like(suited))
+        allowed = np.ones_like(suited)
+        if is_ruled(asked):
+            allowed = RuledPlacement(live, neighbours, asked, row, np.zeros(1, dtype=np.int64)).allowed()
+        return cls(live, row, asked, refused, suited | cordoned, suited, allowed)
+
+    def slots(self, among: Flags, empty: bool = False) -> int:
+        return int(
+            slots(self.live, self.row, self.asked.tasks, self.live.table.empty() if empty else None)[among].sum()
+        )
+
+
+def _by_traits(look: _Look) -> Reason | None:
+    """No node of the pool could ever take the run: the filter that got furthest says why."""
+    if look.whole.any():
+        return None
+    asked = look.asked
+    furthest = next((code for code in reversed(_BY_TRAIT) if look.first_refusal.get(code, _NONE).any()), None)
+    match furthest:
+        case None:
+            return Reason(
+                ReasonCode.TOO_LARGE,
+                _asked(asked),
+                "没有节点/no nodes",
+                "等待该池加入节点",
+                "wait until the pool has nodes",
+            )
+        case ReasonCode.ARCHITECTURE:
+            return Reason(
+                ReasonCode.ARCHITECTURE,
+                "|".join(sorted(asked.architectures)),
+                "没有这种节点/no such node",
+                "提供其他架构的版本",
+                "build the program for another one",
+            )
+        case ReasonCode.ACCELERATOR:
+            return Reason(
+                ReasonCode.ACCELERATOR,
+                asked.accelerator or asked.accelerator_kind or "加速卡/cards",
+                "该架构的节点没有/no node of that architecture",
+                "换加速卡型号或架构",
+                "choose another card model or architecture",
+            )
+        case ReasonCode.NODE_SELECTOR:
+            wanted = ", ".join(sorted(str(selector) for selector in asked.node_selectors))
+            return Reason(
+                ReasonCode.NODE_SELECTOR,
+                wanted,
+                "没有节点带这些标签/no node has these labels",
+                f"放宽节点标签 {wanted}",
+                f"drop a node selector of {wanted}",
+            )
+    taints = _taints(look)
+    return Reason(
+        ReasonCode.TAINTED,
+        "容忍/tolerations " + ("|".join(sorted(t.key for t in asked.tolerations)) or "无/none"),
+        f"污点/taints {taints}",
+        f"容忍污点 {taints}",
+        f"tolerate {taints}",
+    )
+
+
+def _by_room(look: _Look) -> Reason:
+    """Nodes suit; they are too small, cordoned, kept away from, full, or free only in pieces."""
+    asked, live = look.asked, look.live
+    if asked.per_task.accelerator_milli > WHOLE_CARD and asked.per_task.accelerator_milli % WHOLE_CARD:
+        cards = asked.per_task.accelerator_milli // WHOLE_CARD
         return Reason(
             ReasonCode.TOO_LARGE,
-            _asked(requirements),
-            "没有节点/no nodes",
-            "等待该池加入节点",
-            "wait until the pool has nodes",
+            _asked(asked),
+            "一张卡的一部分，或整卡/a share of one card, or whole cards",
+            f"每个任务要 {cards} 或 {cards + 1} 张整卡",
+            f"ask for {cards} or {cards + 1} whole cards per task",
         )
-    if not eligibility.architecture.any():
-        builds = "|".join(sorted(requirements.architectures)) or "任意/any"
-        return Reason(
-            ReasonCode.ARCHITECTURE,
-            builds,
-            "没有这种节点/no such node",
-            "提供其他架构的版本",
-            "build the program for another one",
-        )
-    if not eligibility.suited.any():
-        return Reason(
-            ReasonCode.ACCELERATOR,
-            requirements.accelerator or "加速卡/cards",
-            "该架构的节点没有/no node of that architecture",
-            "换加速卡型号或架构",
-            "choose another card model or architecture",
-        )
-    need, tasks = need_of(requirements.per_task), requirements.tasks
-    if int(slots(nodes.allocatable[:, eligibility.suited], need, tasks).sum()) < tasks:
-        return _too_large(nodes, eligibility, requirements)
-    if int(slots(nodes.allocatable[:, eligibility.open], need, tasks).sum()) < tasks:
+    if look.slots(look.whole, empty=True) < asked.tasks:
+        return _too_large(look)
+    if look.slots(look.open, empty=True) < asked.tasks:
         return Reason(
             ReasonCode.CORDONED,
-            needed=_asked(requirements),
-            offered=f"{_count(eligibility.suited & ~eligibility.open)} 个节点已封锁/nodes cordoned",
+            needed=_asked(asked),
+            offered=f"{_count(look.whole & ~look.open)} 个节点已封锁/nodes cordoned",
             remedy_zh="等待节点解除封锁",
             remedy_en="wait until nodes are uncordoned",
         )
-    free = np.maximum(nodes.free[:, eligibility.open], 0).sum(axis=1)
+    if is_ruled(asked) and look.slots(look.open) >= asked.tasks:
+        return _kept_away(look)
+    free = np.maximum(live.free_amounts()[:, look.open], 0).sum(axis=1)
     offered = Resources(cpu_milli=int(free[0]), memory_bytes=int(free[1]), accelerator_milli=int(free[2]))
-    shortage = _without_disk(requirements.total).shortage(offered)
+    shortage = _without_disk(asked.total).shortage(offered)
     if shortage != Resources():
         return Reason(
             ReasonCode.CAPACITY,
-            needed=where_short(requirements.total, shortage),
+            needed=where_short(asked.total, shortage),
             offered=f"空闲/free {where_short(offered, shortage)}",
             remedy_zh=f"{fewer_zh(shortage)}，或等待释放",
             remedy_en=f"{fewer_en(shortage)}, or wait until it is free",
         )
-    return _fragmented(nodes, eligibility.open, requirements)
+    count, lack = _nearest(look, live.free, look.open)
+    return Reason(
+        ReasonCode.FRAGMENTED,
+        needed=_asked(asked),
+        offered=f"现可放 {look.slots(look.open)} 个任务/room for {look.slots(look.open)} tasks now",
+        remedy_zh=f"最接近：{_short_zh(count, lack)}",
+        remedy_en=f"nearest: {_short_en(count, lack)}",
+    )
 
 
-def _too_large(nodes: NodeArrays, eligibility: Eligibility, requirements: Requirements) -> Reason:
-    need = need_of(requirements.per_task)
-    holds = int(slots(nodes.allocatable[:, eligibility.suited], need, requirements.tasks).sum())
+def _kept_away(look: _Look) -> Reason:
+    """There would be room, but not where affinity, spread or gang topology allow it."""
+    keys = topology_of(look.asked)
+    fitting = look.live.fitting(look.row)
+    return Reason(
+        ReasonCode.AFFINITY,
+        needed=f"按 {keys} 的亲和、分散或同域/affinity, spread or gang by {keys}",
+        offered=f"{_count(fitting & look.allowed)} 个节点允许且有余量，{_count(fitting)} 个有余量"
+        f"/{_count(fitting & look.allowed)} nodes are allowed and have room, {_count(fitting)} have room",
+        remedy_zh="放宽亲和、分散或同域要求，或等待相关任务变化",
+        remedy_en="relax affinity, spread or gang topology, or wait until those tasks change",
+    )
+
+
+def _too_large(look: _Look) -> Reason:
+    holds = look.slots(look.whole, empty=True)
     if holds:
         return Reason(
             ReasonCode.TOO_LARGE,
-            needed=_asked(requirements),
+            needed=_asked(look.asked),
             offered=f"空池可容 {holds} 个任务/the empty pool holds {holds} tasks",
             remedy_zh=f"减少到 {holds} 个任务",
             remedy_en=f"{holds} tasks at most",
         )
-    _, shortage = _nearest(nodes, nodes.allocatable, eligibility.suited, requirements)
+    _, lack = _nearest(look, look.live.table.empty(), look.whole)
     return Reason(
         ReasonCode.TOO_LARGE,
-        needed=_asked(requirements),
-        offered=f"{_count(eligibility.suited)} 个节点都太小/nodes, all too small",
-        remedy_zh=f"每个任务{fewer_zh(shortage)}",
-        remedy_en=f"{fewer_en(shortage)} per task",
+        needed=_asked(look.asked),
+        offered=f"{_count(look.whole)} 个节点都太小/nodes, all too small",
+        remedy_zh=f"每个任务{fewer_zh(lack)}",
+        remedy_en=f"{fewer_en(lack)} per task",
     )
 
 
-def _fragmented(nodes: NodeArrays, candidates: Flags, requirements: Requirements) -> Reason:
-    placeable = int(slots(nodes.free[:, candidates], need_of(requirements.per_task), requirements.tasks).sum())
-    count, shortage = _nearest(nodes, nodes.free, candidates, requirements)
-    return Reason(
-        ReasonCode.FRAGMENTED,
-        needed=_asked(requirements),
-        offered=f"现可放 {placeable} 个任务/room for {placeable} tasks now",
-        remedy_zh=f"最接近：{count} 个节点各差 {amount_zh(shortage)}",
-        remedy_en=f"nearest: {count} {'node' if count == 1 else 'nodes'} short of {amount_en(shortage)}",
-    )
+def _counts(look: _Look) -> tuple[NodesRefused, ...]:
+    """Every node of the pool under the first filter that refuses it, in the order of the filters."""
+    counts = [
+        NodesRefused(code, _count(look.first_refusal[code]))
+        for code in (*_BY_TRAIT, ReasonCode.CORDONED)
+        if code in look.first_refusal and look.first_refusal[code].any()
+    ]
+    one_fits_empty = slots(look.live, look.row, 1, look.live.table.empty()) > 0
+    one_fits = slots(look.live, look.row, 1) > 0
+    small = look.open & ~one_fits_empty
+    kept = look.open & one_fits & ~look.allowed
+    full = look.open & one_fits_empty & ~one_fits
+    for code, flags, free in (
+        (ReasonCode.TOO_LARGE, small, look.live.table.empty()),
+        (ReasonCode.CAPACITY, full, look.live.free),
+    ):
+        if flags.any():
+            count, lack = _nearest(look, free, flags)
+            counts.append(NodesRefused(code, _count(flags), _short_zh(count, lack), _short_en(count, lack)))
+    if kept.any():
+        counts.append(NodesRefused(ReasonCode.AFFINITY, _count(kept)))
+    return tuple(counts)
 
 
-def _nearest(
-    nodes: NodeArrays, offered: np.ndarray, candidates: Flags, requirements: Requirements
-) -> tuple[int, Resources]:
+def _nearest(look: _Look, free: FreeColumns, candidates: Flags) -> tuple[int, Resources]:
     """How many candidates lack the least for one more task, and what they lack.
 
     Each candidate is first filled with as many tasks as it takes; what it then lacks is weighed by shares of the
-    largest node, as in `node_choice`.
+    largest node.
     """
-    need = np.array(need_of(requirements.per_task), dtype=np.int64)
-    there = offered[:, candidates]
-    there = there - need[:, None] * slots(there, need.tolist(), requirements.tasks)
-    lacking = np.maximum(need[:, None] - there, 0)
-    # Shares as floats: only the order matters here, and a lack may be many times the largest node.
-    weight = nodes.weights.astype(np.float64) @ lacking
+    cpu, memory, cards, milli = look.live.shapes.rows[look.row].tolist()
+    holds = slots(look.live, look.row, look.asked.tasks, free)
+    lacking = np.zeros((3, len(holds)), dtype=np.int64)
+    for dimension, offered, need in ((0, free.cpu, cpu), (1, free.memory, memory)):
+        lacking[dimension] = np.maximum(need - (offered - holds * need), 0)
+    lacking[2] = _cards_lacking(free, cards, milli, holds)
+    lacking = lacking[:, candidates]
+    largest = np.maximum(look.live.table.allocatable.max(axis=1, initial=1), 1)
+    weight = (lacking / largest[:, None]).sum(axis=0)
     best = lacking[:, int(weight.argmin())]
     count = int((lacking == best[:, None]).all(axis=0).sum())
-    cpu, memory, accelerator = (int(value) for value in best)
-    return count, Resources(cpu_milli=cpu, memory_bytes=memory, accelerator_milli=accelerator)
+    short_of = [int(value) for value in best]
+    return count, Resources(cpu_milli=short_of[0], memory_bytes=short_of[1], accelerator_milli=short_of[2])
+
+
+def _cards_lacking(free: FreeColumns, cards: int, milli: int, holds: Int64s) -> Int64s:
+    """Milli-cards that each node lacks for one more task, once it holds `holds`."""
+    if cards == 0:
+        return np.zeros(len(holds), dtype=np.int64)
+    if milli >= WHOLE_CARD:
+        whole: Int64s = np.maximum(cards - (free.whole - holds * cards), 0) * WHOLE_CARD
+        return whole
+    rest = np.maximum(free.cards, 0) % milli
+    lack: Int64s = milli - rest.max(axis=1, initial=0)
+    lack[card_slots(free, cards, milli) > holds] = 0
+    return lack
+
+
+def _taints(look: _Look) -> str:
+    table = look.live.table
+    tolerated = look.asked.tolerations
+    found = {
+        str(taint)
+        for trait in table.traits
+        if trait.is_listed
+        for taint in trait.taints
+        if not any(covering.covers(taint) for covering in tolerated)
+    }
+    return "|".join(sorted(found))
+
+
+def _short_zh(count: int, lack: Resources) -> str:
+    return f"{count} 个节点各差 {amount_zh(lack)}"
+
+
+def _short_en(count: int, lack: Resources) -> str:
+    return f"{count} {'node' if count == 1 else 'nodes'} short of {amount_en(lack)}"
 
 
 def _asked(requirements: Requirements) -> str:
@@ -158,3 +296,6 @@ def _without_disk(amount: Resources) -> Resources:
 
 def _count(flags: Flags) -> int:
     return int(flags.sum())
+
+
+_NONE: Flags = np.zeros(1, dtype=np.bool_)

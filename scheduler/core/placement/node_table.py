@@ -1,79 +1,207 @@
-"""The nodes of one pool as arrays: what they are, what they offer, and which of them suit a run.
+"""The nodes of one pool as arrays: what they are, what they offer when empty, and which of them suit a run.
 
-`PoolState` builds one whenever the nodes change and lets runs take from it; positions are those of the arrays.
+`PoolState` builds one whenever the nodes change; positions are those of the arrays. Nodes that are equal in everything
+that filters look at have one *trait*, so that a filter is asked once a trait and not once a node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from inventory.model.constraints import NODE, POOL, RACK, AcceleratorKind, Labels, NodeSelector, Taint, Toleration
+from inventory.model.placement import ReasonCode
 from inventory.model.pool import Node
 from inventory.model.system import Architecture
+from inventory.model.units import Resources
 from inventory.model.workload import Requirements
-from scheduler.core.placement.node_choice import DIMENSIONS, Flags, Int64s, NodeArrays, need_of
-from scheduler.core.placement.node_refusal import Eligibility
+from scheduler.core.placement.kernels.arrays import FreeColumns, empty_free
+from scheduler.core.placement.policies.encode import MAX_CARDS, Int32s, Int64s, NodeColumns
+from scheduler.core.placement.policies.shape import WHOLE_CARD, Scale
 
-_ARCHITECTURES = tuple(Architecture)
+Flags = npt.NDArray[np.bool_]
+Marks = npt.NDArray[np.uint8]
+DIMENSIONS = 3  # milli-CPU, bytes of memory, milli-accelerators; disk is shared by the pool
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """What filters look at in a node. A node that is not `listed` by its adapter any more suits nobody."""
+
+    arch: Architecture
+    accelerator: str | None
+    labels: Labels
+    taints: frozenset[Taint]
+    is_listed: bool
+    is_cordoned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What of a run's requirements filters compare with traits."""
+
+    architectures: frozenset[Architecture]
+    accelerator: str | None
+    accelerator_kind: AcceleratorKind | None
+    selectors: frozenset[NodeSelector]
+    tolerations: frozenset[Toleration]
+
+    @classmethod
+    def of(cls, asked: Requirements) -> Wish:
+        return cls(
+            asked.architectures, asked.accelerator, asked.accelerator_kind, asked.node_selectors, asked.tolerations
+        )
+
+    def refused_by(self, trait: Trait) -> ReasonCode | None:
+        """The first filter that refuses nodes of this trait, in the order in which people read reasons."""
+        if not trait.is_listed:
+            return ReasonCode.UNREACHABLE
+        if self.architectures and not any(build.runs_on(trait.arch) for build in self.architectures):
+            return ReasonCode.ARCHITECTURE
+        if self.accelerator is not None and trait.accelerator != self.accelerator:
+            return ReasonCode.ACCELERATOR
+        if self.accelerator_kind is not None and not _is_of_kind(trait.accelerator, self.accelerator_kind):
+            return ReasonCode.ACCELERATOR
+        if self.selectors:
+            values = dict(trait.labels)
+            if not all(selector.accepts(values) for selector in self.selectors):
+                return ReasonCode.NODE_SELECTOR
+        if any(not any(covering.covers(taint) for covering in self.tolerations) for taint in trait.taints):
+            return ReasonCode.TAINTED
+        return ReasonCode.CORDONED if trait.is_cordoned else None
+
+
+def _is_of_kind(model: str | None, kind: AcceleratorKind) -> bool:
+    return model is not None and AcceleratorKind.of_model(model) is kind
 
 
 class NodeTable:
     """Nodes in the order of their ids. `gone` names nodes that no adapter lists and runs still hold: they offer
-    nothing and suit nobody."""
+    nothing and suit nobody. No node has more than MAX_CARDS cards (`refuse_too_many_cards`)."""
 
     def __init__(self, nodes: Mapping[str, Node], gone: Iterable[str]) -> None:
         self.ids = sorted({*nodes, *gone})
         self.position = {node_id: i for i, node_id in enumerate(self.ids)}
-        size = len(self.ids)
-        allocatable = np.zeros((DIMENSIONS, size), dtype=np.int64)
-        self.is_open: Flags = np.zeros(size, dtype=np.bool_)
-        self._is_listed: Flags = np.zeros(size, dtype=np.bool_)
-        self._architecture = np.zeros(size, dtype=np.int8)
-        self._model = np.full(size, -1, dtype=np.int32)
-        self._model_codes: dict[str, int] = {}
-        self._eligibility: dict[tuple[frozenset[Architecture], str | None], Eligibility] = {}
-        for node_id, node in nodes.items():
-            i = self.position[node_id]
-            allocatable[:, i] = need_of(node.allocatable)
-            self._is_listed[i] = True
-            self.is_open[i] = not node.cordoned
-            self._architecture[i] = _ARCHITECTURES.index(node.arch)
-            if node.accelerator is not None:
-                self._model[i] = self._model_codes.setdefault(node.accelerator, len(self._model_codes))
-        self.arrays = NodeArrays.of(allocatable)
+        listed = [nodes.get(node_id) for node_id in self.ids]
+        offers = [node.allocatable if node else Resources() for node in listed]
+        self.allocatable: Int64s = np.array(
+            [
+                [r.cpu_milli for r in offers],
+                [r.memory_bytes for r in offers],
+                [r.accelerator_milli for r in offers],
+            ],
+            dtype=np.int64,
+        ).reshape(DIMENSIONS, len(offers))
+        traits: dict[Trait, int] = {}
+        self._racks = [node.rack if node else "" for node in listed]
+        trait = [traits.setdefault(_trait(node), len(traits)) for node in listed]
+        self.traits = tuple(traits)
+        self.models = {model: i for i, model in enumerate(sorted({t.accelerator or "" for t in self.traits}))}
+        self.columns = self._columns(trait)
+        self.is_open: Flags = self._by_trait(lambda t: t.is_listed and not t.is_cordoned)
+        self._refused_by: dict[Wish, tuple[ReasonCode | None, ...]] = {}
+        self._domains: dict[str, Int32s] = {}
 
-    def take(self, nodes: Sequence[str], requirements: Requirements) -> None:
-        """One task of `requirements` on each of `nodes`. Raises KeyError for a node that is not in the table."""
-        self.arrays.take(self._positions(nodes), need_of(requirements.per_task))
+    def _columns(self, trait: list[int]) -> NodeColumns:
+        cpu, memory, milli = self.allocatable
+        cards = -(-milli // WHOLE_CARD)
+        traits = np.array(trait, dtype=np.int64)
+        model_of = np.array([self.models[t.accelerator or ""] for t in self.traits], dtype=np.int64)
+        model = model_of[traits] if len(traits) else traits
+        table = np.stack([cpu, memory, milli, traits], axis=1)
+        kind = np.unique(table, axis=0, return_inverse=True)[1].astype(np.int64).reshape(-1)
+        return NodeColumns(cpu.copy(), memory.copy(), cards, model, traits, kind)
 
-    def give_back(self, nodes: Sequence[str], requirements: Requirements) -> None:
-        self.arrays.give_back(self._positions(nodes), need_of(requirements.per_task))
+    def empty(self) -> FreeColumns:
+        """Everything free. The last card of a node may be a part of one."""
+        free = empty_free(self.columns)
+        milli = self.allocatable[2]
+        for n in np.flatnonzero(milli % WHOLE_CARD).tolist():
+            free.cards[n, self.columns.cards[n] - 1] = milli[n] % WHOLE_CARD
+            free.idle[n] = milli[n]
+            free.whole[n] -= 1
+        return free
 
-    def take_all(self, tasks: Iterable[tuple[Sequence[str], Requirements]]) -> None:
-        """`take` for many runs at once."""
-        rows = [(self.position[node_id], *need_of(asked.per_task)) for nodes, asked in tasks for node_id in nodes]
-        if rows:
-            columns = np.array(rows, dtype=np.int64)
-            self.arrays.take_each(columns[:, 0], columns[:, 1:])
+    @property
+    def scale(self) -> Scale:
+        """As `encode.scale_of`; the card scale counts whole cards."""
+        milli: dict[str, int] = dict.fromkeys(self.models, 0)
+        names = list(self.models)
+        for model, cards in zip(self.columns.model.tolist(), self.columns.cards.tolist(), strict=True):
+            milli[names[model]] += cards * WHOLE_CARD
+        largest = self.allocatable.max(axis=1, initial=1)
+        return Scale(
+            cpu_milli=int(largest[0]),
+            card_milli=int(max(1, self.columns.cards.max(initial=0) * WHOLE_CARD)),
+            model_milli=tuple(sorted(milli.items())),
+            memory=int(largest[1]),
+        )
 
-    def eligibility(self, requirements: Requirements) -> Eligibility:
-        """Nodes of the right architecture and card model; kept, because runs of few kinds ask again and again."""
-        key = (requirements.architectures, requirements.accelerator)
-        found = self._eligibility.get(key)
+    def refused_by(self, asked: Requirements) -> tuple[ReasonCode | None, ...]:
+        """By trait, the filter that refuses it; kept, because runs of few kinds ask again and again."""
+        wish = Wish.of(asked)
+        found = self._refused_by.get(wish)
         if found is None:
-            found = self._eligibility[key] = self._judge(*key)
+            found = self._refused_by[wish] = tuple(wish.refused_by(trait) for trait in self.traits)
         return found
 
-    def _judge(self, builds: frozenset[Architecture], model: str | None) -> Eligibility:
-        runs_on = [not builds or any(build.runs_on(host) for build in builds) for host in _ARCHITECTURES]
-        of_architecture: Flags = np.array(runs_on, dtype=np.bool_)[self._architecture] & self._is_listed
-        if model is None:
-            suited = of_architecture
-        else:
-            # An unknown model has a code that no node has: -1 stands for nodes without cards.
-            suited = of_architecture & (self._model == self._model_codes.get(model, -2))
-        return Eligibility(of_architecture, suited, suited & self.is_open)
+    def suits(self, asked: Requirements) -> Marks:
+        """(traits) 1 where no filter refuses."""
+        return np.array([code is None for code in self.refused_by(asked)], dtype=np.uint8)
 
-    def _positions(self, nodes: Sequence[str]) -> Int64s:
-        return np.array([self.position[node_id] for node_id in nodes], dtype=np.int64)
+    def refused_nodes(self, asked: Requirements) -> dict[ReasonCode | None, Flags]:
+        """The nodes that each filter is the first to refuse; under None those that suit."""
+        by_trait = self.refused_by(asked)
+        codes = dict.fromkeys([*by_trait, None])
+        return {
+            code: np.array([one is code for one in by_trait], dtype=np.bool_)[self.columns.trait]
+            if self.traits
+            else np.zeros(0, dtype=np.bool_)
+            for code in codes
+        }
+
+    def domains(self, topology: str) -> Int32s:
+        """(n) the number of each node's domain, by the order of the domains' names; -1 for a node in none."""
+        found = self._domains.get(topology)
+        if found is None:
+            if topology == NODE:
+                found = np.arange(len(self.ids), dtype=np.int32)
+            elif topology == POOL:
+                found = np.zeros(len(self.ids), dtype=np.int32)
+            else:
+                found = self._named_domains(topology)
+            self._domains[topology] = found
+        return found
+
+    def _named_domains(self, topology: str) -> Int32s:
+        if topology == RACK:
+            names = self._racks
+        else:
+            values = [dict(trait.labels).get(topology, "") for trait in self.traits]
+            names = [values[t] for t in self.columns.trait.tolist()]
+        number = {name: i for i, name in enumerate(sorted(set(names) - {""}))}
+        return np.array([number.get(name, -1) for name in names], dtype=np.int32)
+
+    def _by_trait(self, rule: Callable[[Trait], bool]) -> Flags:
+        holds = np.array([rule(trait) for trait in self.traits], dtype=np.bool_)
+        return holds[self.columns.trait] if len(holds) else np.zeros(0, dtype=np.bool_)
+
+
+def _trait(node: Node | None) -> Trait:
+    if node is None:
+        return Trait(Architecture.X86_64, None, frozenset(), frozenset(), False, False)
+    return Trait(node.arch, node.accelerator, node.labels, node.taints, True, node.cordoned)
+
+
+def refuse_too_many_cards(nodes: Iterable[Node]) -> None:
+    """Raises ValueError for a node with more cards than placement can tell apart."""
+    for node in nodes:
+        if node.allocatable.accelerator_milli > MAX_CARDS * WHOLE_CARD:
+            cards = -(-node.allocatable.accelerator_milli // WHOLE_CARD)
+            raise ValueError(
+                f"节点 {node.node_id} 有 {cards} 张卡，最多 {MAX_CARDS} 张，请拆分节点 / node {node.node_id} has "
+                f"{cards} cards; at most {MAX_CARDS} can be placed on: divide the node"
+            )

@@ -2,7 +2,8 @@
 
 A pool host keeps one `PoolState` for each of its pools; the simulator keeps the same. Nothing here knows adapters,
 actors or time. Capacity is held from the moment of `place` until `release`: a run counts before its adapter has
-reported it, so that nothing is sold twice.
+reported it, so that nothing is sold twice. The pool's policy (`policies.registry`) ranks the nodes, and chooses the
+card of a task that shares one; kernels over flat arrays do the work.
 
 Invariant, at every moment and in every dimension: free + held = allocatable (`totals`).
 """
@@ -10,8 +11,8 @@ Invariant, at every moment and in every dimension: free + held = allocatable (`t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,19 +20,20 @@ from inventory.model.placement import Reason
 from inventory.model.pool import Node, Pool, PoolHealth
 from inventory.model.units import Resources, total
 from inventory.model.workload import Requirements
-from scheduler.core.placement.node_choice import Int64s, choose_nodes, need_of
+from scheduler.core.placement.asked_demand import AskedDemand
+from scheduler.core.placement.held_runs import HeldRuns, Hold, NewRuns
+from scheduler.core.placement.kernels.batches import Asked, TaskColumns
 from scheduler.core.placement.node_refusal import refuse_disk, refuse_nodes
-from scheduler.core.placement.node_table import NodeTable
+from scheduler.core.placement.node_table import Flags, Marks, NodeTable, refuse_too_many_cards
+from scheduler.core.placement.policies.demand import Demand
+from scheduler.core.placement.policies.encode import Int64s
+from scheduler.core.placement.policies.registry import DEFAULT_POLICY, PolicyStack
+from scheduler.core.placement.pool_arrays import LivePool, need_row
 from scheduler.core.placement.protocol import NodeAnswers, NodeBatch, PoolView
+from scheduler.core.placement.topology import Neighbours, RuledPlacement, is_ruled
 
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """What one run holds. A reservation is confirmed when the plan that made it is committed."""
-
-    requirements: Requirements
-    nodes: tuple[str, ...]
-    is_confirmed: bool
+__all__ = ["Hold", "PoolState", "Totals"]
+MOST_REASONS = 1024  # refusals that are remembered while nothing changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,37 +52,56 @@ class PoolState:
     they are released. A node whose capacity shrinks below what is held has negative free and gets nothing more.
     """
 
-    def __init__(self, disk_bytes: int, nodes: Iterable[Node] = ()) -> None:
-        """`disk_bytes` is the pool's shared storage; the disk of single nodes is not counted."""
-        self._disk = self._disk_free = disk_bytes
+    def __init__(
+        self,
+        disk_bytes: int,
+        nodes: Iterable[Node] = (),
+        policy: PolicyStack | str = DEFAULT_POLICY,
+        seed: int = 0,
+        demand: Demand | None = None,
+    ) -> None:
+        """`disk_bytes` is the pool's shared storage; the disk of single nodes is not counted.
+
+        `policy` is a stack, or the text of one (PolicyError for one that cannot be used). `seed` is what the random
+        policy draws from. `demand` is what policies that look ahead expect; None: they learn it from what is asked.
+        """
+        self._policy = PolicyStack.parse(policy) if isinstance(policy, str) else policy
+        self._seed = seed
+        self._demand = AskedDemand(demand, is_read=self._policy.reads_demand)
+        self._disk = disk_bytes
+        self._disk_free: Int64s = np.array([disk_bytes], dtype=np.int64)
         self._nodes: dict[str, Node] = {}
-        self._holds: dict[str, Hold] = {}
-        self._refusals: dict[Requirements, Reason] = {}  # the last answer to a shape, while nothing changes
+        self._held = HeldRuns()
+        self._position: dict[str, int] = {}  # by node id, what `_held` calls the node; grows until the next table
         self._table: NodeTable | None = None  # None: to be built anew, once for any number of changes
+        self._live: LivePool | None = None  # likewise
+        self._neighbours = Neighbours(0)
+        self._reasons: dict[
+            Requirements, tuple[int, int, Reason]
+        ] = {}  # with the version and disk that they are of
         self.set_nodes(nodes)
 
     # What the adapter says of its nodes
 
     def set_nodes(self, nodes: Iterable[Node]) -> None:
-        """Replaces the nodes by the adapter's complete list. Raises ValueError for a node id that comes twice."""
+        """Replaces the nodes by the adapter's complete list. Raises ValueError, and changes nothing, for a node id
+        that comes twice and for a node with more cards than can be placed on."""
         listed = list(nodes)
         twice = sorted(node_id for node_id, n in Counter(node.node_id for node in listed).items() if n > 1)
         if twice:
             raise ValueError(f"the node list names {', '.join(twice[:3])} twice; every node id must be unique")
-        self._nodes = {node.node_id: node for node in listed}
-        self._nodes_changed()
+        self._replace_nodes({node.node_id: node for node in listed})
 
     def change_nodes(self, changed: Iterable[Node], removed: Iterable[str] = ()) -> None:
-        """New or changed nodes, and ids of nodes that are gone; unknown ids are ignored."""
-        self._nodes.update((node.node_id, node) for node in changed)
+        """New or changed nodes, and ids of nodes that are gone; unknown ids are ignored. Raises as `set_nodes`."""
+        nodes = {**self._nodes, **{node.node_id: node for node in changed}}
         for node_id in removed:
-            self._nodes.pop(node_id, None)
-        self._nodes_changed()
+            nodes.pop(node_id, None)
+        self._replace_nodes(nodes)
 
     def set_disk(self, disk_bytes: int) -> None:
-        self._disk_free += disk_bytes - self._disk
+        self._disk_free[0] += disk_bytes - self._disk
         self._disk = disk_bytes
-        self._refusals.clear()
 
     # What runs hold
 
@@ -89,118 +110,210 @@ class PoolState:
 
         Idempotent on the run id: a run that holds nodes gets the same nodes again.
         """
-        refusals: dict[int, Reason] = {}
-        chosen: list[tuple[str, ...]] = []
-        for run_id, number in zip(batch.run_ids, batch.shape.tolist(), strict=True):
-            nodes, refusal = self._place(run_id, batch.shapes[number], refusals.get(number))
-            chosen.append(nodes)
-            if refusal is not None:
-                refusals[number] = refusal
-        table = self._built()
-        return NodeAnswers(
-            granted=np.array([bool(nodes) for nodes in chosen], dtype=np.bool_),
-            offsets=np.cumsum([0, *(len(nodes) for nodes in chosen)], dtype=np.int32),
-            nodes=np.array([table.position[node] for nodes in chosen for node in nodes], dtype=np.int32),
-            node_ids=table.ids,
-            refusals=refusals,
-        )
+        if self._demand.is_due:
+            self._live = None
+        live = self._arrays()
+        if len(set(batch.run_ids)) < len(batch.run_ids):
+            raise ValueError("a batch names a run twice; every run id must be unique")
+        numbers = np.asarray(batch.shape, dtype=np.int64)
+        used = np.unique(numbers).tolist()
+        rows = np.zeros(len(batch.shapes), dtype=np.int64)
+        rows[used] = live.rows([batch.shapes[number] for number in used])
+        refused = np.zeros(len(live.shapes.rows), dtype=np.uint8)
+        granted = np.array([run_id in self._held for run_id in batch.run_ids], dtype=np.bool_)
+        ruled = np.array([is_ruled(asked) for asked in batch.shapes], dtype=np.bool_)
+        for runs in _segments(np.flatnonzero(~granted), ruled[numbers]):
+            if ruled[numbers[runs[0]]]:
+                granted[runs] = self._place_ruled(batch, int(runs[0]), rows, refused)
+            else:
+                granted[runs] = self._place_plain(batch, runs, rows, refused)
+        self._demand.count(batch.shapes, numbers)
+        refusals = {n: self._refusal(batch.shapes[n], int(rows[n])) for n in np.unique(numbers[~granted]).tolist()}
+        return self._answers(batch, granted, refusals)
 
-    def adopt(self, run_id: str, requirements: Requirements, nodes: tuple[str, ...]) -> None:
+    def adopt(self, run_id: str, requirements: Requirements, nodes: Sequence[str]) -> None:
         """Records a run that already exists (recovery: the store or the adapter knows it), fitting or not."""
         self.release(run_id)
-        self._hold(run_id, Hold(requirements, nodes, is_confirmed=True))
+        if any(node_id not in self._position for node_id in nodes):
+            self._table = self._live = (
+                None  # an adopted run names a node that is not listed: the next table has it
+            )
+        tasks = TaskColumns(
+            np.array([need_row(requirements.per_task)] * len(nodes), dtype=np.int64).reshape(-1, 4),
+            np.array([self._position.setdefault(n, len(self._position)) for n in nodes], dtype=np.int32),
+            np.zeros(len(nodes), dtype=np.int64),
+        )
+        if self._live is not None:
+            self._live.hold(tasks)
+            self._neighbours.add(requirements, tasks.node)
+        self._held.add(NewRuns([run_id], [requirements], _one(len(nodes)), tasks), is_confirmed=True)
+        self._disk_free[0] -= requirements.total.disk_bytes
 
-    def confirm(self, run_id: str) -> None:
-        """The plan with this run is durable. Unknown runs are ignored: the release may have come first."""
-        if run_id in self._holds:
-            self._holds[run_id] = replace(self._holds[run_id], is_confirmed=True)
+    def confirm(self, *run_ids: str) -> None:
+        """The plan with these runs is durable. Unknown runs are ignored: the release may have come first."""
+        self._held.confirm(run_ids)
 
     def release(self, *run_ids: str) -> None:
         """Gives back what the runs hold. Unknown runs are ignored, so that a release may be repeated."""
-        for run_id in run_ids:
-            hold = self._holds.pop(run_id, None)
-            if hold is None:
-                continue
-            self._disk_free += hold.requirements.total.disk_bytes
-            self._refusals.clear()
-            if self._table is not None:
-                self._table.give_back(hold.nodes, hold.requirements)
+        tasks, runs = self._held.remove(run_ids)
+        self._disk_free[0] += sum(asked.per_task.disk_bytes * asked.tasks for asked, _ in runs)
+        if self._live is None or not runs:
+            return
+        self._live.give_back(tasks)
+        first = 0
+        for asked, count in runs:
+            if is_ruled(asked):
+                self._neighbours.add(asked, tasks.node[first : first + count], -1)
+            first += count
 
     def holds(self) -> Mapping[str, Hold]:
         """What every run holds, by run id. After a crash the unconfirmed ones are released by their owner."""
-        return dict(self._holds)
+        return self._held.holds(list(self._position))
 
     # What is left
 
     def view(self, pool: Pool, health: PoolHealth, cordoned: bool, runtimes: frozenset[str]) -> PoolView:
         """The pool for the cycle. What over-committed nodes lack is not taken off the free sums: it is theirs."""
-        table = self._built()
-        nodes = table.arrays
+        live = self._arrays()
+        table, free = live.table, np.maximum(live.free_amounts(), 0)
         return PoolView(
             pool=pool,
             health=health,
             cordoned=cordoned,
-            allocatable=_amount(nodes.allocatable[:, table.is_open].sum(axis=1), self._disk),
-            free=_amount(np.maximum(nodes.free[:, table.is_open], 0).sum(axis=1), max(0, self._disk_free)),
-            largest_task=_amount(nodes.allocatable.max(axis=1, initial=0), self._disk),
+            allocatable=_amount(table.allocatable[:, table.is_open].sum(axis=1), self._disk),
+            free=_amount(free[:, table.is_open].sum(axis=1), max(0, int(self._disk_free[0]))),
+            largest_task=_amount(table.allocatable.max(axis=1, initial=0), self._disk),
             runtimes=runtimes,
         )
 
     def totals(self) -> Totals:
-        nodes = self._built().arrays
+        live = self._arrays()
         return Totals(
-            allocatable=_amount(nodes.allocatable.sum(axis=1), self._disk),
-            free=_amount(nodes.free.sum(axis=1), self._disk_free),
-            held=total(hold.requirements.total for hold in self._holds.values()),
+            allocatable=_amount(live.table.allocatable.sum(axis=1), self._disk),
+            free=_amount(live.free_amounts().sum(axis=1), int(self._disk_free[0])),
+            held=total(self._held.requirements(run_id).total for run_id in self._held.run_ids()),
         )
 
     def free_on(self, node_id: str) -> Resources:
         """What is free on one node, negative where it is over-committed. Raises KeyError for an unknown node."""
-        table = self._built()
-        return _amount(table.arrays.free[:, table.position[node_id]], 0)
+        live = self._arrays()
+        return _amount(live.free_amounts()[:, live.table.position[node_id]], 0)
 
-    def _place(
-        self, run_id: str, requirements: Requirements, known: Reason | None
-    ) -> tuple[tuple[str, ...], Reason | None]:
-        """The run's nodes, or the reason why not; `known` is why its shape was refused before."""
-        held = self._holds.get(run_id)
-        if held is not None:
-            return held.nodes, None
-        refusal = (
-            known or self._refusals.get(requirements) or refuse_disk(requirements, self._disk, self._disk_free)
+    def arrays(self) -> LivePool:
+        """What kernels read of the pool now; to be read, not written. A change of nodes makes another one."""
+        return self._arrays()
+
+    @property
+    def held(self) -> HeldRuns:
+        """What runs hold, in columns; to be read, not written. Nodes are positions in `arrays().table`."""
+        self._arrays()
+        return self._held
+
+    @property
+    def policy(self) -> PolicyStack:
+        return self._policy
+
+    def _replace_nodes(self, nodes: dict[str, Node]) -> None:
+        refuse_too_many_cards(nodes.values())
+        self._nodes = nodes
+        self._table = self._live = None
+
+    def _arrays(self) -> LivePool:
+        if self._live is None:
+            entries, tasks = self._held.all_tasks()
+            if self._table is None:
+                names = list(self._position)
+                gone = {names[n] for n in np.unique(tasks.node).tolist()} - self._nodes.keys()
+                self._table = NodeTable(self._nodes, gone)
+                moved = np.array([self._table.position.get(name, -1) for name in names], dtype=np.int32)
+                tasks = tasks._replace(node=moved[tasks.node]) if len(names) else tasks
+                self._position = dict(self._table.position)
+            self._live = LivePool(self._table, self._policy, self._demand.take(), self._seed)
+            self._live.hold(tasks)
+            self._held.relocate(entries, tasks)
+            self._neighbours = Neighbours(len(self._table.ids))
+            self._reasons.clear()
+            for run_id in self._held.run_ids():
+                asked = self._held.requirements(run_id)
+                if is_ruled(asked):
+                    self._neighbours.add(asked, self._held.nodes(run_id))
+        return self._live
+
+    def _place_plain(self, batch: NodeBatch, runs: Int64s, rows: Int64s, refused: Marks) -> Flags:
+        """Runs whose tasks know no rules: all of them in one call of the kernel."""
+        live = self._arrays()
+        numbers = np.asarray(batch.shape, dtype=np.int64)[runs]
+        tasks_of = np.array([asked.tasks for asked in batch.shapes], dtype=np.int64)
+        disk_of = np.array([asked.total.disk_bytes for asked in batch.shapes], dtype=np.int64)
+        tasks = tasks_of[numbers]
+        run_ids = [batch.run_ids[run] for run in runs.tolist()]
+        first = np.cumsum(tasks) - tasks
+        draws = live.draws(run_ids, tasks)
+        asked = Asked(rows[numbers], tasks, disk_of[numbers], first, draws, self._disk_free)
+        chosen = live.place(asked, refused)
+        of_granted = np.repeat(chosen.granted, tasks)
+        columns = TaskColumns(
+            np.repeat(live.shapes.rows[asked.row[chosen.granted]], tasks[chosen.granted], axis=0),
+            chosen.node[of_granted],
+            chosen.cards[of_granted],
         )
-        if refusal is None:
-            table = self._built()
-            eligibility = table.eligibility(requirements)
-            need = need_of(requirements.per_task)
-            positions = choose_nodes(table.arrays, eligibility.open, need, requirements.tasks)
-            if positions is not None:
-                nodes = tuple(table.ids[i] for i in positions.tolist())
-                self._hold(run_id, Hold(requirements, nodes, is_confirmed=False))
-                return nodes, None
-            refusal = refuse_nodes(table.arrays, eligibility, requirements)
-        self._refusals[requirements] = refusal
-        return (), refusal
+        shapes = batch.shapes
+        requirements = [shapes[number] for number in numbers[chosen.granted].tolist()]
+        ids = [run_ids[i] for i in np.flatnonzero(chosen.granted).tolist()]
+        self._held.add(NewRuns(ids, requirements, tasks[chosen.granted], columns), is_confirmed=False)
+        return chosen.granted
 
-    def _hold(self, run_id: str, hold: Hold) -> None:
-        self._holds[run_id] = hold
-        self._disk_free -= hold.requirements.total.disk_bytes
-        self._refusals.clear()
-        if self._table is not None and all(node_id in self._table.position for node_id in hold.nodes):
-            self._table.take(hold.nodes, hold.requirements)
-        else:
-            self._table = None  # an adopted run names a node that is not listed: the next table has it
+    def _place_ruled(self, batch: NodeBatch, run: int, rows: Int64s, refused: Marks) -> bool:
+        """One run whose tasks must keep rules among themselves or with others."""
+        live, number = self._arrays(), int(batch.shape[run])
+        asked, row, run_id = batch.shapes[number], int(rows[number]), batch.run_ids[run]
+        disk = asked.total.disk_bytes
+        if refused[row] or (disk > 0 and disk > int(self._disk_free[0])):
+            refused[row] = 1
+            return False
+        count = _one(asked.tasks)
+        tasks = RuledPlacement(live, self._neighbours, asked, row, live.draws([run_id], count)).place()
+        if tasks is None:
+            refused[row] = 1
+            return False
+        self._held.add(NewRuns([run_id], [asked], count, tasks), is_confirmed=False)
+        self._disk_free[0] -= disk
+        return True
 
-    def _nodes_changed(self) -> None:
-        self._table = None
-        self._refusals.clear()
+    def _answers(self, batch: NodeBatch, granted: Flags, refusals: Mapping[int, Reason]) -> NodeAnswers:
+        held = [
+            self._held.nodes(run_id) for run_id, has in zip(batch.run_ids, granted.tolist(), strict=True) if has
+        ]
+        tasks = np.zeros(len(granted) + 1, dtype=np.int32)
+        tasks[1:][granted] = [len(nodes) for nodes in held]
+        nodes = np.concatenate(held) if held else np.zeros(0, dtype=np.int32)
+        return NodeAnswers(granted, np.cumsum(tasks, dtype=np.int32), nodes, self._arrays().table.ids, refusals)
 
-    def _built(self) -> NodeTable:
-        if self._table is None:
-            gone = {node_id for hold in self._holds.values() for node_id in hold.nodes} - self._nodes.keys()
-            self._table = NodeTable(self._nodes, gone)
-            self._table.take_all((hold.nodes, hold.requirements) for hold in self._holds.values())
-        return self._table
+    def _refusal(self, asked: Requirements, row: int) -> Reason:
+        """Why the shape was refused; the same object while nothing changes."""
+        live = self._arrays()
+        version, disk = live.version, int(self._disk_free[0])
+        known = self._reasons.get(asked)
+        if known is not None and known[:2] == (version, disk):
+            return known[2]
+        reason = refuse_disk(asked, self._disk, disk) or refuse_nodes(live, row, asked, self._neighbours)
+        if len(self._reasons) > MOST_REASONS:
+            self._reasons.clear()
+        self._reasons[asked] = (version, disk, reason)
+        return reason
+
+
+def _segments(runs: Int64s, is_ruled_run: Flags) -> Iterable[Int64s]:
+    """Runs in turn: those without rules as far as they stand beside each other, each other one alone."""
+    if not len(runs):
+        return []
+    alone = is_ruled_run[runs]
+    cuts = np.flatnonzero(alone[1:] | alone[:-1]) + 1
+    return np.split(runs, cuts)
+
+
+def _one(count: int) -> Int64s:
+    return np.array([count], dtype=np.int64)
 
 
 def _amount(row: Int64s, disk_bytes: int) -> Resources:

@@ -20,7 +20,7 @@ from scheduler.core.placement.kernels.arrays import (
     Ledger,
     PoolArrays,
 )
-from scheduler.core.placement.kernels.cards import cards_for, change, holds, shares_card, tightest_card
+from scheduler.core.placement.kernels.cards import WHOLE, cards_for, change, holds, shares_card, tightest_card
 from scheduler.core.placement.kernels.jit import compiled
 from scheduler.core.placement.kernels.ledger import (
     State,
@@ -38,13 +38,16 @@ Marks = npt.NDArray[np.uint8]
 
 
 class Asked(NamedTuple):
-    """n runs in turn: `row` of their shape, how many `tasks`; `first` is where a run's tasks begin in the columns of
-    tasks, where `draws` has a random number for each (read by the random policy alone)."""
+    """n runs in turn: `row` of their shape, how many `tasks`, bytes of the pool's shared `disk`; `first` is where a
+    run's tasks begin in the columns of tasks, where `draws` has a random number for each (read by the random policy
+    alone). `disk_free` [0] is what is left of the shared disk; what is granted is taken off."""
 
-    row: Int32s
-    tasks: Int32s
+    row: Int64s
+    tasks: Int64s
+    disk: Int64s
     first: Int64s
     draws: Int64s
+    disk_free: Int64s
 
 
 class Chosen(NamedTuple):
@@ -70,6 +73,9 @@ def place_runs(state: State, asked: Asked, chosen: Chosen, refused: Marks) -> No
         s = asked.row[r]
         if refused[s]:
             continue
+        if asked.disk[r] > 0 and asked.disk[r] > asked.disk_free[0]:
+            refused[s] = 1
+            continue
         first, wanted = asked.first[r], asked.tasks[r]
         placed = 0
         while placed < wanted:
@@ -83,6 +89,7 @@ def place_runs(state: State, asked: Asked, chosen: Chosen, refused: Marks) -> No
             placed += 1
         if placed == wanted:
             chosen.granted[r] = True
+            asked.disk_free[0] -= asked.disk[r]
             continue
         refused[s] = 1
         while placed > 0:
@@ -149,7 +156,8 @@ def hold_tasks(pool: PoolArrays, free: FreeColumns, ledger: Ledger, tasks: TaskC
             card = -1
             if shares_card(need):
                 card = tightest_card(need[MILLI], n, pool.nodes, free)
-            if need[CARDS] > 0 and (card >= 0 or (not shares_card(need) and free.whole[n] >= need[CARDS])):
+            is_whole = not shares_card(need) and need[MILLI] <= WHOLE and free.whole[n] >= need[CARDS]
+            if need[CARDS] > 0 and (card >= 0 or is_whole):
                 tasks.cards[k] = cards_for(need, n, card, pool.nodes, free)
             else:
                 tasks.cards[k] = 0

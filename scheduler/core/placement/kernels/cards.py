@@ -34,7 +34,7 @@ def fits(shapes: Shapes, s: int, n: int, nodes: NodeColumns, free: FreeColumns) 
     if shape[CARDS] == 0:
         return True
     if not shares_card(shape):
-        return free.whole[n] >= shape[CARDS]
+        return free.whole[n] >= shape[CARDS] and shape[MILLI] <= WHOLE
     return tightest_card(shape[MILLI], n, nodes, free) >= 0
 
 

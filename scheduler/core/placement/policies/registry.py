@@ -146,6 +146,10 @@ class PolicyStack:
         return policies[0][0] if len(policies) == 1 else Weighted(policies)
 
 
+# What a pool places by unless its owner says otherwise; docs/placement.md has the measurements.
+DEFAULT_POLICY = PolicyStack(((TIGHTEST, 1),))
+
+
 def policy_named(text: str, scale: Scale, demand: Demand) -> Policy:
     """The policy or weighted stack of `PolicyStack.parse`, as plain Python. Raises PolicyError with the rule."""
     return PolicyStack.parse(text).plain(scale, demand)

@@ -1,6 +1,6 @@
 """Free capacity: the pool that keeps the larger free share after taking the workload scores higher (spread).
 
-Between pools we spread, within a pool the nodes are packed (`node_choice`): a lost pool then takes fewer runs with
+Between pools we spread, within a pool the nodes are packed (`policies/tightest.py`): a lost pool then takes fewer runs with
 it and every zone keeps room, while whole nodes and whole cards stay together for gangs. Only dimensions that the
 workload asks for count, so that a pool out of cards is not bad for work that needs none.
 """

@@ -1,0 +1,174 @@
+"""One pool as the kernels need it: its nodes, what is free, the rows of shapes, and the ledger of scores.
+
+`PoolState` makes one for each node table, and asks it for places; `topology` asks for single tasks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from inventory.model.units import Resources
+from inventory.model.workload import Requirements
+from scheduler.core.placement.kernels.arrays import (
+    FRAGMENTATION,
+    WRITTEN,
+    Ledger,
+    PoolArrays,
+    Shapes,
+    empty_ledger,
+)
+from scheduler.core.placement.kernels.batches import (
+    Asked,
+    Chosen,
+    TaskColumns,
+    fitting_nodes,
+    give_back_tasks,
+    hold_tasks,
+    place_among,
+    place_runs,
+)
+from scheduler.core.placement.kernels.ledger import State, start
+from scheduler.core.placement.node_table import Flags, Marks, NodeTable
+from scheduler.core.placement.policies.demand import Demand
+from scheduler.core.placement.policies.encode import Int64s, encode_demand, encode_fill, no_fill
+from scheduler.core.placement.policies.registry import FGD, RANDOM, PolicyStack
+from scheduler.core.placement.policies.shape import WHOLE_CARD, TaskShape
+
+SCORE_BYTES = 64 * 1024 * 1024  # for scores of (shape, node); shapes beyond it are scored anew
+NO_DEMAND = Demand((), ())
+
+
+def need_row(per_task: Resources) -> tuple[int, int, int, int]:
+    """CPU, memory, cards, milli of one card: what a task asks of one node.
+
+    More than one card that are not whole ones (1.5) have no cards of a node that they could take: one "card" of more
+    than 1000 milli, which fits nowhere.
+    """
+    milli = per_task.accelerator_milli
+    if milli == 0:
+        return per_task.cpu_milli, per_task.memory_bytes, 0, 0
+    if milli > WHOLE_CARD and milli % WHOLE_CARD == 0:
+        return per_task.cpu_milli, per_task.memory_bytes, milli // WHOLE_CARD, WHOLE_CARD
+    return per_task.cpu_milli, per_task.memory_bytes, 1, milli
+
+
+def task_shape(asked: Requirements) -> TaskShape:
+    """The words of the policies for what one task asks."""
+    cpu, memory, cards, milli = need_row(asked.per_task)
+    models = None if asked.accelerator is None else frozenset({asked.accelerator})
+    return TaskShape(cpu, memory, cards, milli, models)
+
+
+class LivePool:
+    """The arrays of one node table under one policy. `rows` of shapes are handed out on first sight."""
+
+    def __init__(self, table: NodeTable, policy: PolicyStack, demand: Demand, seed: int) -> None:
+        self.table = table
+        self.free = table.empty()
+        self._is_random = RANDOM in policy.names
+        self._seed = seed
+        scale = table.scale
+        self.pool = PoolArrays(
+            nodes=table.columns,
+            demand=encode_demand(demand if policy.reads_demand else NO_DEMAND, table.models),
+            fill=encode_fill(demand, scale, table.models) if policy.reads_demand else no_fill(),
+            scale=(scale.cpu_milli, scale.card_milli, scale.memory),
+            policy=np.array(policy.numbers(), dtype=np.int64),
+        )
+        self._tracks_fragmentation = FGD in policy.names
+        self._row_of: dict[Requirements, int] = {}
+        self._limit = max(64, SCORE_BYTES // max(1, 2 * len(table.ids)))
+        self.ledger, self.shapes = self._room_for(64)
+        start(self.pool, self.free, self.ledger)
+
+    @property
+    def state(self) -> State:
+        return self.pool, self.shapes, self.free, self.ledger
+
+    @property
+    def version(self) -> int:
+        """Changes with every change of a node."""
+        return int(self.ledger.counters[WRITTEN])
+
+    @property
+    def fragmentation(self) -> int | None:
+        """Times the demand's total; None where the policy does not track it."""
+        return int(self.ledger.counters[FRAGMENTATION]) if self._tracks_fragmentation else None
+
+    def rows(self, asked: Sequence[Requirements]) -> list[int]:
+        """A row for each, valid until the next call. Equal requirements have one row."""
+        distinct = set(asked) - self._row_of.keys()
+        if len(self._row_of) + len(distinct) > self._limit:
+            self._row_of.clear()
+            distinct = set(asked)
+            self._allocate(max(64, len(distinct)))
+        elif len(self._row_of) + len(distinct) > len(self.shapes.rows):
+            self._allocate(max(len(self._row_of) + len(distinct), 2 * len(self.shapes.rows)))
+        for one in dict.fromkeys(asked):
+            if one in distinct:
+                row = self._row_of[one] = len(self._row_of)
+                self.shapes.rows[row] = need_row(one.per_task)
+                self.shapes.suits[row] = self.table.suits(one)
+        return [self._row_of[one] for one in asked]
+
+    def place(self, asked: Asked, refused: Marks) -> Chosen:
+        """`kernels.batches.place_runs`."""
+        tasks = int(asked.tasks.sum())
+        chosen = Chosen(
+            np.zeros(len(asked.row), dtype=np.bool_),
+            np.zeros(tasks, dtype=np.int32),
+            np.zeros(tasks, dtype=np.int64),
+        )
+        place_runs(self.state, asked, chosen, refused)
+        return chosen
+
+    def draws(self, run_ids: Iterable[str], tasks: Int64s) -> Int64s:
+        """A random number for each task, by seed, run and task; zeros where the policy reads none."""
+        if not self._is_random:
+            return np.zeros(int(tasks.sum()), dtype=np.int64)
+        numbers = [
+            int.from_bytes(hashlib.blake2b(f"{self._seed}/{run_id}/{t}".encode(), digest_size=8).digest(), "big")
+            >> 1
+            for run_id, count in zip(run_ids, tasks.tolist(), strict=True)
+            for t in range(count)
+        ]
+        return np.array(numbers, dtype=np.int64)
+
+    def place_among(self, row: int, draw: int, allowed: Marks) -> tuple[int, int]:
+        """`kernels.batches.place_among`."""
+        return place_among(self.state, row, draw, allowed)
+
+    def fitting(self, row: int) -> Flags:
+        """The nodes on which one task of the shape fits now."""
+        marks = np.zeros(len(self.table.ids), dtype=np.uint8)
+        fitting_nodes(self.state, row, marks)
+        return marks.astype(np.bool_)
+
+    def give_back(self, tasks: TaskColumns) -> None:
+        give_back_tasks(self.pool, self.free, self.ledger, tasks)
+
+    def hold(self, tasks: TaskColumns) -> None:
+        """`kernels.batches.hold_tasks`: fills in `tasks.cards`."""
+        hold_tasks(self.pool, self.free, self.ledger, tasks)
+
+    def free_amounts(self) -> Int64s:
+        """(3, n): milli-CPU, bytes, milli-cards; negative where a node holds more than it has."""
+        return np.stack([self.free.cpu, self.free.memory, self.free.idle - self.free.owed])
+
+    def _allocate(self, rows: int) -> None:
+        """Room for this many shapes. What changed is kept, and the scores of the shapes that have a row."""
+        ledger, shapes = self._room_for(rows)
+        known = len(self._row_of)
+        shapes.rows[:known], shapes.suits[:known] = self.shapes.rows[:known], self.shapes.suits[:known]
+        for new, old in ((ledger.scores, self.ledger.scores), (ledger.maxima, self.ledger.maxima)):
+            new[:known] = old[:known]
+        ledger.read[:known] = self.ledger.read[:known]
+        self.ledger = self.ledger._replace(scores=ledger.scores, maxima=ledger.maxima, read=ledger.read)
+        self.shapes = shapes
+
+    def _room_for(self, rows: int) -> tuple[Ledger, Shapes]:
+        suits = np.zeros((rows, len(self.table.traits)), dtype=np.uint8)
+        return empty_ledger(self.table.columns, rows), Shapes(np.zeros((rows, 4), dtype=np.int64), suits)
