@@ -6,6 +6,7 @@ palette of Okabe and Ito, which people who see colours differently can tell apar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,9 @@ DURATION = (
     "format(datum.value / 60, '.3~g') + ' min' : datum.value < 172800 ? format(datum.value / 3600, '.3~g') + ' h' : "
     "format(datum.value / 86400, '.3~g') + ' d'"
 )
+TICK_STEPS = (
+    1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400, 172800, 432000, 864000, 2592000, 8640000,
+)  # fmt: skip
 DURATION_TICKS = [0, 10, 60, 600, 3600, 21600, 86400, 604800, 2592000]
 
 
@@ -56,7 +60,8 @@ def seeds_chart(judged: Verdict) -> Spec | None:
             )
     x = {"field": "value", "type": "quantitative", "title": _axis_title(metric), "scale": {"zero": False}}
     if metric.unit == "s":
-        x["axis"] = {"labelExpr": DURATION}
+        ends = [row["value"] for row in dots] + [row[end] for row in means for end in ("low", "high")]
+        x["axis"] = {"labelExpr": DURATION, "values": duration_ticks(min(ends), max(ends))}
     y = {"field": "entry", "type": "nominal", "sort": list(contest.entries), "title": None}
     colour = {"field": "entry", "scale": _colours(contest), "legend": None}
     return _spec(
@@ -339,7 +344,8 @@ def trade_off_chart(contest: Contest, cost: str, benefit: str) -> Spec | None:
         return None
     y: dict[str, Any] = {"field": "y", "type": "quantitative", "title": _axis_title(up), "scale": {"zero": False}}
     if up.unit == "s":
-        y |= {"axis": {"labelExpr": DURATION}}
+        heights = [row["y"] for row in rows]
+        y |= {"axis": {"labelExpr": DURATION, "values": duration_ticks(min(heights), max(heights))}}
     x = {
         "field": "x",
         "type": "quantitative",
@@ -367,12 +373,17 @@ def trade_off_chart(contest: Contest, cost: str, benefit: str) -> Spec | None:
     )
 
 
+def duration_ticks(low: float, high: float) -> list[int]:
+    """Three to eight round durations (seconds) that span low..high."""
+    step = next((step for step in TICK_STEPS if high - low <= 6 * step), TICK_STEPS[-1])
+    return [tick * step for tick in range(math.floor(low / step), math.ceil(high / step) + 1)]
+
+
 def _spec(description: str, body: Spec) -> Spec:
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "description": description,
         "width": "container",
-        "autosize": {"type": "fit-x", "contains": "padding"},
         "config": CONFIG,
     } | body
 

@@ -20,8 +20,8 @@ DECIDING = (
 )  # fmt: skip
 HEADLINE = (
     "wait_mean", "wait_p95", "slowdown_mean", "makespan", "allocation_cpu", "allocation_accelerator",
-    "utilisation_cpu", "fragmentation", "jain", "share_deviation", "deadline_miss_rate", "wasted_core_hours",
-    "wasted_card_hours", "energy_kwh", "carbon_kg", "charge_cny",
+    "utilisation_cpu", "utilisation_accelerator", "fragmentation", "jain", "share_deviation", "deadline_miss_rate",
+    "wasted_core_hours", "wasted_card_hours", "energy_kwh", "carbon_kg", "charge_cny",
 )  # fmt: skip
 
 
@@ -55,8 +55,19 @@ class Contest:
         return sorted({result.label.seed for results in self.entries.values() for result in results})
 
     def headline(self) -> list[Metric]:
-        """The headline metrics that every entry has."""
-        return [METRICS[key] for key in HEADLINE if all(self.by_seed(entry, key) for entry in self.entries)]
+        """The headline metrics that every entry has and that say something: not 0 everywhere, and utilisation only
+        where waste sets it apart from allocation."""
+        return [
+            METRICS[key]
+            for key in HEADLINE
+            if all(self.by_seed(entry, key) for entry in self.entries)
+            and any(any(self.by_seed(entry, key).values()) for entry in self.entries)
+            and not self._repeats(key)
+        ]
+
+    def _repeats(self, key: str) -> bool:
+        other = key.replace("utilisation", "allocation")
+        return other != key and all(self.by_seed(one, key) == self.by_seed(one, other) for one in self.entries)
 
 
 def contests(results: Iterable[Result], axis: str | None = None) -> list[Contest]:

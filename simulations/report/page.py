@@ -128,7 +128,7 @@ def _document(title: str, body: str, specs: Sequence[Spec]) -> str:
     style = files("simulations.report").joinpath("page.css").read_text(encoding="utf-8")
     drawing = (
         f"const specs = {_json(specs)};\n"
-        "specs.forEach((spec, i) => vegaEmbed('#chart-' + i, spec, {actions: false, renderer: 'svg'}));"
+        "specs.forEach((spec, i) => vegaEmbed('#chart-' + i, spec, {actions: false, renderer: 'svg', logLevel: vega.Error}));"
     )
     return "\n".join(
         (
@@ -155,7 +155,8 @@ def _document(title: str, body: str, specs: Sequence[Spec]) -> str:
 
 def _script() -> str:
     """Vega, Vega-Lite and vega-embed. A closing tag inside a string of theirs must not end our script."""
-    return vl_convert.javascript_bundle(snippet=None).replace("</script", "<\\/script")
+    bundle: str = vl_convert.javascript_bundle(snippet=None)  # type: ignore[arg-type]  # the stub forgets the default
+    return bundle.replace("</script", "<\\/script")
 
 
 def _json(document: object) -> str:

@@ -240,7 +240,7 @@ def assumptions_section(results: Sequence[Result], facts: Mapping[str, str]) -> 
         ("情景哈希 / scenario hash", _folded([one.scenario_hash for one in of])),
         (
             "负载哈希 / trace hash",
-            distinct([f"{one.label.trace}  {one.provenance.trace_hash}" for one in results][:24]),
+            _folded([f"{one.label.trace} {one.provenance.trace_hash}" for one in results]),
         ),
         ("代码版本 / code version", distinct([one.code_version for one in of])),
         (
@@ -297,7 +297,7 @@ def _folded(hashes: Sequence[str]) -> str:
     if len(distinct) <= 4:
         return "<br>".join(f"<code>{escape(one)}</code>" for one in distinct)
     rest = "".join(f"<br><code>{escape(one)}</code>" for one in distinct)
-    return f"<details><summary>{len(distinct)} 个单元各有其一 / one for each of {len(distinct)} cells</summary>{rest}</details>"
+    return f"<details><summary>{len(distinct)} 个，展开 / {len(distinct)}, unfold</summary>{rest}</details>"
 
 
 def _ranges(numbers: Sequence[int]) -> str:
