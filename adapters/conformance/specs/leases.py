@@ -98,8 +98,9 @@ async def _kept_alive_by(s: Session, contact: Callable[[], Awaitable[object]], *
             status.state == RUNNING and not status.lease_expired, "a run whose lease is renewed to go on", status
         )
     else:
-        status = await s.until(item.run_id, {STOPPED})
-        require(status.lease_expired, "a lease that this call does not renew", status)
+        status = await s.status(item.run_id)
+        require(status.lease_expired, "a lease that this call does not renew to have expired", status)
+        await s.until(item.run_id, {STOPPED})
 
 
 async def renewed(s: Session) -> None:

@@ -1,0 +1,254 @@
+"""Our own adapters conform, each as a process that is killed and started again, with no skip that they don't declare;
+and the command tells it to people and programs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from adapters.conformance.report import Report, chosen
+from adapters.conformance.runner import Suite, run_suite
+from adapters.conformance.session import Options
+from adapters.conformance.spec import Need, Outcome
+from adapters.conformance.specs import ALL, GROUPS
+from adapters.wire.pools import write_pool_file
+from tests.adapters.adapter_process import TECHNOLOGIES, declared_pool, eventually
+from tests.conformance.mutants import gather_limited
+
+# Groups that are asked of one process; the parts are asked side by side, because most of them wait.
+PARTS = (
+    ("identity", "capabilities", "launch", "extras", "idempotency", "input", "limits", "load"),
+    ("watch", "fencing", "partition"),
+    ("lease", "clock"),
+    ("recovery",),
+)
+DECLARED: Mapping[str, frozenset[str]] = {
+    "simulated": frozenset(
+        {"simulates", "logs", "suspend", "exec", "checkpoints", "reservations", "services", "chooses_nodes"}
+        | {"start_estimates"}
+    ),
+    "local": frozenset(
+        {"suspend", "exec", "checkpoints", "reservations", "services", "chooses_nodes", "start_estimates"}
+    ),
+}
+
+
+class KilledAndStarted:
+    """An adapter process on one port for all its lives."""
+
+    def __init__(self, technology: str, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        write_pool_file(folder / "pool.json", declared_pool(technology))
+        self._command = [
+            sys.executable, "-m", f"adapters.{technology}",
+            "--pool-spec", str(folder / "pool.json"),
+            "--state-dir", str(folder / "state"),
+            "--port", str(self.port),
+            "--exit-with-parent",
+            *(["--launch-latency-ms", "20"] if technology == "simulated" else ["--stop-runs-at-exit"]),
+        ]  # fmt: skip
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline()  # it says where it serves, once it does
+
+    def end(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+        self.process.wait(30)
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+    async def restart(self) -> None:
+        await asyncio.to_thread(self.end, signal.SIGKILL)
+        await asyncio.to_thread(self.start)
+
+
+async def _ask(technology: str, groups: Sequence[str], folder: Path) -> Report:
+    adapter = KilledAndStarted(technology, folder)
+    await asyncio.to_thread(adapter.start)
+    try:
+        suite = Suite(
+            endpoint=adapter.endpoint,
+            specs=chosen(ALL, [f"{group}." for group in groups]),
+            # How many launches a second these adapters take is measured by the benchmarks, on a quiet machine.
+            options=Options(epoch=10, patience_s=60, load_rate=10),
+            prefix=f"suite-{folder.parent.name}-{folder.name}",
+            restart=adapter.restart,
+        )
+        return await run_suite(suite, lambda verdict: None)
+    finally:
+        await asyncio.to_thread(adapter.end, signal.SIGTERM)
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Sequence[Report]]:
+    root = tmp_path_factory.mktemp("ours")
+
+    async def ask_all() -> list[Report]:
+        work = [
+            _ask(technology, groups, root / technology / str(number))
+            for technology in TECHNOLOGIES
+            for number, groups in enumerate(PARTS)
+        ]
+        return await gather_limited(work, len(work))
+
+    found = iter(asyncio.run(ask_all()))
+    return {technology: [next(found) for _ in PARTS] for technology in TECHNOLOGIES}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("technology", TECHNOLOGIES)
+def test_it_conforms(technology: str, reports: Mapping[str, Sequence[Report]]) -> None:
+    failed = {
+        verdict.spec.name: verdict.message
+        for report in reports[technology]
+        for verdict in report.verdicts
+        if verdict.outcome is Outcome.FAILED
+    }
+    assert not failed
+    assert all(report.conforms and not report.left_running for report in reports[technology])
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("technology", TECHNOLOGIES)
+def test_it_skips_nothing_that_it_does_not_declare(
+    technology: str, reports: Mapping[str, Sequence[Report]]
+) -> None:
+    skipped = [
+        verdict
+        for report in reports[technology]
+        for verdict in report.verdicts
+        if verdict.outcome is Outcome.SKIPPED
+    ]
+    assert {verdict.excused_by for verdict in skipped} <= DECLARED[technology]
+    assert sum(len(report.verdicts) for report in reports[technology]) == len(ALL)
+
+
+def test_the_parts_are_all_groups() -> None:
+    assert {group for part in PARTS for group in part} == set(GROUPS) == {spec.group for spec in ALL}
+
+
+# -- the command ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KilledAndStarted]:
+    adapter = KilledAndStarted("simulated", tmp_path_factory.mktemp("asked") / "simulated")
+    adapter.start()
+    yield adapter
+    adapter.end(signal.SIGTERM)
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    code = "import sys; from console.entry import run; sys.exit(run(sys.argv[1:]))"
+    return subprocess.run(
+        [sys.executable, "-c", code, "adapter", "conformance", *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_command_tells_laws_and_counts_and_writes_the_report(
+    adapter: KilledAndStarted, tmp_path: Path
+) -> None:
+    said = _run(
+        adapter.endpoint, "--only", "identity", "--only", "recovery.life", "--report", str(tmp_path / "r.json")
+    )
+    assert said.returncode == 0, said.stderr
+    assert "身份 / identity" in said.stdout
+    assert "no --restart-command was given" in said.stdout
+    report = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert report["conforms"] is True
+    assert report["counts"] == {"passed": 6, "failed": 0, "skipped": 1}
+    assert report["coverage"]["specs"] == pytest.approx(6 / 7, abs=1e-3)
+    (skipped,) = [spec for spec in report["specs"] if spec["outcome"] == "skipped"]
+    assert skipped["excused_by"] == Need.RESTART.value
+
+
+def test_an_adapter_that_does_not_conform_is_answered_with_no(adapter: KilledAndStarted, tmp_path: Path) -> None:
+    """A restart command that restarts nothing: the adapter says that it is the same life."""
+    words = ("--only", "recovery.life", "--restart-command", "true", "--epoch", "4000000000")
+    said = _run(adapter.endpoint, *words, "--report", str(tmp_path / "r.json"))
+    assert said.returncode == 3
+    assert "does not conform: 1 specs failed" in said.stderr
+    assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["conforms"] is False
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nowhere",), "HOST:PORT"),
+        (("127.0.0.1:1", "--patience", "0.5"), "no good answer from an adapter there"),
+        (("127.0.0.1:1", "--only", "nonsense"), "no such spec; the groups are identity"),
+    ],
+)
+def test_what_the_user_got_wrong_is_one_line(words: tuple[str, ...], said: str) -> None:
+    result = _run(*words)
+    assert result.returncode == 2
+    assert said in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_an_epoch_that_is_too_low_is_said_before_anything_is_asked(adapter: KilledAndStarted) -> None:
+    assert _run(adapter.endpoint, "--only", "fencing.empty", "--epoch", "4100000000").returncode == 0
+    result = _run(adapter.endpoint, "--only", "identity", "--epoch", "1")
+    assert result.returncode == 2
+    assert "give a higher --epoch" in result.stderr
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_suite_stops_what_it_launched(number: int, tmp_path: Path) -> None:
+    adapter = KilledAndStarted("simulated", tmp_path / "adapter")
+    adapter.start()
+    try:
+        code = "import sys; from console.entry import run; sys.exit(run(sys.argv[1:]))"
+        suite = subprocess.Popen(
+            [sys.executable, "-c", code, "adapter", "conformance", adapter.endpoint, "--only", "lease.never"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        eventually(lambda: len(_states(adapter)) >= 2, "the suite has launched its runs")
+        suite.send_signal(number)
+        suite.communicate(timeout=60)
+        assert suite.returncode == 130
+        assert set(_states(adapter)) == {"stopped"}
+    finally:
+        adapter.end(signal.SIGTERM)
+
+
+def _states(adapter: KilledAndStarted) -> list[str]:
+    from adapters.client import AdapterClient
+
+    async def ask() -> list[str]:
+        client = AdapterClient(adapter.endpoint)
+        try:
+            return [run.state.value for run in (await client.runs()).runs]
+        finally:
+            await client.close()
+
+    time.sleep(0.05)
+    return asyncio.run(ask())
