@@ -128,7 +128,7 @@ def _document(title: str, body: str, specs: Sequence[Spec]) -> str:
     style = files("simulations.report").joinpath("page.css").read_text(encoding="utf-8")
     drawing = (
         f"const specs = {_json(specs)};\n"
-        "specs.forEach((spec, i) => vegaEmbed('#chart-' + i, spec, {actions: false, renderer: 'svg', logLevel: vega.Error}));"
+        "specs.forEach((spec, i) => vegaEmbed('#chart-' + i, spec, {actions: false, renderer: 'svg', logLevel: 1}));"
     )
     return "\n".join(
         (
