@@ -60,7 +60,10 @@ def open_cases(
     What is blocked is not opened. A case that ended with the system being kept (or in use again) is opened anew only
     when the rule says something else than it did then.
     """
-    wanted = [*_closures(estate, report), *_idle(estate, report.rulebook)]
+    closures = _closures(estate, report)
+    to_close = {one.system_key for one in closures}
+    # What is to be closed as a whole is not also reminded of its size.
+    wanted = [*closures, *(one for one in _idle(estate, report.rulebook) if one.system_key not in to_close)]
     with store.transaction() as transaction:
         records = AssessmentRecords(transaction.connection)
         before: dict[tuple[str, str], Record] = {
