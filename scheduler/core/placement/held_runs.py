@@ -70,6 +70,12 @@ class HeldRuns:
         first = self._first[run_id]
         return self._node[first : first + int(self._tasks[first])]
 
+    def nodes_of(self, run_ids: Sequence[str]) -> tuple[Int64s, Int32s]:
+        """How many tasks each run has, and their positions, run after run."""
+        first: Int64s = np.array([self._first[run_id] for run_id in run_ids], dtype=np.int64)
+        tasks = self._tasks[first]
+        return tasks, self._node[_entries(first, tasks)]
+
     def cards(self, run_id: str) -> Int64s:
         """Bit masks of cards, one a task."""
         first = self._first[run_id]
@@ -111,8 +117,7 @@ class HeldRuns:
             runs.append((asked, length))
             self._asked[entry] = None
             self._unused.setdefault(length, []).append(entry)
-        if len(runs) and int(tasks.max()) > 1:
-            where = _entries(where, tasks)
+        where = _entries(where, tasks)
         return TaskColumns(self._needs[where], self._node[where], self._cards[where]), runs
 
     def all_tasks(self) -> tuple[Int64s, TaskColumns]:
@@ -166,5 +171,7 @@ class HeldRuns:
 
 def _entries(first: Int64s, tasks: Int64s) -> Int64s:
     """All entries of runs that begin at `first` with this many tasks."""
+    if not tasks.size or int(tasks.max()) == 1:
+        return first
     begins = np.cumsum(tasks) - tasks
     return np.repeat(first - begins, tasks) + np.arange(int(tasks.sum()), dtype=np.int64)

@@ -17,8 +17,8 @@ from scheduler.core.placement.kernels.arrays import FreeColumns
 from scheduler.core.placement.node_table import Flags
 from scheduler.core.placement.policies.encode import Int64s
 from scheduler.core.placement.policies.shape import WHOLE_CARD
-from scheduler.core.placement.pool_arrays import LivePool
-from scheduler.core.placement.topology import Neighbours, RuledPlacement, card_slots, is_ruled, slots, topology_of
+from scheduler.core.placement.pool_arrays import LivePool, is_ruled
+from scheduler.core.placement.topology import Neighbours, RuledPlacement, card_slots, slots, topology_of
 from scheduler.core.placement.wording import amount_en, amount_zh, fewer_en, fewer_zh, where_short
 
 # Filters by what a node is, in the order in which they are asked; then what is left of it.

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from inventory.model.constraints import POOL
 from inventory.model.units import Resources
 from inventory.model.workload import Requirements
 from scheduler.core.placement.kernels.arrays import (
@@ -38,7 +41,9 @@ from scheduler.core.placement.policies.registry import FGD, RANDOM, PolicyStack
 from scheduler.core.placement.policies.shape import WHOLE_CARD, TaskShape
 
 SCORE_BYTES = 64 * 1024 * 1024  # for scores of (shape, node); shapes beyond it are scored anew
+MOST_OBJECTS = 65_536  # of requirements that are known by identity
 NO_DEMAND = Demand((), ())
+_UNSEEN: tuple[Requirements | None, int] = (None, -1)
 
 
 def need_row(per_task: Resources) -> tuple[int, int, int, int]:
@@ -62,6 +67,32 @@ def task_shape(asked: Requirements) -> TaskShape:
     return TaskShape(cpu, memory, cards, milli, models)
 
 
+class RunColumns:
+    """By row of a shape, what a run of it is: its tasks, its bytes of shared disk, and whether its tasks are placed
+    one by one (`topology`)."""
+
+    def __init__(self, rows: int) -> None:
+        self.tasks: Int64s = np.ones(rows, dtype=np.int64)
+        self.disk: Int64s = np.zeros(rows, dtype=np.int64)
+        self.is_ruled: Flags = np.zeros(rows, dtype=np.bool_)
+
+    @property
+    def columns(self) -> tuple[npt.NDArray[Any], ...]:
+        return self.tasks, self.disk, self.is_ruled
+
+    def set(self, row: int, asked: Requirements) -> None:
+        self.tasks[row] = asked.tasks
+        self.disk[row] = asked.per_task.disk_bytes * asked.tasks
+        self.is_ruled[row] = is_ruled(asked)
+
+
+def is_ruled(asked: Requirements) -> bool:
+    """Whether tasks of `asked` are placed one by one. A gang in one pool, or of one task, is no rule; who carries
+    labels may be kept away by others."""
+    together = asked.gang_topology not in (None, POOL) and asked.tasks > 1
+    return bool(asked.affinities or asked.spreads or asked.placement_labels or together or asked.tasks_per_node)
+
+
 class LivePool:
     """The arrays of one node table under one policy. `rows` of shapes are handed out on first sight."""
 
@@ -80,6 +111,9 @@ class LivePool:
         )
         self._tracks_fragmentation = FGD in policy.names
         self._row_of: dict[Requirements, int] = {}
+        # The same by object, because to hash requirements takes longer than to place a run.
+        self._seen: dict[int, tuple[Requirements | None, int]] = {}
+        self.runs = RunColumns(64)
         self._limit = max(64, SCORE_BYTES // max(1, 2 * len(table.ids)))
         self.ledger, self.shapes = self._room_for(64)
         start(self.pool, self.free, self.ledger)
@@ -100,18 +134,24 @@ class LivePool:
 
     def rows(self, asked: Sequence[Requirements]) -> list[int]:
         """A row for each, valid until the next call. Equal requirements have one row."""
+        found = [self._seen.get(id(one), _UNSEEN) for one in asked]
+        if all(entry[0] is one for entry, one in zip(found, asked, strict=True)):
+            return [row for _, row in found]
         distinct = set(asked) - self._row_of.keys()
-        if len(self._row_of) + len(distinct) > self._limit:
+        if len(self._row_of) + len(distinct) > self._limit or len(self._seen) > MOST_OBJECTS:
             self._row_of.clear()
+            self._seen.clear()
             distinct = set(asked)
             self._allocate(max(64, len(distinct)))
         elif len(self._row_of) + len(distinct) > len(self.shapes.rows):
             self._allocate(max(len(self._row_of) + len(distinct), 2 * len(self.shapes.rows)))
-        for one in dict.fromkeys(asked):
+        for one in asked:
+            row = self._row_of.setdefault(one, len(self._row_of))
             if one in distinct:
-                row = self._row_of[one] = len(self._row_of)
                 self.shapes.rows[row] = need_row(one.per_task)
                 self.shapes.suits[row] = self.table.suits(one)
+                self.runs.set(row, one)
+            self._seen[id(one)] = (one, row)
         return [self._row_of[one] for one in asked]
 
     def place(self, asked: Asked, refused: Marks) -> Chosen:
@@ -166,6 +206,10 @@ class LivePool:
         for new, old in ((ledger.scores, self.ledger.scores), (ledger.maxima, self.ledger.maxima)):
             new[:known] = old[:known]
         ledger.read[:known] = self.ledger.read[:known]
+        runs = RunColumns(rows)
+        for new_runs, old_runs in zip(runs.columns, self.runs.columns, strict=True):
+            new_runs[:known] = old_runs[:known]
+        self.runs = runs
         self.ledger = self.ledger._replace(scores=ledger.scores, maxima=ledger.maxima, read=ledger.read)
         self.shapes = shapes
 

@@ -28,9 +28,9 @@ from scheduler.core.placement.node_table import Flags, Marks, NodeTable, refuse_
 from scheduler.core.placement.policies.demand import Demand
 from scheduler.core.placement.policies.encode import Int64s
 from scheduler.core.placement.policies.registry import DEFAULT_POLICY, PolicyStack
-from scheduler.core.placement.pool_arrays import LivePool, need_row
+from scheduler.core.placement.pool_arrays import LivePool, is_ruled, need_row
 from scheduler.core.placement.protocol import NodeAnswers, NodeBatch, PoolView
-from scheduler.core.placement.topology import Neighbours, RuledPlacement, is_ruled
+from scheduler.core.placement.topology import Neighbours, RuledPlacement
 
 __all__ = ["Hold", "PoolState", "Totals"]
 MOST_REASONS = 1024  # refusals that are remembered while nothing changes
@@ -117,18 +117,21 @@ class PoolState:
             raise ValueError("a batch names a run twice; every run id must be unique")
         numbers = np.asarray(batch.shape, dtype=np.int64)
         used = np.unique(numbers).tolist()
-        rows = np.zeros(len(batch.shapes), dtype=np.int64)
-        rows[used] = live.rows([batch.shapes[number] for number in used])
+        row_of = np.zeros(len(batch.shapes), dtype=np.int64)
+        row_of[used] = live.rows([batch.shapes[number] for number in used])
+        rows = row_of[numbers]
         refused = np.zeros(len(live.shapes.rows), dtype=np.uint8)
         granted = np.array([run_id in self._held for run_id in batch.run_ids], dtype=np.bool_)
-        ruled = np.array([is_ruled(asked) for asked in batch.shapes], dtype=np.bool_)
-        for runs in _segments(np.flatnonzero(~granted), ruled[numbers]):
-            if ruled[numbers[runs[0]]]:
-                granted[runs] = self._place_ruled(batch, int(runs[0]), rows, refused)
+        ruled = live.runs.is_ruled[rows]
+        for runs in _segments(np.flatnonzero(~granted), ruled):
+            if ruled[runs[0]]:
+                granted[runs] = self._place_ruled(batch, int(runs[0]), int(rows[runs[0]]), refused)
             else:
-                granted[runs] = self._place_plain(batch, runs, rows, refused)
+                granted[runs] = self._place_plain(batch, runs, rows[runs], refused)
         self._demand.count(batch.shapes, numbers)
-        refusals = {n: self._refusal(batch.shapes[n], int(rows[n])) for n in np.unique(numbers[~granted]).tolist()}
+        refusals = {
+            n: self._refusal(batch.shapes[n], int(row_of[n])) for n in np.unique(numbers[~granted]).tolist()
+        }
         return self._answers(batch, granted, refusals)
 
     def adopt(self, run_id: str, requirements: Requirements, nodes: Sequence[str]) -> None:
@@ -242,31 +245,29 @@ class PoolState:
     def _place_plain(self, batch: NodeBatch, runs: Int64s, rows: Int64s, refused: Marks) -> Flags:
         """Runs whose tasks know no rules: all of them in one call of the kernel."""
         live = self._arrays()
-        numbers = np.asarray(batch.shape, dtype=np.int64)[runs]
-        tasks_of = np.array([asked.tasks for asked in batch.shapes], dtype=np.int64)
-        disk_of = np.array([asked.total.disk_bytes for asked in batch.shapes], dtype=np.int64)
-        tasks = tasks_of[numbers]
+        tasks = live.runs.tasks[rows]
         run_ids = [batch.run_ids[run] for run in runs.tolist()]
-        first = np.cumsum(tasks) - tasks
         draws = live.draws(run_ids, tasks)
-        asked = Asked(rows[numbers], tasks, disk_of[numbers], first, draws, self._disk_free)
-        chosen = live.place(asked, refused)
-        of_granted = np.repeat(chosen.granted, tasks)
+        chosen = live.place(
+            Asked(rows, tasks, live.runs.disk[rows], np.cumsum(tasks) - tasks, draws, self._disk_free), refused
+        )
+        which = chosen.granted
+        of_granted = np.repeat(which, tasks)
         columns = TaskColumns(
-            np.repeat(live.shapes.rows[asked.row[chosen.granted]], tasks[chosen.granted], axis=0),
+            np.repeat(live.shapes.rows[rows[which]], tasks[which], axis=0),
             chosen.node[of_granted],
             chosen.cards[of_granted],
         )
-        shapes = batch.shapes
-        requirements = [shapes[number] for number in numbers[chosen.granted].tolist()]
-        ids = [run_ids[i] for i in np.flatnonzero(chosen.granted).tolist()]
-        self._held.add(NewRuns(ids, requirements, tasks[chosen.granted], columns), is_confirmed=False)
-        return chosen.granted
+        numbers = batch.shape[runs[which]].tolist()
+        asked = [batch.shapes[number] for number in numbers]
+        ids = [run_ids[i] for i in np.flatnonzero(which).tolist()]
+        self._held.add(NewRuns(ids, asked, tasks[which], columns), is_confirmed=False)
+        return which
 
-    def _place_ruled(self, batch: NodeBatch, run: int, rows: Int64s, refused: Marks) -> bool:
+    def _place_ruled(self, batch: NodeBatch, run: int, row: int, refused: Marks) -> bool:
         """One run whose tasks must keep rules among themselves or with others."""
-        live, number = self._arrays(), int(batch.shape[run])
-        asked, row, run_id = batch.shapes[number], int(rows[number]), batch.run_ids[run]
+        live, run_id = self._arrays(), batch.run_ids[run]
+        asked = batch.shapes[int(batch.shape[run])]
         disk = asked.total.disk_bytes
         if refused[row] or (disk > 0 and disk > int(self._disk_free[0])):
             refused[row] = 1
@@ -281,12 +282,9 @@ class PoolState:
         return True
 
     def _answers(self, batch: NodeBatch, granted: Flags, refusals: Mapping[int, Reason]) -> NodeAnswers:
-        held = [
-            self._held.nodes(run_id) for run_id, has in zip(batch.run_ids, granted.tolist(), strict=True) if has
-        ]
+        ids = [batch.run_ids[run] for run in np.flatnonzero(granted).tolist()]
         tasks = np.zeros(len(granted) + 1, dtype=np.int32)
-        tasks[1:][granted] = [len(nodes) for nodes in held]
-        nodes = np.concatenate(held) if held else np.zeros(0, dtype=np.int32)
+        tasks[1:][granted], nodes = self._held.nodes_of(ids)
         return NodeAnswers(granted, np.cumsum(tasks, dtype=np.int32), nodes, self._arrays().table.ids, refusals)
 
     def _refusal(self, asked: Requirements, row: int) -> Reason:

@@ -55,13 +55,6 @@ class Neighbours:
                 yield rule.topology, counts
 
 
-def is_ruled(asked: Requirements) -> bool:
-    """Whether tasks of `asked` are placed one by one. A gang in one pool, or of one task, is no rule; who carries
-    labels may be kept away by others."""
-    together = asked.gang_topology not in (None, POOL) and asked.tasks > 1
-    return bool(asked.affinities or asked.spreads or asked.placement_labels or together or asked.tasks_per_node)
-
-
 @dataclass
 class RuledPlacement:
     """Places the tasks of one run under its rules; `place` gives their nodes and cards, or None."""
