@@ -3,273 +3,295 @@
 The control plane calls `run_cycle` on events, the simulator on its virtual clock, forecasts on a copy of the
 state: the same code for all three. It reads and acts only through the ports.
 
-The meaning: every waiting workload, in order (priority, fair shares, arrival), gets the feasible pool with the
-highest score, and the pool's host chooses the nodes. Nothing is true until the sink has committed the plan.
+The meaning: every waiting workload, in order (`queueing.order`: guarantee, priority, fair shares, arrival), gets the
+feasible pool with the highest score, and the pool's host chooses the nodes. Who finds no room waits, and what may go
+before it is decided by the backfill policy (`queueing.holding`). Nothing is true until the sink has committed the
+plan.
 
-Two deviations from trying one workload after the other, and why they are safe:
-
-- Hosts are asked in batches, so a workload that its first host refuses competes for its next pool after others of
-  its batch were placed. A batch never spans two priorities, so no lower priority ever gains from it; within one
-  priority a turn is lost at most for one batch.
-- A workload that cannot be placed does not stop those behind it. A large one could so wait for ever; therefore one
-  that has waited for room longer than `hold_after_ms` holds a pool: in that cycle nothing behind it is placed
-  there, and the pool drains until it fits. It always holds the same pool, the one in which it is smallest.
-  (Backfill into held pools on runtime estimates needs reservations in time, which this cycle does not have.)
+One deviation from trying one workload after the other, and why it is safe: hosts are asked in batches, so a workload
+that its first host refuses competes for its next pool after others of its batch were placed. A batch never spans two
+priorities, so no lower priority ever gains from it; within one priority a turn is lost at most for one batch.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from inventory.model.placement import Placement, Reason, ReasonCode, Verdict
 from inventory.model.units import total
-from inventory.model.workload import Requirements
-from scheduler.core.placement.evaluation import Evaluation
-from scheduler.core.placement.protocol import Shape
 from scheduler.core.placement.stack import Stack, build_stack
+from scheduler.core.queueing.backfill import Backfill
+from scheduler.core.queueing.blocks import reason_for
+from scheduler.core.queueing.holding import BackfillRules, Head, Holding, WaitingRoom, expected_ends
+from scheduler.core.queueing.kernels.pool_choice import NO_POOL, Choices
 from scheduler.core.queueing.order import FairOrder
+from scheduler.core.queueing.plan import Granted, Opinions, run_ids
+from scheduler.core.queueing.pool_choice import PoolChoice, PoolMemory
+from scheduler.core.queueing.shapes import Flags, Int32s
 from scheduler.ports import (
     Clock,
     Commit,
+    NodeAnswers,
     NodeBatch,
+    Placements,
     Plan,
     PlanSink,
     Pools,
-    Snapshot,
+    StartEstimate,
     State,
     Verdicts,
 )
 
+__all__ = ["Backfill", "BackfillRules", "CycleReport", "CycleSettings", "Head", "PoolMemory", "run_cycle"]
+
 
 @dataclass(frozen=True, slots=True)
 class CycleSettings:
-    """What may be chosen. `seed` breaks ties between pools; `hold_after_ms` 0 holds at once."""
+    """What may be chosen. `seed` breaks ties between pools; `waiting_limit` workloads of each queue and priority are
+    looked at, hosts are asked for at most `batch` at once."""
 
     stack: Stack = field(default_factory=build_stack)
     seed: int = 0
     waiting_limit: int = 10_000
     batch: int = 512
-    hold_after_ms: int = 600_000
-
-
-@dataclass(frozen=True, slots=True)
-class PoolHold:
-    """A pool that was kept for a workload which waits for room there; nothing behind it was placed in the pool."""
-
-    pool_id: str
-    workload_id: str
+    backfill: BackfillRules = field(default_factory=BackfillRules)
 
 
 @dataclass(frozen=True, slots=True)
 class CycleReport:
     """What one cycle did: the plan as decided, what became of it, and what it cost.
 
-    `host_calls` counts calls of `Pools.place`; `released` counts reservations given back because the sink did not
-    accept their placements.
+    `heads` are those for whom pools keep room. `host_calls` counts calls of `Pools.place`; `released` counts node
+    reservations given back because the sink did not accept their placements. `is_cut_short`: the window ended while
+    everything in it could be placed, so another cycle at once may place more.
     """
 
     plan: Plan
     commit: Commit
-    holds: tuple[PoolHold, ...]
+    heads: tuple[Head, ...]
     host_calls: int
     released: int
+    is_cut_short: bool = False
 
 
-def run_cycle(state: State, pools: Pools, sink: PlanSink, clock: Clock, settings: CycleSettings) -> CycleReport:
+def run_cycle(
+    state: State,
+    pools: Pools,
+    sink: PlanSink,
+    clock: Clock,
+    settings: CycleSettings,
+    memory: PoolMemory | None = None,
+) -> CycleReport:
     """Decides on one snapshot, commits the plan, and releases what was not accepted.
 
     The sink is called once, also when nothing could be placed (the plan then carries the reasons), and not at all
-    when nothing waits. If the hosts or the sink raise, every reservation of this cycle is released and the error
-    propagates; so `PlanSink.commit` may raise only when nothing of the plan has become durable.
-
-    Raises ValueError for a snapshot that names a workload twice, or a weight below 1.
+    when nothing waits. If the hosts or the sink raise, every node reservation of this cycle is released and the
+    error propagates; so `PlanSink.commit` may raise only when nothing of the plan has become durable. `memory` makes
+    the next cycle of the same caller cheaper and changes nothing else.
     """
-    cycle = _Cycle(state.snapshot(settings.waiting_limit), pools, clock.now_ms(), settings)
+    cycle = _Cycle(state, pools, clock.now_ms(), settings, memory if memory is not None else PoolMemory())
     try:
         plan = cycle.decide()
         commit = sink.commit(plan) if plan.placements or plan.unplaced else Commit(frozenset())
     except BaseException:
         cycle.release_all()
         raise
+    finally:
+        cycle.choice.forget_refusals()
     # Whatever the sink did not name counts as refused: an unknown outcome is never a success.
-    stale = [placement for placement in plan.placements if placement.run_id not in commit.accepted]
-    cycle.release(stale)
-    return CycleReport(plan, commit, tuple(cycle.holds), cycle.host_calls, len(stale))
-
-
-@dataclass(slots=True)
-class _Candidate:
-    """One waiting workload while the cycle tries it."""
-
-    position: int
-    workload_id: str
-    run_id: str
-    attempt: int
-    submitted_ms: int
-    shape: Shape
-
-    def placement(self, pool_id: str, nodes: tuple[str, ...] = ()) -> Placement:
-        return Placement(self.workload_id, self.run_id, self.attempt, pool_id, nodes)
+    stale = [at for at, run_id in enumerate(plan.placements.run_ids) if run_id not in commit.accepted]
+    if stale:
+        pools.release([plan.placements[at] for at in stale])
+    return CycleReport(
+        plan, commit, tuple(cycle.holding.heads), cycle.host_calls, len(stale), cycle.order.is_cut_short
+    )
 
 
 class _Cycle:
     """The working state of one cycle. It reserves nodes at hosts and changes nothing else."""
 
-    def __init__(self, snapshot: Snapshot, pools: Pools, now_ms: int, settings: CycleSettings) -> None:
-        self.holds: list[PoolHold] = []
+    def __init__(
+        self, state: State, pools: Pools, now_ms: int, settings: CycleSettings, memory: PoolMemory
+    ) -> None:
+        snapshot = state.snapshot(settings.waiting_limit)
         self.host_calls = 0
         self._snapshot = snapshot
         self._pools = pools
         self._now_ms = now_ms
         self._settings = settings
-        self._evaluation = Evaluation(settings.stack, snapshot.pools, settings.seed)
-        self._order = FairOrder(
-            [waiting.workload for waiting in snapshot.waiting],
-            snapshot.usage,
-            snapshot.weights,
-            total(view.allocatable for view in snapshot.pools),
+        self._waiting = snapshot.waiting
+        self._end_ms = expected_ends(now_ms, snapshot.waiting.estimated_ms)
+        self._may_hold = snapshot.waiting.submitted_ms <= now_ms - settings.backfill.hold_after_ms
+        self._pool_ids = [view.pool.pool_id for view in snapshot.pools]
+        capacity = total(view.allocatable for view in snapshot.pools)
+        self.order = FairOrder(snapshot.waiting, snapshot.queues, snapshot.shapes, capacity)
+        self.choice = PoolChoice(memory, settings.stack, settings.seed, snapshot.pools, snapshot.shapes)
+        self.holding = Holding(
+            self.choice,
+            snapshot.waiting,
+            snapshot.shapes,
+            snapshot.queues,
+            state.running,
+            now_ms,
+            settings.backfill,
         )
-        self._placed: list[Placement] = []
-        self._unplaced: list[Verdicts] = []
-        self._asked: list[Placement] = []  # sent to hosts and not answered yet
-        self._doubtful: list[Placement] = []  # a host failed on them: it may or may not hold them
+        self._broken: dict[int, Reason] = {}
+        self._granted: list[Granted] = []
+        self._left: list[int] = []
+        self._asked: list[tuple[int, Int32s]] = []  # sent to hosts and not answered yet, by pool
+        self._doubtful: list[tuple[int, Int32s]] = []  # a host failed on them: it may or may not hold them
 
     def decide(self) -> Plan:
-        self._require_unique()
-        while batch := self._order.take(self._settings.batch):
-            self._place_batch([self._candidate(position) for position in batch])
-        self.release(self._doubtful)
-        return Plan(self._now_ms, tuple(self._placed), tuple(self._unplaced))
+        self.holding.keep_calendar(self._snapshot.reservations)
+        while len(rows := self.order.take(self._settings.batch)):
+            self._place_batch(rows)
+        self._release(self._doubtful)
+        self._doubtful = []
+        placements = Placements(self._waiting, self._pool_ids, self._granted)
+        reserved = tuple(
+            StartEstimate(head.workload_id, head.pool_id, head.start_ms) for head in self.holding.heads
+        )
+        return Plan(self._now_ms, placements, self._verdicts(), reserved=reserved)
 
-    def release(self, placements: Sequence[Placement]) -> None:
+    def release_all(self) -> None:
+        placed = [(chunk.pool, chunk.rows) for chunk in self._granted]
+        self._release([*placed, *self._asked, *self._doubtful])
+
+    def _release(self, parts: Sequence[tuple[int, Int32s]]) -> None:
+        placements = [placement for pool, rows in parts for placement in self._nodeless(pool, rows)]
         if placements:
             self._pools.release(placements)
 
-    def release_all(self) -> None:
-        self.release([*self._placed, *self._asked, *self._doubtful])
+    def _nodeless(self, pool: int, rows: Int32s) -> list[Placement]:
+        ids = zip(rows.tolist(), run_ids(self._waiting, rows), self._waiting.attempt[rows].tolist(), strict=True)
+        workload_ids, pool_id = self._waiting.workload_ids, self._pool_ids[pool]
+        return [Placement(workload_ids[row], run_id, attempt, pool_id, ()) for row, run_id, attempt in ids]
 
-    def _require_unique(self) -> None:
-        times = Counter(waiting.workload.workload_id for waiting in self._snapshot.waiting)
-        twice = sorted(workload_id for workload_id, number in times.items() if number > 1)
-        if twice:
-            raise ValueError(f"the snapshot names {', '.join(twice[:3])} twice; a workload may wait only once")
-
-    def _candidate(self, position: int) -> _Candidate:
-        waiting = self._snapshot.waiting[position]
-        workload = waiting.workload
-        return _Candidate(
-            position,
-            workload.workload_id,
-            f"{workload.workload_id}.{waiting.next_attempt}",
-            waiting.next_attempt,
-            workload.submitted_ms,
-            Shape.of(workload),
-        )
-
-    def _place_batch(self, batch: list[_Candidate]) -> None:
+    def _place_batch(self, trying: Int32s) -> None:
         """Rounds of asking: who is refused by a host tries its next best pool in the next round.
 
-        Who finds no pool tries again as long as refusals give room back. A round also ends before a workload that
-        would hold a pool, so that nothing behind it is asked there. Ends, because every further round needs a
-        refusal, which closes a pool to a shape, or a hold, which closes a pool.
+        Who finds no pool tries again as long as refusals give room back. A round also ends at a row for which room
+        may be kept, so that nothing behind it is asked there before that is decided. Ends, because every further
+        round needs a refusal, which closes a pool to a shape, or leaves a row.
         """
-        trying = batch
-        while trying:
-            choices: list[tuple[_Candidate, str]] = []
-            without_pool: list[_Candidate] = []
-            chosen = 0
-            for candidate in trying:
-                chosen += 1
-                pool_id = self._evaluation.best(candidate.shape)
-                if pool_id is not None:
-                    self._evaluation.take(pool_id, candidate.shape)
-                    choices.append((candidate, pool_id))
-                    continue
-                without_pool.append(candidate)
-                if self._pool_to_hold(candidate) is not None:
-                    break
-            again = self._ask_hosts(choices)
-            if again:
-                again.extend(without_pool)
-            else:
-                for candidate in without_pool:
-                    self._leave(candidate)
-            retry = {candidate.run_id for candidate in again}
-            trying = [candidate for candidate in trying[:chosen] if candidate.run_id in retry] + trying[chosen:]
+        while len(trying):
+            part = trying[: self.holding.allowance(self._waiting.shape[trying])]
+            choices, looked = self._choose(part)
+            part, pools = part[:looked], choices.pool[:looked]
+            is_refused = self._ask_hosts(part, pools, choices.takes_extra[:looked])
+            again = part[is_refused | (pools == NO_POOL)]
+            if not is_refused.any():
+                self.holding.look(self._waiting.shape[part])
+                self._leave(again)
+                again = again[:0]
+            trying = np.concatenate([again, trying[looked:]])
 
-    def _leave(self, candidate: _Candidate) -> None:
-        """No pool is left for this workload in this cycle."""
-        self._unplaced.append(Verdicts(candidate.workload_id, self._evaluation.opinions(candidate.shape)))
-        self._order.give_back(candidate.position)
-        pool_id = self._pool_to_hold(candidate)
-        if pool_id is None:
+    def _choose(self, rows: Int32s) -> tuple[Choices, int]:
+        shapes = self._waiting.shape[rows]
+        may_stop = self._may_hold[rows]
+        if may_stop.any():
+            may_stop &= self.holding.may_wait(shapes)
+        return self.choice.choose(shapes, self._end_ms[rows], self._waiting.queue[rows], may_stop)
+
+    def _leave(self, rows: Int32s) -> None:
+        """No pool is left for these rows in this cycle; room may be kept for the last of them."""
+        if not len(rows):
             return
-        self.holds.append(PoolHold(pool_id, candidate.workload_id))
-        self._evaluation.close(
-            pool_id,
-            Reason(
-                ReasonCode.CAPACITY,
-                needed="未预留的空闲/unreserved room",
-                offered=f"为 {candidate.workload_id} 预留/held for {candidate.workload_id}",
-                remedy_zh=f"等待 {candidate.workload_id} 放置",
-                remedy_en=f"wait until {candidate.workload_id} is placed",
-            ),
-        )
+        self._left += rows.tolist()
+        self.order.give_back(rows)
+        row = int(rows[-1])
+        if self._may_hold[row]:
+            waiting = self._waiting
+            self.holding.wait(
+                WaitingRoom(
+                    waiting.workload_ids[row],
+                    int(waiting.shape[row]),
+                    int(waiting.queue[row]),
+                    int(waiting.submitted_ms[row]),
+                    int(waiting.estimated_ms[row]),
+                )
+            )
 
-    def _pool_to_hold(self, candidate: _Candidate) -> str | None:
-        """The pool that this workload, which found none, may hold: the one in which it is smallest when empty.
-
-        None while it has not waited long enough, where waiting for room would not help, and where an earlier
-        workload holds that pool already.
-        """
-        if self._now_ms - candidate.submitted_ms < self._settings.hold_after_ms:
-            return None
-        pool_id = self._evaluation.pool_to_wait_for(candidate.shape)
-        return None if pool_id is None or self._evaluation.is_closed(pool_id) else pool_id
-
-    def _ask_hosts(self, choices: Sequence[tuple[_Candidate, str]]) -> list[_Candidate]:
-        """Sends each chosen pool its requests in one call; returns, in order, who was refused."""
-        if not choices:
-            return []
-        asked: dict[str, list[tuple[str, Requirements]]] = {}
-        turns: list[int] = []  # the position of each choice in its pool's batch
-        for candidate, pool_id in choices:
-            batch = asked.setdefault(pool_id, [])
-            turns.append(len(batch))
-            batch.append((candidate.run_id, candidate.shape.requirements))
-        batches = {pool_id: NodeBatch.of(batch) for pool_id, batch in asked.items()}
-        self._asked = [candidate.placement(pool_id) for candidate, pool_id in choices]
+    def _ask_hosts(self, rows: Int32s, pools: Int32s, takes_extra: Flags) -> Flags:
+        """Sends each chosen pool its rows in one call; returns which of the rows were refused."""
+        is_refused = np.zeros(len(rows), dtype=np.bool_)
+        turns = {pool: np.flatnonzero(pools == pool) for pool in np.unique(pools).tolist() if pool != NO_POOL}
+        if not turns:
+            return is_refused
+        self._asked = [(pool, rows[turn]) for pool, turn in turns.items()]
+        batches = {self._pool_ids[pool]: self._batch(asked) for pool, asked in self._asked}
         self.host_calls += 1
         given = self._pools.place(batches)
-        refused: list[_Candidate] = []
-        for (candidate, pool_id), turn in zip(choices, turns, strict=True):
-            answers = given.get(pool_id)
-            if answers is None or len(answers.granted) != len(batches[pool_id].run_ids):
-                refusal: Reason | None = _NO_ANSWER
-            elif answers.granted[turn]:
-                nodes = answers.nodes_of(turn)
-                refusal = _wrong_nodes(nodes, candidate)
-            else:
-                refusal = answers.refusals.get(int(batches[pool_id].shape[turn]), _NO_ANSWER)
-            if refusal is None:
-                self._placed.append(candidate.placement(pool_id, nodes))
-            else:
-                self._refuse(candidate, pool_id, refusal)
-                refused.append(candidate)
+        for pool, turn in turns.items():
+            batch = batches[self._pool_ids[pool]]
+            refused = self._hear(pool, rows[turn], batch, given.get(self._pool_ids[pool]))
+            is_refused[turn[refused]] = True
+            for at in turn[refused].tolist():
+                row = rows[at]
+                self.choice.give_back(
+                    pool, int(self._waiting.shape[row]), bool(takes_extra[at]), int(self._end_ms[row])
+                )
         self._asked = []
-        return refused
+        return is_refused
 
-    def _refuse(self, candidate: _Candidate, pool_id: str, refusal: Reason) -> None:
-        self._evaluation.give_back(pool_id, candidate.shape)
-        if refusal.verdict is Verdict.ERROR:
-            # The pool is not asked again in this cycle. It may have reserved nodes before it failed, and the run
-            # may go elsewhere: it is told to release them, so that no run has two owners.
-            self._evaluation.close(pool_id, refusal)
-            self._doubtful.append(candidate.placement(pool_id))
-        else:
-            self._evaluation.add_refusal(pool_id, candidate.shape, refusal)
+    def _batch(self, rows: Int32s) -> NodeBatch:
+        numbers, shape = np.unique(self._waiting.shape[rows], return_inverse=True)
+        shapes = self._snapshot.shapes.shapes
+        requirements = [shapes[number].requirements for number in numbers.tolist()]
+        return NodeBatch(run_ids(self._waiting, rows), shape.astype(np.int32), requirements)
+
+    def _hear(self, pool: int, rows: Int32s, batch: NodeBatch, answers: NodeAnswers | None) -> Flags:
+        """Takes in one pool's answers; returns which rows were refused."""
+        if answers is None or len(answers.granted) != len(rows):
+            self._break(pool, rows, _NO_ANSWER)
+            return np.ones(len(rows), dtype=np.bool_)
+        tasks = self._snapshot.shapes.tasks[self._waiting.shape[rows]]
+        counts = np.diff(answers.offsets)
+        is_good = answers.granted & (counts == tasks)
+        is_wrong = answers.granted & ~is_good
+        if is_wrong.any():
+            at = int(np.argmax(is_wrong))
+            self._break(pool, rows[is_wrong], _wrong_nodes(int(tasks[at]), int(counts[at])))
+        turn = np.flatnonzero(is_good).astype(np.int32)
+        if len(turn):
+            self._granted.append(Granted(pool, rows[turn], turn, answers))
+            self.holding.placed.setdefault(pool, []).append(rows[turn])
+        is_refused = ~answers.granted
+        for number in np.unique(batch.shape[is_refused]).tolist():
+            of_shape = rows[is_refused & (batch.shape == number)]
+            reason = answers.refusals.get(number, _NO_ANSWER)
+            if reason.verdict is Verdict.ERROR:
+                self._break(pool, of_shape, reason)
+            else:
+                shape = int(self._waiting.shape[of_shape[0]])
+                self.choice.refuse(pool, shape)
+                self.holding.refused[shape, pool] = reason
+        not_placed: Flags = ~is_good
+        return not_placed
+
+    def _break(self, pool: int, rows: Int32s, reason: Reason) -> None:
+        """The pool is not asked again in this cycle. It may have reserved nodes before it failed, and the runs may
+        go elsewhere: it is told to release them, so that no run has two owners."""
+        self.choice.close(pool)
+        self._broken.setdefault(pool, reason)
+        self._doubtful.append((pool, rows))
+
+    def _verdicts(self) -> tuple[Verdicts, ...]:
+        snapshot = self._snapshot
+        said = Opinions(
+            self._settings.stack, self._settings.seed, snapshot.pools, self.choice.free.copy(), snapshot.shapes
+        )
+        said.refusals, said.broken, said.kept = self.holding.refused, self._broken, self.holding.reasons
+        heads = {head.workload_id for head in self.holding.heads}
+        ids, shape = self._waiting.workload_ids, self._waiting.shape
+        verdicts = [Verdicts(ids[row], int(shape[row]), ids[row] in heads, (), said) for row in self._left]
+        for block in self.order.blocks:
+            reason = reason_for(block, self._waiting, snapshot.shapes, snapshot.queues)
+            verdicts.append(Verdicts(ids[block.row], int(shape[block.row]), False, (reason,), said))
+        return tuple(verdicts)
 
 
 _NO_ANSWER = Reason(
@@ -281,15 +303,12 @@ _NO_ANSWER = Reason(
 )
 
 
-def _wrong_nodes(nodes: tuple[str, ...], candidate: _Candidate) -> Reason | None:
+def _wrong_nodes(tasks: int, nodes: int) -> Reason:
     """A host that grants another number of nodes than there are tasks does not keep the contract."""
-    tasks = candidate.shape.requirements.tasks
-    if len(nodes) == tasks:
-        return None
     return Reason(
         ReasonCode.QUARANTINED,
         needed=f"{tasks} 个节点/nodes",
-        offered=f"{len(nodes)} 个节点/nodes",
+        offered=f"{nodes} 个节点/nodes",
         remedy_zh="检修该池的主机",
         remedy_en="have the pool's host repaired",
     )

@@ -2,8 +2,10 @@
 
 The cycle (`scheduler.cycle`) is the same code in production and in simulation; these four ports are where they
 differ. In production the Ray control plane implements them over the store and the pool hosts; in simulation the
-engine implements them over a virtual clock and pools in memory. Values that cross a port are immutable; those
-that the placement core itself computes with are defined there and named here again.
+engine implements them over a virtual clock and pools in memory. What crosses a port is not changed afterwards;
+values that the core itself computes with are defined there and named here again.
+
+A million workloads live as columns: a snapshot shows a window of those that wait, by numbers of shapes and queues.
 """
 
 from __future__ import annotations
@@ -12,60 +14,52 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from inventory.model.placement import Placement, PoolOpinion
-from inventory.model.units import Resources
-from inventory.model.workload import Workload
+from inventory.model.placement import Placement
 from scheduler.core.placement.protocol import NodeAnswers, NodeBatch, PoolView
+from scheduler.core.queueing.plan import Placements, Plan, Preemption, StartEstimate, Verdicts
+from scheduler.core.queueing.reservations import Reservation
+from scheduler.core.queueing.running import RunningRow
+from scheduler.core.queueing.shapes import ShapeTable
+from scheduler.core.queueing.usage import QueueColumns
+from scheduler.core.queueing.waiting import WaitingColumns, WaitingRow
 
 __all__ = [
     "Clock",
     "Commit",
     "NodeAnswers",
     "NodeBatch",
+    "Placements",
     "Plan",
     "PlanSink",
     "PoolView",
     "Pools",
+    "Preemption",
+    "QueueColumns",
+    "Reservation",
+    "RunningRow",
+    "ShapeTable",
     "Snapshot",
+    "StartEstimate",
     "State",
     "Verdicts",
-    "Waiting",
+    "WaitingColumns",
+    "WaitingRow",
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A queued workload, with the number that its next run will have."""
-
-    workload: Workload
-    next_attempt: int
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """Everything that one cycle decides on. `usage` is what each queue holds now; `weights` default to 1."""
+    """Everything that one cycle decides on.
 
-    waiting: tuple[Waiting, ...]
+    `waiting` is a window of those that wait (`WaitingTable.window`); its columns hold positions in `shapes` and in
+    the tree of `queues`. `reservations` are those that have not ended.
+    """
+
+    waiting: WaitingColumns
+    shapes: ShapeTable
+    queues: QueueColumns
     pools: tuple[PoolView, ...]
-    usage: Mapping[str, Resources] = field(default_factory=dict)
-    weights: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdicts:
-    """Why one workload was not placed in this cycle: what each pool said."""
-
-    workload_id: str
-    opinions: tuple[PoolOpinion, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one cycle decided. Nothing has happened yet: the sink makes it true, in whole, in part, or not."""
-
-    decided_ms: int
-    placements: tuple[Placement, ...]
-    unplaced: tuple[Verdicts, ...]
+    reservations: tuple[Reservation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +67,7 @@ class Commit:
     """Which run ids of a plan are now durable, and which were refused as stale (cancelled meanwhile, say)."""
 
     accepted: frozenset[str]
-    refused: frozenset[str] = frozenset()
+    refused: frozenset[str] = field(default_factory=frozenset)
 
 
 class Clock(Protocol):
@@ -83,11 +77,14 @@ class Clock(Protocol):
 
 class State(Protocol):
     def snapshot(self, limit: int) -> Snapshot:
-        """At most `limit` waiting workloads, and every pool.
+        """A window of `limit` waiting workloads a lane, and every pool.
 
-        Where more wait than `limit`, the snapshots must come round to all of them: else as many workloads that
-        fit nowhere would hide all others for ever.
+        Where more wait than that, the snapshots must come round to all of them: else as many workloads that fit
+        nowhere would hide all others for ever.
         """
+
+    def running(self, pool_id: str) -> Sequence[RunningRow]:
+        """What runs in a pool, first to end first. Asked only when somebody waits for room there."""
 
 
 class Pools(Protocol):
@@ -96,6 +93,9 @@ class Pools(Protocol):
 
         A pool that cannot be asked answers with refusals; it does not raise.
         """
+
+    def fits_without(self, pool_id: str, batch: NodeBatch, victims: Sequence[str]) -> bool:
+        """Whether the whole batch would get nodes if these runs were gone. Reserves nothing."""
 
     def release(self, placements: Sequence[Placement]) -> None:
         """Gives back reservations of placements that were not committed."""

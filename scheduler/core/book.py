@@ -21,6 +21,7 @@ from inventory.model.workload import (
     advance_workload,
 )
 from scheduler.core.changes import Change, RunChanged, RunPlaced, WorkloadChanged, WorkloadSubmitted
+from scheduler.core.queueing.tables import QueueTables, expected_ms
 
 
 @dataclass(slots=True)
@@ -34,19 +35,20 @@ class Attempts:
 class Book:
     """Live workloads and runs. Only `apply` changes it; it raises `IllegalTransition` on an impossible change."""
 
-    def __init__(self) -> None:
+    def __init__(self, tables: QueueTables | None = None) -> None:
+        """`tables` are empty ones over the queues as they are defined."""
+        self.tables = tables if tables is not None else QueueTables()
+        self._latest_ms = 0  # of all that was applied: the moment of a change that does not say its own
         self._workloads: dict[str, Workload] = {}
         self._runs: dict[str, Run] = {}
         self._attempts: dict[str, Attempts] = {}
         self._ids_by_key: dict[tuple[str, str], str] = {}
         self._live_run_of: dict[str, str] = {}
         self._waiters_on: dict[str, dict[str, None]] = {}
-        self._queued: dict[str, None] = {}
         self._runs_on: dict[str, dict[str, None]] = {}
         # What pools are owed, by pool: read at every turn of the dispatcher, so it is kept and not searched for.
         self._placed_on: dict[str, dict[str, None]] = {}
         self._outlived_on: dict[str, dict[str, None]] = {}
-        self._usage: dict[str, Resources] = {}
         self._leaving: dict[str, None] = {}
 
     def workload(self, workload_id: str) -> Workload | None:
@@ -72,12 +74,13 @@ class Book:
         return tuple(self._waiters_on.get(workload_id, ()))
 
     def queued(self) -> Iterator[Workload]:
-        """Workloads that may be placed, in the order in which they became so."""
-        return (self._workloads[workload_id] for workload_id in self._queued)
+        """Workloads that may be placed, in the order in which they became so. For looks at a few, not for cycles:
+        those read `tables`."""
+        return (self._workloads[workload_id] for workload_id in self.tables.waiting.ids())
 
     @property
     def queued_count(self) -> int:
-        return len(self._queued)
+        return len(self.tables.waiting)
 
     @property
     def live_count(self) -> int:
@@ -88,8 +91,12 @@ class Book:
         return tuple(self._runs[run_id] for run_id in self._runs_on.get(pool_id, ()))
 
     def usage(self) -> Mapping[str, Resources]:
-        """What each queue holds now: the total requirements of its runs that have not ended."""
-        return dict(self._usage)
+        """What each queue holds now: the total requirements of its runs that have not ended. Counted afresh."""
+        held: dict[str, Resources] = {}
+        for run in self._runs.values():
+            workload = self._workloads[run.workload_id]
+            held[workload.queue] = held.get(workload.queue, Resources()) + workload.requirements.total
+        return held
 
     def launches_owed(self, pool_id: str) -> Iterator[Run]:
         """Runs of this pool that are placed, whose launch the adapter has not acknowledged, and that shall run."""
@@ -113,11 +120,14 @@ class Book:
         """Takes in a stored workload with all its runs, as it is. Only for a book that is made from the store."""
         self._enter(workload)
         attempts = self._attempts[workload.workload_id]
+        self.tables.waiting.remove(workload.workload_id)
         for run in runs:
             attempts.runs = max(attempts.runs, run.attempt)
             attempts.failures += run.state is RunState.FAILED
             if not run.state.is_final:
                 self._hold(run)
+        if workload.state is WorkloadState.QUEUED:
+            self.tables.wait(workload, attempts.runs + 1)
 
     def apply(self, changes: Iterable[Change]) -> None:
         for change in changes:
@@ -138,7 +148,7 @@ class Book:
         self._attempts[workload.workload_id] = Attempts()
         self._ids_by_key[workload.queue, workload.client_key] = workload.workload_id
         if workload.state is WorkloadState.QUEUED:
-            self._queued[workload.workload_id] = None
+            self.tables.wait(workload, next_attempt=1)
         elif workload.state is WorkloadState.SUBMITTED:
             for awaited in workload.after:
                 self._waiters_on.setdefault(awaited, {})[workload.workload_id] = None
@@ -147,9 +157,9 @@ class Book:
         before = self._workloads[change.workload_id]
         after = replace(before, state=advance_workload(before.state, change.state), message=change.message)
         self._workloads[change.workload_id] = after
-        self._queued.pop(change.workload_id, None)
+        self.tables.waiting.remove(change.workload_id)
         if after.state is WorkloadState.QUEUED:
-            self._queued[change.workload_id] = None
+            self.tables.wait(after, self._attempts[change.workload_id].runs + 1)
         if before.state is WorkloadState.SUBMITTED:
             self._stop_waiting(before)
         run_id = self._live_run_of.get(change.workload_id)
@@ -174,8 +184,10 @@ class Book:
             self._placed_on.setdefault(run.pool_id, {})[run.run_id] = None
         if workload.state.is_final:
             self._outlived_on.setdefault(run.pool_id, {})[run.run_id] = None
-        held = self._usage.get(workload.queue, Resources())
-        self._usage[workload.queue] = held + workload.requirements.total
+        self._latest_ms = max(self._latest_ms, run.placed_ms)
+        began_ms = run.placed_ms if run.started_ms is None else run.started_ms
+        row = self.tables.run_of(workload, run.run_id, began_ms)
+        self.tables.start(run.pool_id, row, max(run.placed_ms, self._latest_ms))
 
     def _change_run(self, change: RunChanged) -> None:
         before = self._runs[change.run_id]
@@ -190,16 +202,26 @@ class Book:
         _drop(self._placed_on, after.pool_id, change.run_id)
         if not after.state.is_final:
             self._runs[change.run_id] = after
+            if after.started_ms is not None and after.started_ms != before.started_ms:
+                self._began(after)
             return
-        workload = self._workloads[after.workload_id]
         self._attempts[after.workload_id].failures += after.state is RunState.FAILED
         del self._runs[change.run_id], self._live_run_of[after.workload_id]
         _drop(self._runs_on, after.pool_id, change.run_id)
         _drop(self._outlived_on, after.pool_id, change.run_id)
-        self._usage[workload.queue] = self._usage[workload.queue] - workload.requirements.total
-        if self._usage[workload.queue] == Resources():
-            del self._usage[workload.queue]
+        self._latest_ms = max(self._latest_ms, after.ended_ms or 0)
+        self.tables.end(change.run_id, self._latest_ms)
         self._leave_if_finished(after.workload_id)
+
+    def _began(self, run: Run) -> None:
+        """Its expected end counts from its start, not from its placing."""
+        assert run.started_ms is not None
+        self._latest_ms = max(self._latest_ms, run.started_ms)
+        if expected_ms(self._workloads[run.workload_id]):
+            old = self.tables.end(run.run_id, self._latest_ms)
+            assert old is not None  # a live run is in the tables
+            row = self.tables.run_of(self._workloads[run.workload_id], run.run_id, run.started_ms)
+            self.tables.start(run.pool_id, row._replace(is_stopping=old.is_stopping), self._latest_ms)
 
     def _leave_if_finished(self, workload_id: str) -> None:
         if self._workloads[workload_id].state.is_final and workload_id not in self._live_run_of:

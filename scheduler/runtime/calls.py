@@ -88,6 +88,10 @@ class RayHosts:
     async def probe(self, requests: Mapping[str, NodeBatch]) -> Mapping[str, NodeAnswers]:
         return await self._spread("probe", requests)
 
+    async def fits_without(self, pool_id: str, batch: NodeBatch, victims: Sequence[str]) -> bool:
+        fits: bool = await self._call(self._name(pool_id), "fits_without", pool_id, batch, victims)
+        return fits
+
     async def release(self, run_ids: Mapping[str, Sequence[str]]) -> None:
         await self._spread("release", run_ids)
 

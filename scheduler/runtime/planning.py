@@ -11,21 +11,34 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
 from typing import Any
 
+from adapters.port import AdapterUnavailable
 from inventory.model.placement import Placement, PoolOpinion, Reason, ReasonCode
 from inventory.model.pool import PoolHealth
 from inventory.model.workload import Submission, Workload, WorkloadState
 from inventory.store.errors import StoreError
 from scheduler.core.book import Book
 from scheduler.core.lifecycle import place
-from scheduler.cycle import CycleReport, CycleSettings, run_cycle
-from scheduler.ports import Clock, Commit, NodeAnswers, NodeBatch, Plan, PoolView, Snapshot, Waiting
+from scheduler.core.queueing.tables import QueueTables
+from scheduler.core.queueing.waiting import Passed
+from scheduler.cycle import CycleReport, CycleSettings, PoolMemory, run_cycle
+from scheduler.ports import (
+    Clock,
+    Commit,
+    NodeAnswers,
+    NodeBatch,
+    Plan,
+    PoolView,
+    RunningRow,
+    Snapshot,
+    Verdicts,
+)
 from scheduler.runtime.pool_host import PoolHosts
 from scheduler.runtime.registry import PoolRegistry
 from scheduler.runtime.writer import Decision, Writer
+from scheduler.services.ports import ControlPlaneUnavailable
 
 log = logging.getLogger("xisuan.planner")
 
@@ -67,7 +80,8 @@ class Planner:
         self._on_placed = on_placed
         self._loop = asyncio.get_running_loop()
         self._wanted = asyncio.Event()
-        self._verdicts: dict[str, tuple[PoolOpinion, ...]] = {}
+        self._verdicts: dict[str, Verdicts] = {}
+        self._memory = PoolMemory()
         # Held by a cycle; whoever holds it instead knows that no placement is being made.
         self.between_cycles = asyncio.Lock()
 
@@ -75,9 +89,13 @@ class Planner:
         """Thread-safe."""
         self._loop.call_soon_threadsafe(self._wanted.set)
 
+    def now_ms(self) -> int:
+        return self._clock.now_ms()
+
     def verdicts(self, workload_id: str) -> tuple[PoolOpinion, ...]:
         """What the pools said in the last cycle that left this workload waiting; empty when none did."""
-        return self._verdicts.get(workload_id, ())
+        verdicts = self._verdicts.get(workload_id)
+        return () if verdicts is None else verdicts.opinions
 
     async def views(self) -> tuple[PoolView, ...]:
         """Every pool as it is now. A cycle must not work on what was last reported: a reservation that was given
@@ -100,23 +118,25 @@ class Planner:
 
     async def _look_at_all(self) -> None:
         """Cycles over the whole queue, a window each: who cannot be placed must not hide those behind it."""
-        verdicts: dict[str, tuple[PoolOpinion, ...]] = {}
-        passed_over = 0
+        verdicts: dict[str, Verdicts] = {}
+        look = _Look()
         is_last = False
         while not is_last:
-            report = await self._cycle(passed_over)
-            considered = len(report.plan.placements) + len(report.plan.unplaced)
-            is_last = considered < self._settings.waiting_limit
-            verdicts |= {entry.workload_id: entry.opinions for entry in report.plan.unplaced}
-            passed_over += len(report.plan.unplaced)
-            self._on_placed({p.pool_id for p in report.plan.placements if p.run_id in report.commit.accepted})
+            report = await self._cycle(look)
+            plan = report.plan
+            is_last = not report.is_cut_short and (look.is_complete or not plan.unplaced)
+            verdicts |= {entry.workload_id: entry for entry in plan.unplaced}
+            look.unplaced = [entry.workload_id for entry in plan.unplaced]
+            look.passed.heads = [head.workload_id for head in report.heads]
+            if report.commit.accepted:
+                self._on_placed(plan.placements.pools_used)
             if report.released:
                 self._wanted.set()  # somebody was refused for want of what is free again
         self._verdicts = verdicts
 
-    async def _cycle(self, passed_over: int) -> CycleReport:
+    async def _cycle(self, look: _Look) -> CycleReport:
         async with self.between_cycles:
-            running = asyncio.ensure_future(asyncio.to_thread(self._run, passed_over))
+            running = asyncio.ensure_future(asyncio.to_thread(self._run, look))
             try:
                 return await asyncio.shield(running)
             except asyncio.CancelledError:
@@ -127,16 +147,23 @@ class Planner:
     async def dry_run(self, submissions: Sequence[Submission]) -> Plan:
         """The plan that a cycle would make for these alone, on the pools as they are. Changes nothing."""
         now_ms = self._clock.now_ms()
-        workloads = tuple(
-            Waiting(as_workload(submission, number, now_ms), next_attempt=1)
-            for number, submission in enumerate(submissions)
-        )
-        state = _FixedState(Snapshot(waiting=workloads, pools=await self.views()))
+        views = await self.views()
+        workloads = [as_workload(submission, number, now_ms) for number, submission in enumerate(submissions)]
+        state = _FixedState(await asyncio.to_thread(self._fixed_snapshot, workloads, views, now_ms))
         pools = _ProbedPools(self._hosts, self._loop)
         report = await asyncio.to_thread(
             run_cycle, state, pools, _RefusingSink(), FixedClock(now_ms), self._settings
         )
         return report.plan
+
+    def _fixed_snapshot(self, workloads: Sequence[Workload], views: tuple[PoolView, ...], now_ms: int) -> Snapshot:
+        """These workloads alone, on the queues as they are. On a thread."""
+        with self._writer.reading() as book:
+            tables = QueueTables(book.tables.tree)
+            for workload in workloads:
+                tables.wait(workload, next_attempt=1)
+            queues = book.tables.usage.columns(now_ms)
+        return Snapshot(tables.waiting.window(len(workloads)), tables.shapes, queues, views)
 
     async def _until_wanted(self) -> None:
         """Until somebody wakes us, or, where workloads wait, for a while."""
@@ -145,32 +172,47 @@ class Planner:
             async with asyncio.timeout(LOOK_AGAIN_S):
                 await self._wanted.wait()
 
-    def _run(self, passed_over: int) -> CycleReport:
+    def _run(self, look: _Look) -> CycleReport:
         """On a thread."""
-        state = _BookState(self._writer, self, self._loop, passed_over)
+        state = _BookState(self._writer, self, self._loop, look)
         sink = _StoreSink(self._writer, self._registry, self._clock)
-        return run_cycle(state, _HostedPools(self._hosts, self._loop), sink, self._clock, self._settings)
+        return run_cycle(
+            state, _HostedPools(self._hosts, self._loop), sink, self._clock, self._settings, self._memory
+        )
+
+
+@dataclass(slots=True)
+class _Look:
+    """One look over all that wait, window by window."""
+
+    passed: Passed = field(default_factory=Passed)
+    unplaced: Sequence[str] = ()  # by the last window
+    is_complete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _BookState:
-    """The queue from the workload after the first `passed_over` on, and the pools as they are now."""
+    """The next window of a look at the queue, and the pools as they are now."""
 
     writer: Writer
     planner: Planner
     loop: asyncio.AbstractEventLoop
-    passed_over: int
+    look: _Look
 
     def snapshot(self, limit: int) -> Snapshot:
         # Pools first: what becomes free while we look at the queue is found by the next cycle, which it wakes.
         pools = _wait(self.planner.views(), self.loop)
         with self.writer.reading() as book:
-            waiting = tuple(
-                Waiting(workload, book.attempts(workload.workload_id).runs + 1)
-                for workload in islice(book.queued(), self.passed_over, self.passed_over + limit)
-            )
-            usage = book.usage()
-        return Snapshot(waiting=waiting, pools=pools, usage=usage)
+            tables = book.tables
+            tables.waiting.pass_over(self.look.passed, self.look.unplaced)
+            selection = tables.waiting.select(limit, self.look.passed)
+            queues = tables.usage.columns(self.planner.now_ms())
+        self.look.is_complete = selection.is_complete
+        return Snapshot(selection.columns(), tables.shapes, queues, pools)
+
+    def running(self, pool_id: str) -> Sequence[RunningRow]:
+        with self.writer.reading() as book:
+            return list(book.tables.running.by_end(pool_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +221,10 @@ class _FixedState:
 
     def snapshot(self, limit: int) -> Snapshot:
         return self.fixed
+
+    def running(self, pool_id: str) -> Sequence[RunningRow]:
+        """A dry run keeps no room for anybody, so it does not ask."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +237,13 @@ class _HostedPools:
     def place(self, requests: Mapping[str, NodeBatch]) -> Mapping[str, NodeAnswers]:
         answers = _wait(self.hosts.place(requests), self.loop)
         return {pool_id: answers.get(pool_id) or _unreachable(asked) for pool_id, asked in requests.items()}
+
+    def fits_without(self, pool_id: str, batch: NodeBatch, victims: Sequence[str]) -> bool:
+        try:
+            fits: bool = _wait(self.hosts.fits_without(pool_id, batch, victims), self.loop)
+        except (AdapterUnavailable, ControlPlaneUnavailable):
+            return False  # a pool that cannot be asked preempts nobody
+        return fits
 
     def release(self, placements: Sequence[Placement]) -> None:
         run_ids: dict[str, list[str]] = {}
@@ -209,6 +262,10 @@ class _ProbedPools:
     def place(self, requests: Mapping[str, NodeBatch]) -> Mapping[str, NodeAnswers]:
         answers = _wait(self.hosts.probe(requests), self.loop)
         return {pool_id: answers.get(pool_id) or _unreachable(asked) for pool_id, asked in requests.items()}
+
+    def fits_without(self, pool_id: str, batch: NodeBatch, victims: Sequence[str]) -> bool:
+        """A dry run stops nobody."""
+        return False
 
     def release(self, placements: Sequence[Placement]) -> None:
         """Nothing was reserved."""

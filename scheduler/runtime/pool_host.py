@@ -37,6 +37,9 @@ class PoolHosts(Protocol):
     async def probe(self, requests: Mapping[str, NodeBatch]) -> Mapping[str, NodeAnswers]:
         """What `place` would answer; nothing stays reserved."""
 
+    async def fits_without(self, pool_id: str, batch: NodeBatch, victims: Sequence[str]) -> bool:
+        """Whether the whole batch would get nodes if these runs were gone; nothing is reserved or changed."""
+
     async def release(self, run_ids: Mapping[str, Sequence[str]]) -> None: ...
 
     async def launch(self, pool_id: str, epoch: int, launches: Sequence[Launch]) -> list[RunReport | Refusal]: ...
@@ -84,6 +87,9 @@ class PoolHost:
                 answers[pool_id] = link.place(asked).with_used_node_ids()
                 link.release(asked.run_ids)
         return answers
+
+    async def fits_without(self, pool_id: str, batch: NodeBatch, victims: Sequence[str]) -> bool:
+        return self._link(pool_id).fits_without(batch, victims)
 
     async def release(self, run_ids: Mapping[str, Sequence[str]]) -> None:
         for pool_id, ids in run_ids.items():

@@ -26,6 +26,7 @@ from inventory.model.pool import Pool, PoolHealth
 from inventory.model.units import Resources
 from inventory.model.workload import Requirements, RunState
 from scheduler.core.placement.pool_state import PoolState
+from scheduler.core.queueing.preemption import fits_without
 from scheduler.ports import NodeAnswers, NodeBatch, PoolView
 
 log = logging.getLogger("xisuan.pool_link")
@@ -114,6 +115,9 @@ class PoolLink:
 
     def place(self, batch: NodeBatch) -> NodeAnswers:
         return self._state.place(batch)
+
+    def fits_without(self, batch: NodeBatch, victims: Sequence[str]) -> bool:
+        return fits_without(self._state, batch, victims)
 
     def release(self, run_ids: Sequence[str]) -> None:
         self._state.release(*run_ids)

@@ -14,7 +14,12 @@ from inventory.model.system import Architecture, Zone
 from inventory.model.units import GIB, TIB, Resources
 from inventory.model.workload import Program, Requirements, Workload
 from scheduler.core.placement.pool_state import PoolState
-from scheduler.ports import Commit, NodeAnswers, NodeBatch, Plan, PoolView, Snapshot, Waiting
+from scheduler.core.placement.protocol import Shape
+from scheduler.core.queueing.preemption import fits_without
+from scheduler.core.queueing.queues import QueueSpec, QueueTree
+from scheduler.core.queueing.running import FAR, RunningRow
+from scheduler.core.queueing.tables import QueueTables
+from scheduler.ports import Commit, NodeAnswers, NodeBatch, Plan, PoolView, Reservation, Snapshot
 
 BOTH_RUNTIMES = frozenset({"process", "container"})
 
@@ -120,6 +125,9 @@ class SitePools:
                 answers[pool_id] = self.sites[pool_id].state.place(batch)
         return answers
 
+    def fits_without(self, pool_id: str, batch: NodeBatch, victims: Sequence[str]) -> bool:
+        return fits_without(self.sites[pool_id].state, batch, victims)
+
     def release(self, placements: Sequence[Placement]) -> None:
         for placement in placements:
             self.released.append(placement)
@@ -144,14 +152,29 @@ class WaitingState:
     usage: Mapping[str, Resources] = field(default_factory=dict)
     weights: Mapping[str, int] = field(default_factory=dict)
     attempt: int = 1
+    queues: Sequence[QueueSpec] = ()
+    runs: Mapping[str, Sequence[RunningRow]] = field(default_factory=dict)
+    reservations: Sequence[Reservation] = ()
+    now_ms: int = 0
 
     def snapshot(self, limit: int) -> Snapshot:
+        weighted = [QueueSpec(path, weight=weight) for path, weight in self.weights.items()]
+        tables = QueueTables(QueueTree([*self.queues, *weighted]))
+        for queue, held in self.usage.items():
+            shape = tables.shapes.number(Shape(Requirements(held)))
+            tables.usage.charge(tables.tree.leaf(queue), shape, 0, FAR)
+        for workload in self.waiting:
+            tables.wait(workload, self.attempt)
         return Snapshot(
-            waiting=tuple(Waiting(workload, self.attempt) for workload in self.waiting[:limit]),
+            waiting=tables.waiting.window(limit),
+            shapes=tables.shapes,
+            queues=tables.usage.columns(self.now_ms),
             pools=tuple(site.view() for site in self.pools.sites.values()),
-            usage=self.usage,
-            weights=self.weights,
+            reservations=tuple(self.reservations),
         )
+
+    def running(self, pool_id: str) -> Sequence[RunningRow]:
+        return self.runs.get(pool_id, ())
 
 
 @dataclass

@@ -12,7 +12,7 @@ from inventory.model.system import Architecture, Zone
 from inventory.model.units import Resources
 from inventory.model.workload import Requirements, Workload
 from scheduler.core.placement.protocol import NodeBatch
-from scheduler.cycle import CycleReport, CycleSettings, PoolHold, run_cycle
+from scheduler.cycle import BackfillRules, CycleReport, CycleSettings, Head, run_cycle
 from scheduler.ports import Plan
 from tests.cycle.fakes import (
     AcceptingSink,
@@ -112,7 +112,7 @@ class TestPlacement:
 
     def test_a_workload_that_waits_twice_in_one_snapshot_is_an_error_before_anything_is_reserved(self) -> None:
         pools = SitePools.of(small("p"))
-        with pytest.raises(ValueError, match="names w twice"):
+        with pytest.raises(ValueError, match="w waits twice"):
             cycle(pools, a_workload("w"), a_workload("w"))
         assert pools.calls == []
 
@@ -181,7 +181,7 @@ class TestFairness:
 class TestStarvation:
     """A large workload that has waited long enough holds a pool, which then drains."""
 
-    PATIENCE = CycleSettings(hold_after_ms=1_000, batch=1)
+    PATIENCE = CycleSettings(backfill=BackfillRules(hold_after_ms=1_000), batch=1)
     LARGE = a_workload("large", amount(16, 16))
     SMALL = a_workload("small", amount(2, 2), submitted_ms=1)
 
@@ -192,20 +192,20 @@ class TestStarvation:
 
     def test_at_first_smaller_work_passes_by(self) -> None:
         report = cycle(self.half_full(), self.LARGE, self.SMALL, settings=self.PATIENCE, at_ms=999)
-        assert placed(report.plan) == {"small": "p"} and report.holds == ()
+        assert placed(report.plan) == {"small": "p"} and report.heads == ()
 
     def test_after_its_patience_nothing_behind_it_is_placed_in_the_pool_it_holds(self) -> None:
         pools = self.half_full()
         report = cycle(pools, self.LARGE, self.SMALL, settings=self.PATIENCE, at_ms=1_000)
         assert placed(report.plan) == {}
-        assert report.holds == (PoolHold("p", "large"),)
+        assert report.heads == (Head("p", "large", None),)
         assert said(report.plan, "small")["p"].reasons[0].remedy_en == "wait until large is placed"
 
     def test_when_the_pool_has_drained_the_large_one_is_placed(self) -> None:
         pools = self.half_full()
         pools.sites["p"].state.release("running")
         report = cycle(pools, self.LARGE, self.SMALL, settings=self.PATIENCE, at_ms=1_000)
-        assert placed(report.plan) == {"large": "p"} and report.holds == ()
+        assert placed(report.plan) == {"large": "p"} and report.heads == ()
 
     def test_what_stands_before_it_in_the_order_is_still_placed(self) -> None:
         urgent = replace(self.SMALL, workload_id="urgent", priority=1)
@@ -228,7 +228,7 @@ class TestStarvation:
             at_ms=99_000,
         )
         assert codes(report.plan, "never") == {"p": [ReasonCode.TOO_LARGE]}
-        assert placed(report.plan) == {"small": "p"} and report.holds == ()
+        assert placed(report.plan) == {"small": "p"} and report.heads == ()
 
     def test_under_a_stream_of_small_work_the_large_one_runs_in_bounded_time(self) -> None:
         """Each small run lasts 4 cycles; without holds the stream would keep the node busy for ever."""
@@ -240,7 +240,9 @@ class TestStarvation:
                 del ends[run_id]
             stream = [a_workload(f"s{now}-{i}", amount(2, 2), submitted_ms=now) for i in range(4)]
             large = a_workload("large", amount(16, 16), submitted_ms=2)
-            report = cycle(pools, *stream, large, settings=CycleSettings(hold_after_ms=10), at_ms=now)
+            report = cycle(
+                pools, *stream, large, settings=CycleSettings(backfill=BackfillRules(hold_after_ms=10)), at_ms=now
+            )
             if "large" in placed(report.plan):
                 assert now <= 2 + 10 + 4
                 return

@@ -17,7 +17,7 @@ from inventory.model.pool import Node, PoolHealth
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import Resources
 from inventory.model.workload import Workload
-from scheduler.cycle import CycleReport, CycleSettings, run_cycle
+from scheduler.cycle import Backfill, BackfillRules, CycleReport, CycleSettings, run_cycle
 from tests.cycle.fakes import FixedClock, RefusingSink, Site, SitePools, WaitingState, a_site, a_workload
 
 ARCHITECTURES = tuple(Architecture)
@@ -94,7 +94,9 @@ chosen_settings = st.builds(
     CycleSettings,
     seed=st.integers(0, 3),
     batch=st.integers(1, 6),
-    hold_after_ms=st.sampled_from([0, 999_995, 10**9]),
+    backfill=st.builds(
+        BackfillRules, st.sampled_from(Backfill), hold_after_ms=st.sampled_from([0, 999_995, 10**9])
+    ),
 )
 
 
@@ -185,7 +187,7 @@ def test_what_a_pool_could_still_hold_afterwards_does_not_wait(
 ) -> None:
     """Without holds, nobody waits for a pool that has room for him when the cycle ends."""
     pools = sites_of(draft)
-    patient = CycleSettings(seed=how.seed, batch=how.batch, hold_after_ms=10**9)
+    patient = CycleSettings(seed=how.seed, batch=how.batch, backfill=BackfillRules(hold_after_ms=10**9))
     report = run(pools, waiting, patient, frozenset())
     left = [w for w in waiting if w.workload_id in {v.workload_id for v in report.plan.unplaced}]
     assert run(pools, left, patient, frozenset()).plan.placements == ()

@@ -1,131 +1,186 @@
-"""The order in which waiting workloads are tried: priority, then fair shares between queues, then first come.
+"""The order in which waiting workloads are tried, and what queues keep them from being tried at all.
 
-The cycle takes batches from a `FairOrder` and tells it what could not be placed; `fair_order` is the whole order
-in one call, for forecasts and tests. Pure and deterministic.
+The cycle takes batches from a `FairOrder` and tells it what could not be placed. Pure and deterministic. The inner
+loop is `kernels.order`, whose plain twin stands in tests/queueing.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
 
 from inventory.model.units import Resources
-from inventory.model.workload import Workload
+from scheduler.core.queueing.kernels.order import (
+    FREE,
+    Lanes,
+    Rows,
+    Taken,
+    Tree,
+    give_rows_back,
+    set_shares,
+    take_rows,
+)
+from scheduler.core.queueing.shapes import DIMENSIONS, Flags, Int32s, Int64s, ShapeTable, vector
+from scheduler.core.queueing.usage import QueueColumns
+from scheduler.core.queueing.waiting import WaitingColumns
 
-# Shares are integers in trillionths: floats would let rounding decide between queues of equal share.
-_WHOLE = 10**12
+_NONE: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What keeps one row from being tried: a kind of `kernels.order` (OVER_MAXIMUM ...), at this queue."""
+
+    row: int
+    kind: int
+    queue: int
 
 
 class FairOrder:
-    """Workloads by priority (higher first), then by progressive filling over queues, then first in first out.
+    """Rows of a window by guarantee, priority, fair share and arrival.
 
-    Progressive filling: the next workload is the oldest of the queue whose weighted dominant share is smallest,
-    counting what the queue holds and what it was given in this cycle (Ghodsi et al., Dominant Resource Fairness,
-    NSDI 2011, section 4; weights as in section 4.3). Queues of equal share go by name; workloads of one queue by
-    submitted_ms, then by the number in which the id ends. A higher priority goes first whatever its queue holds,
-    and its share counts against its queue at the lower priorities.
+    First, by priority, what stays within some guarantee on its way up; then, by priority (higher first), the rest.
+    Within one priority, progressive filling down the tree: from the root always to the child whose weighted
+    dominant share is smallest, counting what it holds and was given in this cycle, or what it has used of late if
+    that is more (Ghodsi et al., Dominant Resource Fairness, NSDI 2011, sections 4 and 4.3; per level as in Bhattacharya
+    et al., Hierarchical Scheduling for Diverse Datacenter Workloads, SoCC 2013). Queues of equal share go by name,
+    workloads of one queue by arrival. A higher priority goes first whatever its queue holds, and its share counts
+    against its queue at the lower priorities.
 
-    A workload that could not be placed takes no share: `give_back` returns it, so a queue whose head waits for a
-    large pool does not lose its turns. n workloads in q queues cost O(n log q) beyond sorting by arrival.
+    A row over a quota, a budget, or what its neighbours lend is not given for placing but listed in `blocks`. The
+    first that waits at a quota claims it, so that nothing behind it takes what becomes free. A row that could not be
+    placed takes no share: `give_back` returns it, so a queue whose head waits for a large pool keeps its turns.
     """
 
     def __init__(
-        self,
-        workloads: Sequence[Workload],
-        usage: Mapping[str, Resources],
-        weights: Mapping[str, int],
-        capacity: Resources,
+        self, waiting: WaitingColumns, queues: QueueColumns, shapes: ShapeTable, capacity: Resources
     ) -> None:
-        """`usage` and `weights` by queue (default: nothing, and 1); `capacity` is what shares are a share of.
+        """`capacity` is what shares are a share of."""
+        self._waiting = waiting
+        self._rows = Rows(waiting.shape, waiting.estimated_ms, shapes.totals, shapes.card_rates)
+        self._tree = _tree(queues, capacity)
+        self._count = len(queues)
+        self._levels = _levels(waiting)  # the next one is last
+        self._stop = np.zeros(self._count, dtype=np.int32)
+        self._refused = np.zeros(self._count, dtype=np.bool_)
+        self._lanes: Lanes | None = None
+        self._doubtful = _NONE  # the truncated lane that ended the last batch
+        self._phases = [False, True] if queues.guaranteed.any() else [False]
+        self._within_guarantee = self._phases.pop()
+        self._positions: dict[int, Int32s] = {}
+        self._pending = list(self._levels)
+        self.blocks: list[Block] = []
+        self.is_cut_short = False
 
-        Raises ValueError for a weight below 1.
+    def take(self, limit: int) -> Int32s:
+        """The next rows to try, at most `limit`, all of one priority; empty when none is left.
+
+        Ends early (`is_cut_short`) where a lane of which more rows wait than the window shows is used up and all of
+        it was placed: what stands behind in that lane would go before the others.
         """
-        for queue, weight in weights.items():
-            if weight < 1:
-                raise ValueError(
-                    f"队列 {queue} 的权重 {weight} 无效，应为不小于 1 的整数 / "
-                    f"queue {queue} has weight {weight}; give 1 or more"
-                )
-        self._workloads = workloads
-        self._weights = weights
-        self._capacity = capacity
-        self._held = dict(usage)
-        self._versions: dict[str, int] = {}
-        self._levels: dict[int, dict[str, deque[int]]] = {}
-        arrival = sorted(range(len(workloads)), key=lambda i: _arrival(workloads[i]))
-        for i in arrival:
-            level = self._levels.setdefault(workloads[i].priority, {})
-            level.setdefault(workloads[i].queue, deque()).append(i)
-        self._priorities = sorted(self._levels)  # the next one is last
-        self._heap: list[tuple[int, str, int]] = []
-        self._open: dict[str, deque[int]] = {}
+        while not self.is_cut_short:
+            if self._doubtful != _NONE and not self._refused[self._doubtful]:
+                self.is_cut_short = True
+                break
+            self._doubtful = _NONE
+            if self._lanes is None or self._lanes.open_below[self._count] == 0:
+                if not self._next_level():
+                    break
+                continue
+            free = self._take_some(limit)
+            if len(free):
+                return free
+        return np.zeros(0, dtype=np.int32)
 
-    def take(self, limit: int) -> list[int]:
-        """The next positions in `workloads`, at most `limit`, all of one priority; empty when none is left."""
-        while not self._open and self._priorities:
-            self._open = self._levels.pop(self._priorities.pop())
-            self._heap = []
-            for queue in self._open:
-                self._push(queue)
-        taken: list[int] = []
-        while self._open and len(taken) < limit:
-            _, queue, version = heapq.heappop(self._heap)
-            if version != self._versions[queue]:
-                continue  # its share has changed since; a newer entry is in the heap
-            position = self._open[queue].popleft()
-            self._change(queue, self._workloads[position].requirements.total)
-            if self._open[queue]:
-                self._push(queue)
-            else:
-                del self._open[queue]
-            taken.append(position)
-        return taken
+    def give_back(self, rows: Int32s) -> None:
+        """These rows were taken and not placed: their queues' shares fall again."""
+        if len(rows) and self._lanes is not None:
+            give_rows_back(self._tree, self._lanes, self._rows, self._waiting.queue, rows)
 
-    def give_back(self, position: int) -> None:
-        """This workload was taken and not placed: its queue's share falls again."""
-        queue = self._workloads[position].queue
-        self._change(queue, self._workloads[position].requirements.total * -1)
-        if queue in self._open:
-            self._push(queue)
+    def held(self, queue: int) -> Int64s:
+        """What the queue holds with what was taken in this cycle (4)."""
+        row: Int64s = self._tree.held[queue]
+        return row
 
-    def _change(self, queue: str, amount: Resources) -> None:
-        self._held[queue] = self._held.get(queue, Resources()) + amount
+    def _take_some(self, limit: int) -> Int32s:
+        assert self._lanes is not None
+        taken = Taken(*(np.empty(limit, dtype=np.int32) for _ in Taken._fields))
+        count, self._doubtful = take_rows(self._tree, self._lanes, self._rows, self._within_guarantee, taken)
+        free = taken.block[:count] == FREE
+        if not free.all():
+            for i in np.flatnonzero(~free).tolist():
+                self.blocks.append(Block(int(taken.row[i]), int(taken.block[i]), int(taken.at[i])))
+        rows: Int32s = taken.row[:count][free]
+        return rows
 
-    def _push(self, queue: str) -> None:
-        version = self._versions[queue] = self._versions.get(queue, 0) + 1
-        heapq.heappush(self._heap, (self._share(queue), queue, version))
-
-    def _share(self, queue: str) -> int:
-        """The weighted dominant share; a dimension without capacity counts nothing."""
-        held, whole = self._held.get(queue, Resources()), self._capacity
-        shares = [
-            mine * _WHOLE // all_of_it
-            for mine, all_of_it in (
-                (held.cpu_milli, whole.cpu_milli),
-                (held.memory_bytes, whole.memory_bytes),
-                (held.disk_bytes, whole.disk_bytes),
-                (held.accelerator_milli, whole.accelerator_milli),
-            )
-            if all_of_it > 0
-        ]
-        return max(shares, default=0) // self._weights.get(queue, 1)
+    def _next_level(self) -> bool:
+        """Opens the next priority; after the last one, the rest of all in the next phase."""
+        if not self._pending:
+            if not self._phases or not self._levels:
+                return False
+            self._within_guarantee = self._phases.pop()
+            self._pending = list(self._levels)
+        priority = self._pending.pop()
+        start, stop = self._levels[priority]
+        queues, first = np.unique(self._waiting.queue[start:stop], return_index=True)
+        ends = np.append(first[1:], stop - start) + start
+        following = self._positions.get(priority)
+        if following is None:
+            following = self._positions[priority] = np.zeros(self._count, dtype=np.int32)
+            following[queues] = first + start
+        is_truncated = np.zeros(self._count, dtype=np.bool_)
+        for lane_priority, queue in self._waiting.truncated:
+            is_truncated[queue] |= lane_priority == priority
+        self._refused[:] = False
+        self._stop[queues] = ends
+        below = np.zeros(self._count + 1, dtype=np.int32)
+        parent = self._tree.parent
+        for queue in queues[following[queues] < ends].tolist():
+            at = queue
+            while at != self._count:
+                below[at] += 1
+                at = int(parent[at])
+            below[self._count] += 1
+        self._lanes = Lanes(following, self._stop, below, is_truncated, self._refused)
+        return True
 
 
-def fair_order(
-    workloads: Sequence[Workload],
-    usage: Mapping[str, Resources],
-    weights: Mapping[str, int],
-    capacity: Resources,
-) -> list[int]:
-    """All positions in `workloads`, in the order in which they would be tried if each were placed."""
-    order = FairOrder(workloads, usage, weights, capacity)
-    result: list[int] = []
-    while batch := order.take(len(workloads)):
-        result.extend(batch)
-    return result
+def _levels(waiting: WaitingColumns) -> dict[int, tuple[int, int]]:
+    """First and last + 1 row of each priority, lowest priority first."""
+    if not len(waiting):
+        return {}
+    steps = np.flatnonzero(np.diff(waiting.priority)) + 1
+    starts = [0, *steps.tolist()]
+    stops = [*steps.tolist(), len(waiting)]
+    return {int(waiting.priority[a]): (a, b) for a, b in reversed(list(zip(starts, stops, strict=True)))}
 
 
-def _arrival(workload: Workload) -> tuple[int, int, str]:
-    """Ids end in a number without leading zeros: the shorter one is the smaller, as ...-9 is before ...-10."""
-    return workload.submitted_ms, len(workload.workload_id), workload.workload_id
+def _tree(queues: QueueColumns, capacity: Resources) -> Tree:
+    count = len(queues)
+    kept_back = np.zeros((count + 1, DIMENSIONS), dtype=np.int64)
+    np.add.at(kept_back, queues.links.parent, np.maximum(0, queues.withheld - queues.held))
+    tree = Tree(
+        parent=queues.links.parent,
+        first_child=queues.links.first_child,
+        children=queues.links.children,
+        weight=queues.weight,
+        guaranteed=queues.guaranteed,
+        withheld=queues.withheld,
+        maximum=queues.maximum,
+        held=queues.held.copy(),
+        faded=queues.faded,
+        budget_left=queues.budget_left.copy(),
+        claim=np.zeros((count, DIMENSIONS), dtype=np.int64),
+        is_claimed=_no_flags(count),
+        kept_back=kept_back,
+        share=np.zeros(count, dtype=np.int64),
+        capacity=np.array(vector(capacity), dtype=np.int64),
+    )
+    set_shares(tree)
+    return tree
+
+
+def _no_flags(count: int) -> Flags:
+    return np.zeros(count, dtype=np.bool_)

@@ -1,0 +1,82 @@
+"""Everything the cycle reads of waiting and running workloads, kept together and in step while they come and go.
+
+The book owns one and changes it with every change it applies; the simulator owns one and changes it with every
+event. What a cycle reads costs its window, not what waits or runs in all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from inventory.model.workload import Workload
+from scheduler.core.placement.protocol import Shape
+from scheduler.core.queueing.queues import QueueTree
+from scheduler.core.queueing.running import FAR, RunningRow, RunningTable
+from scheduler.core.queueing.shapes import ShapeTable
+from scheduler.core.queueing.usage import QueueUsage
+from scheduler.core.queueing.waiting import WaitingRow, WaitingTable
+
+# A workload with this label is never a victim of preemption: `xisuan.preemptible: "no"`.
+PREEMPTIBLE_LABEL: Final = "xisuan.preemptible"
+
+
+class QueueTables:
+    """Shapes, queues, waiting and running workloads of one owner. Not thread-safe."""
+
+    def __init__(self, tree: QueueTree | None = None, card_factors: Mapping[str, int] | None = None) -> None:
+        self.tree = tree if tree is not None else QueueTree()
+        self.shapes = ShapeTable(card_factors)
+        self.usage = QueueUsage(self.tree, self.shapes)
+        self.waiting = WaitingTable()
+        self.running = RunningTable(self.shapes)
+
+    def wait(self, workload: Workload, next_attempt: int) -> None:
+        """The workload may be placed from now on."""
+        self.waiting.add(
+            WaitingRow(
+                workload.submitted_ms,
+                len(workload.workload_id),
+                workload.workload_id,
+                next_attempt,
+                self.shapes.number(Shape.of(workload)),
+                self.tree.leaf(workload.queue),
+                workload.priority,
+                expected_ms(workload),
+            )
+        )
+
+    def start(self, pool_id: str, row: RunningRow, now_ms: int) -> None:
+        """The run holds resources from now on."""
+        self.running.start(pool_id, row)
+        self.usage.charge(row.queue, row.shape, now_ms, row.end_ms)
+
+    def end(self, run_id: str, now_ms: int) -> RunningRow | None:
+        """The run holds nothing any more; None for a run that is not known."""
+        row = self.running.end(run_id)
+        if row is not None:
+            self.usage.discharge(row.queue, row.shape, now_ms, row.end_ms)
+        return row
+
+    def run_of(self, workload: Workload, run_id: str, started_ms: int) -> RunningRow:
+        """The row of a run of this workload that starts then."""
+        length = expected_ms(workload)
+        return RunningRow(
+            end_ms=started_ms + length if length else FAR,
+            run_id=run_id,
+            workload_id=workload.workload_id,
+            shape=self.shapes.number(Shape.of(workload)),
+            queue=self.tree.leaf(workload.queue),
+            priority=workload.priority,
+            started_ms=started_ms,
+            is_preemptible=workload.labels.get(PREEMPTIBLE_LABEL) != "no",
+        )
+
+
+def expected_ms(workload: Workload) -> int:
+    """How long a run is expected to take, for plans: the estimate, or else the limit; 0 where neither is given.
+
+    The limit is a bound and the estimate is not; where both are given, the smaller is the better guess.
+    """
+    given = [length for length in (workload.estimated_ms, workload.max_runtime_ms) if length > 0]
+    return min(given, default=0)

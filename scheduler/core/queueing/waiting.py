@@ -1,0 +1,177 @@
+"""The waiting workloads, kept in order while they come and go, so that a cycle reads only its window of them.
+
+The book and the simulator each own a `WaitingTable`. A lane is the waiting workloads of one queue and one priority,
+first come first. Adding and removing cost a logarithm; `window` costs what it gives, however many wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+from sortedcontainers import SortedList
+
+from scheduler.core.queueing.shapes import Int32s, Int64s
+
+Lane = tuple[int, int]  # priority, queue
+
+
+class WaitingRow(NamedTuple):
+    """One waiting workload. The fields before `attempt` are the order of arrival within a lane.
+
+    Ids end in a number without leading zeros: the shorter one is the smaller, as ...-9 is before ...-10.
+    `shape` and `queue` are positions in the shape table and the queue tree; `estimated_ms` is 0 where unknown.
+    """
+
+    submitted_ms: int
+    id_length: int
+    workload_id: str
+    attempt: int
+    shape: int
+    queue: int
+    priority: int
+    estimated_ms: int
+
+    @property
+    def lane(self) -> Lane:
+        return self.priority, self.queue
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WaitingColumns:
+    """A window of n waiting workloads as columns: lane after lane (higher priority first, then queue), in order of
+    arrival in each. `truncated` names the lanes of which more wait than the window shows."""
+
+    workload_ids: Sequence[str]
+    attempt: Int32s
+    shape: Int32s
+    queue: Int32s
+    priority: Int32s
+    submitted_ms: Int64s
+    estimated_ms: Int64s
+    truncated: frozenset[Lane] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self.workload_ids)
+
+    @classmethod
+    def of(cls, rows: Sequence[WaitingRow], truncated: frozenset[Lane] = frozenset()) -> WaitingColumns:
+        """Rows that stand lane after lane already."""
+        columns: list[Sequence[int]] = list(zip(*rows, strict=True)) if rows else [()] * len(WaitingRow._fields)
+        submitted, _, ids, attempt, shape, queue, priority, estimated = columns
+        return cls(
+            workload_ids=ids,  # type: ignore[arg-type]  # the third column holds the ids
+            attempt=np.array(attempt, dtype=np.int32),
+            shape=np.array(shape, dtype=np.int32),
+            queue=np.array(queue, dtype=np.int32),
+            priority=np.array(priority, dtype=np.int32),
+            submitted_ms=np.array(submitted, dtype=np.int64),
+            estimated_ms=np.array(estimated, dtype=np.int64),
+            truncated=truncated,
+        )
+
+
+@dataclass(slots=True)
+class Passed:
+    """How far a look over all that wait has come, window by window: the last row passed over in each lane, and the
+    workloads for whom pools keep room, which stand in every window so that their room is not given away."""
+
+    after: dict[Lane, WaitingRow] = field(default_factory=dict)
+    heads: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The rows of one window. `is_complete`: nothing waits behind it."""
+
+    rows: Sequence[WaitingRow]
+    truncated: frozenset[Lane]
+    is_complete: bool
+
+    def columns(self) -> WaitingColumns:
+        return WaitingColumns.of(self.rows, self.truncated)
+
+
+class WaitingTable:
+    """Every workload that may be placed. Not thread-safe: one owner calls it."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, WaitingRow] = {}
+        self._lanes: dict[Lane, SortedList[WaitingRow]] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, workload_id: str) -> bool:
+        return workload_id in self._rows
+
+    def add(self, row: WaitingRow) -> None:
+        """Raises ValueError for a workload that waits already."""
+        if row.workload_id in self._rows:
+            raise ValueError(f"{row.workload_id} waits twice; a workload may wait only once")
+        self._rows[row.workload_id] = row
+        lane = self._lanes.get(row.lane)
+        if lane is None:
+            lane = self._lanes[row.lane] = SortedList()
+        lane.add(row)
+
+    def remove(self, workload_id: str) -> WaitingRow | None:
+        """Who was placed or cancelled waits no longer; None for whoever does not wait."""
+        row = self._rows.pop(workload_id, None)
+        if row is not None:
+            lane = self._lanes[row.lane]
+            lane.remove(row)
+            if not lane:
+                del self._lanes[row.lane]
+        return row
+
+    def row(self, workload_id: str) -> WaitingRow | None:
+        return self._rows.get(workload_id)
+
+    def ids(self) -> Iterator[str]:
+        """Ids of all, in the order in which they came into the table."""
+        return iter(self._rows)
+
+    def window(self, limit: int, passed: Passed | None = None) -> WaitingColumns:
+        """The first `limit` of every lane, priority by priority, until `limit` rows are together.
+
+        So the first `limit` rows of any fair order over the lanes are among them.
+        """
+        return self.select(limit, passed).columns()
+
+    def select(self, limit: int, passed: Passed | None = None) -> Selection:
+        """The rows of a window, quickly, for whoever holds a lock; `Selection.columns` makes columns of them."""
+        after, heads = ({}, {}) if passed is None else (passed.after, self._rows_of(passed.heads))
+        rows: list[WaitingRow] = []
+        truncated: list[Lane] = []
+        level: int | None = None
+        is_complete = True
+        for key in sorted(self._lanes, key=lambda lane: (-lane[0], lane[1])):
+            if key[0] != level and len(rows) >= limit:
+                is_complete = False
+                break
+            level = key[0]
+            lane = self._lanes[key]
+            start = lane.bisect_right(after[key]) if key in after else 0
+            rows.extend(row for row in heads.get(key, ()) if row <= after[key])
+            rows.extend(islice(lane, start, start + limit))
+            if len(lane) > start + limit:
+                truncated.append(key)
+        return Selection(rows, frozenset(truncated), is_complete and not truncated)
+
+    def pass_over(self, passed: Passed, workload_ids: Iterable[str]) -> None:
+        """Those were looked at and not placed: the next window of the same look shows what is behind them."""
+        for workload_id in workload_ids:
+            row = self._rows.get(workload_id)
+            if row is not None:
+                passed.after[row.lane] = max(row, passed.after.get(row.lane, row))
+
+    def _rows_of(self, workload_ids: Iterable[str]) -> dict[Lane, list[WaitingRow]]:
+        rows = sorted(row for row in map(self._rows.get, workload_ids) if row is not None)
+        by_lane: dict[Lane, list[WaitingRow]] = {}
+        for row in rows:
+            by_lane.setdefault(row.lane, []).append(row)
+        return by_lane
