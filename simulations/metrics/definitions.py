@@ -28,43 +28,33 @@ class Metric:
     better: Better
     defined: str
 
-    def text(self, value: float) -> str:
-        """The value for people, without a sign."""
-        return self._text(value, self.unit)
+    def text(self, value: float, half: float | None = None) -> str:
+        """The value for people; with `half`, "12.3 ± 0.4 h": both in the unit that suits the value."""
+        return self._text(value, self.unit, "", half)
 
-    def difference(self, value: float) -> str:
+    def difference(self, value: float, half: float | None = None) -> str:
         """A signed difference; of ratios in percentage points."""
-        shown = self._text(value, "points" if self.unit == "ratio" else self.unit)
-        return shown if value < 0 else f"+{shown}"
+        return self._text(value, "points" if self.unit == "ratio" else self.unit, "+", half)
 
-    def _text(self, value: float, unit: str) -> str:
-        if unit == "ratio":
-            return f"{value * 100:.2f} %"
-        if unit == "points":
-            return f"{value * 100:.2f} pp"
-        if unit == "s":
-            return _duration(value)
-        if unit == "":
-            return f"{value:.3f}" if abs(value) < 100 else f"{value:,.1f}"
-        return f"{_amount(value)} {unit}"
+    def _text(self, value: float, unit: str, sign: str, half: float | None) -> str:
+        scale, decimals, shown = _scale(value, unit)
+        text = f"{value / scale:{sign},.{decimals}f}"
+        if half is not None:
+            text += f" ± {half / scale:,.{decimals}f}"
+        return f"{text} {shown}" if shown else text
 
 
-def _duration(seconds: float) -> str:
-    """Up to two minutes in seconds, up to two days in hours, then in days."""
-    size = abs(seconds)
-    if size < 120:
-        return f"{seconds:.1f} s"
-    if size < 2 * 3600:
-        return f"{seconds / 60:.1f} min"
-    if size < 48 * 3600:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 86400:.1f} d"
-
-
-def _amount(value: float) -> str:
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.2f}"
+def _scale(value: float, unit: str) -> tuple[float, int, str]:
+    """What the value is divided by, with how many decimals it is written, and in what unit."""
+    size = abs(value)
+    if unit in ("ratio", "points"):
+        return 0.01, 2, "%" if unit == "ratio" else "pp"
+    if unit == "s":  # up to two minutes in seconds, to two hours in minutes, to two days in hours
+        steps = ((120, 1, "s"), (7200, 60, "min"), (48 * 3600, 3600, "h"))
+        return next(((scale, 1, name) for below, scale, name in steps if size < below), (86400, 1, "d"))
+    if unit == "":
+        return 1, 3 if size < 100 else 1, ""
+    return 1, 0 if size >= 1000 or value == int(value) else 2, unit
 
 
 _L, _H, _N = Better.LOWER, Better.HIGHER, Better.NEITHER

@@ -116,7 +116,7 @@ def difference_chart(contest: Contest, base: str, other: str) -> Spec | None:
     x = {
         "field": "value",
         "type": "quantitative",
-        "title": f"相对 {base} 的变化 / change from it (%)",
+        "title": "变化 / change (%)",
         "scale": {"domain": [-widest, widest], "clamp": True},
     }
     y = {"field": "metric", "type": "nominal", "sort": None, "title": None}
@@ -134,8 +134,9 @@ def difference_chart(contest: Contest, base: str, other: str) -> Spec | None:
             "height": {"step": 24},
             "layer": [
                 {
+                    "data": {"values": [{"zero": 0}]},
                     "mark": {"type": "rule", "color": "#64748b", "strokeDash": [3, 3]},
-                    "encoding": {"x": {"datum": 0}},
+                    "encoding": {"x": x | {"field": "zero"}},
                 },
                 {
                     "data": {"values": rows},

@@ -312,13 +312,11 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 
 def _with_interval(metric: Metric, value: Estimate) -> str:
-    half = "" if value.half_width is None else metric.text(value.half_width)
-    return escape(wording.interval(value, metric.text(value.mean), half))
+    return escape(metric.text(value.mean, value.half_width))
 
 
 def _difference(metric: Metric, difference: Estimate) -> str:
-    half = "" if difference.half_width is None else metric.difference(difference.half_width).lstrip("+")
-    return escape(wording.interval(difference, metric.difference(difference.mean), half))
+    return escape(metric.difference(difference.mean, difference.half_width))
 
 
 def _judged(metric: Metric, difference: Estimate) -> str:

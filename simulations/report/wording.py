@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulations.metrics.definitions import Better
-from simulations.metrics.statistics import CONFIDENCE, Estimate, seeds_needed
+from simulations.metrics.statistics import CONFIDENCE, seeds_needed
 from simulations.report.contest import Contest, Rival, Verdict
 
 AXIS_ZH = {"policy": "策略", "capacity": "容量方案", "failures": "故障模型", "trace": "负载"}
@@ -37,11 +37,12 @@ def answer(verdict: Verdict) -> Sentence:
             f"No difference in {metric.en}: {best} and {nearest.name} both have {own}",
         )
     way_zh, way_en = ("低", "lower") if metric.better is Better.LOWER else ("高", "higher")
+    leads_zh, leads_en = ("最好", "is best") if verdict.is_sure else ("领先", "leads")
     by = metric.difference(abs(verdict.value.mean - nearest.value.mean)).lstrip("+")
     part = _percent(verdict.value.mean, nearest.value.mean)
     return Sentence(
-        f"{best} 最好：{metric.zh} {own}，比次优的 {nearest.name} {way_zh} {by}{part and f'（{part}）'}",
-        f"{best} is best: {metric.en} {own}, {by}{part and f' ({part})'} {way_en} than the runner-up {nearest.name}",
+        f"{best} {leads_zh}：{metric.zh} {own}，比次优的 {nearest.name} {way_zh} {by}{part and f'（{part}）'}",
+        f"{best} {leads_en}: {metric.en} {own}, {by}{part and f' ({part})'} {way_en} than the runner-up {nearest.name}",
     )
 
 
@@ -94,14 +95,9 @@ def overall(verdicts: list[Verdict]) -> Sentence | None:
     else:
         by_zh, by_en = "按各自的首要指标", "each by its deciding metric"
     return Sentence(
-        f"{by_zh}，{best} 在 {len(verdicts)} 种情形中的 {len(wins[best])} 种最好（其中 {sure} 种有把握）",
-        f"{by_en}, {best} is best in {len(wins[best])} of {len(verdicts)} settings (sure in {sure})",
+        f"{by_zh}，{best} 在 {len(verdicts)} 种情形中的 {len(wins[best])} 种领先（其中 {sure} 种有把握）",
+        f"{by_en}, {best} leads in {len(wins[best])} of {len(verdicts)} settings (sure in {sure})",
     )
-
-
-def interval(value: Estimate, text: str, half: str) -> str:
-    """ "12.3 s ± 0.4 s"; without the second part for a single seed."""
-    return text if value.half_width is None else f"{text} ± {half}"
 
 
 def _clear(rival: Rival) -> bool:
