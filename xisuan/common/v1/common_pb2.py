@@ -25,31 +25,33 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dxisuan/common/v1/common.proto\x12\x10xisuan.common.v1\x1a\x1egoogle/protobuf/duration.proto\"c\n\tResources\x12\x11\n\tcpu_milli\x18\x01 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\x12\x12\n\ndisk_bytes\x18\x03 \x01(\x03\x12\x19\n\x11\x61\x63\x63\x65lerator_milli\x18\x04 \x01(\x03\"\x89\x01\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12*\n\x07verdict\x18\x02 \x01(\x0e\x32\x19.xisuan.common.v1.Verdict\x12\x0e\n\x06needed\x18\x03 \x01(\t\x12\x0f\n\x07offered\x18\x04 \x01(\t\x12\x11\n\tremedy_zh\x18\x05 \x01(\t\x12\x11\n\tremedy_en\x18\x06 \x01(\t\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\x91\x01\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12:\n\x10\x66ield_violations\x18\x03 \x03(\x0b\x32 .xisuan.common.v1.FieldViolation\x12\x11\n\tretryable\x18\x04 \x01(\x08\x12\x16\n\x0eretry_after_ms\x18\x05 \x01(\x03\"\xac\x01\n\x0fPartitionPolicy\x12-\n\nlost_after\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\ron_disconnect\x18\x02 \x01(\x0e\x32\x1e.xisuan.common.v1.OnDisconnect\x12\x33\n\x0con_reconnect\x18\x03 \x01(\x0e\x32\x1d.xisuan.common.v1.OnReconnect*i\n\x04Zone\x12\x14\n\x10ZONE_UNSPECIFIED\x10\x00\x12\x11\n\rZONE_INTERNET\x10\x01\x12\x11\n\rZONE_EXTRANET\x10\x02\x12\x11\n\rZONE_INTRANET\x10\x03\x12\x12\n\x0eZONE_DEDICATED\x10\x04*s\n\x0c\x41rchitecture\x12\x1c\n\x18\x41RCHITECTURE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41RCHITECTURE_X86_64\x10\x01\x12\x16\n\x12\x41RCHITECTURE_ARM64\x10\x02\x12\x14\n\x10\x41RCHITECTURE_C86\x10\x03*j\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x19\n\x15VERDICT_UNSCHEDULABLE\x10\x01\x12\x18\n\x14VERDICT_UNRESOLVABLE\x10\x02\x12\x11\n\rVERDICT_ERROR\x10\x03*]\n\x0cOnDisconnect\x12\x1d\n\x19ON_DISCONNECT_UNSPECIFIED\x10\x00\x12\x16\n\x12ON_DISCONNECT_KEEP\x10\x01\x12\x16\n\x12ON_DISCONNECT_STOP\x10\x02*n\n\x0bOnReconnect\x12\x1c\n\x18ON_RECONNECT_UNSPECIFIED\x10\x00\x12\x1e\n\x1aON_RECONNECT_KEEP_ORIGINAL\x10\x01\x12!\n\x1dON_RECONNECT_KEEP_REPLACEMENT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dxisuan/common/v1/common.proto\x12\x10xisuan.common.v1\x1a\x1egoogle/protobuf/duration.proto\"c\n\tResources\x12\x11\n\tcpu_milli\x18\x01 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\x12\x12\n\ndisk_bytes\x18\x03 \x01(\x03\x12\x19\n\x11\x61\x63\x63\x65lerator_milli\x18\x04 \x01(\x03\"\xb8\x01\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12*\n\x07verdict\x18\x02 \x01(\x0e\x32\x19.xisuan.common.v1.Verdict\x12\x0e\n\x06needed\x18\x03 \x01(\t\x12\x0f\n\x07offered\x18\x04 \x01(\t\x12\x11\n\tremedy_zh\x18\x05 \x01(\t\x12\x11\n\tremedy_en\x18\x06 \x01(\t\x12-\n\x05nodes\x18\x07 \x03(\x0b\x32\x1e.xisuan.common.v1.NodesRefused\"S\n\x0cNodesRefused\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x01(\x05\x12\x12\n\nnearest_zh\x18\x03 \x01(\t\x12\x12\n\nnearest_en\x18\x04 \x01(\t\"4\n\x0e\x46ieldViolation\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\x91\x01\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12:\n\x10\x66ield_violations\x18\x03 \x03(\x0b\x32 .xisuan.common.v1.FieldViolation\x12\x11\n\tretryable\x18\x04 \x01(\x08\x12\x16\n\x0eretry_after_ms\x18\x05 \x01(\x03\"\xac\x01\n\x0fPartitionPolicy\x12-\n\nlost_after\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\ron_disconnect\x18\x02 \x01(\x0e\x32\x1e.xisuan.common.v1.OnDisconnect\x12\x33\n\x0con_reconnect\x18\x03 \x01(\x0e\x32\x1d.xisuan.common.v1.OnReconnect*i\n\x04Zone\x12\x14\n\x10ZONE_UNSPECIFIED\x10\x00\x12\x11\n\rZONE_INTERNET\x10\x01\x12\x11\n\rZONE_EXTRANET\x10\x02\x12\x11\n\rZONE_INTRANET\x10\x03\x12\x12\n\x0eZONE_DEDICATED\x10\x04*s\n\x0c\x41rchitecture\x12\x1c\n\x18\x41RCHITECTURE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41RCHITECTURE_X86_64\x10\x01\x12\x16\n\x12\x41RCHITECTURE_ARM64\x10\x02\x12\x14\n\x10\x41RCHITECTURE_C86\x10\x03*j\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x19\n\x15VERDICT_UNSCHEDULABLE\x10\x01\x12\x18\n\x14VERDICT_UNRESOLVABLE\x10\x02\x12\x11\n\rVERDICT_ERROR\x10\x03*]\n\x0cOnDisconnect\x12\x1d\n\x19ON_DISCONNECT_UNSPECIFIED\x10\x00\x12\x16\n\x12ON_DISCONNECT_KEEP\x10\x01\x12\x16\n\x12ON_DISCONNECT_STOP\x10\x02*n\n\x0bOnReconnect\x12\x1c\n\x18ON_RECONNECT_UNSPECIFIED\x10\x00\x12\x1e\n\x1aON_RECONNECT_KEEP_ORIGINAL\x10\x01\x12!\n\x1dON_RECONNECT_KEEP_REPLACEMENT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xisuan.common.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ZONE']._serialized_start=701
-  _globals['_ZONE']._serialized_end=806
-  _globals['_ARCHITECTURE']._serialized_start=808
-  _globals['_ARCHITECTURE']._serialized_end=923
-  _globals['_VERDICT']._serialized_start=925
-  _globals['_VERDICT']._serialized_end=1031
-  _globals['_ONDISCONNECT']._serialized_start=1033
-  _globals['_ONDISCONNECT']._serialized_end=1126
-  _globals['_ONRECONNECT']._serialized_start=1128
-  _globals['_ONRECONNECT']._serialized_end=1238
+  _globals['_ZONE']._serialized_start=833
+  _globals['_ZONE']._serialized_end=938
+  _globals['_ARCHITECTURE']._serialized_start=940
+  _globals['_ARCHITECTURE']._serialized_end=1055
+  _globals['_VERDICT']._serialized_start=1057
+  _globals['_VERDICT']._serialized_end=1163
+  _globals['_ONDISCONNECT']._serialized_start=1165
+  _globals['_ONDISCONNECT']._serialized_end=1258
+  _globals['_ONRECONNECT']._serialized_start=1260
+  _globals['_ONRECONNECT']._serialized_end=1370
   _globals['_RESOURCES']._serialized_start=83
   _globals['_RESOURCES']._serialized_end=182
   _globals['_REASON']._serialized_start=185
-  _globals['_REASON']._serialized_end=322
-  _globals['_FIELDVIOLATION']._serialized_start=324
-  _globals['_FIELDVIOLATION']._serialized_end=376
-  _globals['_ITEMERROR']._serialized_start=379
-  _globals['_ITEMERROR']._serialized_end=524
-  _globals['_PARTITIONPOLICY']._serialized_start=527
-  _globals['_PARTITIONPOLICY']._serialized_end=699
+  _globals['_REASON']._serialized_end=369
+  _globals['_NODESREFUSED']._serialized_start=371
+  _globals['_NODESREFUSED']._serialized_end=454
+  _globals['_FIELDVIOLATION']._serialized_start=456
+  _globals['_FIELDVIOLATION']._serialized_end=508
+  _globals['_ITEMERROR']._serialized_start=511
+  _globals['_ITEMERROR']._serialized_end=656
+  _globals['_PARTITIONPOLICY']._serialized_start=659
+  _globals['_PARTITIONPOLICY']._serialized_end=831
 # @@protoc_insertion_point(module_scope)

@@ -190,6 +190,7 @@ class Reason(_message.Message):
     OFFERED_FIELD_NUMBER: _builtins.int
     REMEDY_ZH_FIELD_NUMBER: _builtins.int
     REMEDY_EN_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     verdict: Global___Verdict.ValueType
     needed: _builtins.str
@@ -199,6 +200,10 @@ class Reason(_message.Message):
     remedy_zh: _builtins.str
     """What would have to change, in Chinese and in English."""
     remedy_en: _builtins.str
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodesRefused]:
+        """How many nodes of the pool each filter was the first to refuse. Empty where no node was looked at."""
+
     def __init__(
         self,
         *,
@@ -208,14 +213,47 @@ class Reason(_message.Message):
         offered: _builtins.str = ...,
         remedy_zh: _builtins.str = ...,
         remedy_en: _builtins.str = ...,
+        nodes: _abc.Iterable[Global___NodesRefused] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "needed", b"needed", "offered", b"offered", "remedy_en", b"remedy_en", "remedy_zh", b"remedy_zh", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "needed", b"needed", "nodes", b"nodes", "offered", b"offered", "remedy_en", b"remedy_en", "remedy_zh", b"remedy_zh", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
+
+@_typing.final
+class NodesRefused(_message.Message):
+    """What one filter said to the nodes of a pool."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    NEAREST_ZH_FIELD_NUMBER: _builtins.int
+    NEAREST_EN_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """A reason code."""
+    nodes: _builtins.int
+    nearest_zh: _builtins.str
+    """How many of them come nearest and what they lack, in Chinese and in English; empty where it is no matter of room."""
+    nearest_en: _builtins.str
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        nodes: _builtins.int = ...,
+        nearest_zh: _builtins.str = ...,
+        nearest_en: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "nearest_en", b"nearest_en", "nearest_zh", b"nearest_zh", "nodes", b"nodes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodesRefused: _TypeAlias = NodesRefused  # noqa: Y015
 
 @_typing.final
 class FieldViolation(_message.Message):

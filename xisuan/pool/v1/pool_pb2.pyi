@@ -72,6 +72,11 @@ class PoolSpec(_message.Message):
     VCPU_HOUR_CNY_FIELD_NUMBER: _builtins.int
     CLASSES_FIELD_NUMBER: _builtins.int
     NODE_GROUPS_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    IDLE_WATTS_FIELD_NUMBER: _builtins.int
+    LOADED_WATTS_FIELD_NUMBER: _builtins.int
+    CARBON_G_KWH_FIELD_NUMBER: _builtins.int
+    NODE_POLICY_FIELD_NUMBER: _builtins.int
     pool_id: _builtins.str
     """Lower-case letters, digits and "-", at most 63."""
     name: _builtins.str
@@ -96,6 +101,15 @@ class PoolSpec(_message.Message):
     """CNY per kWh, per whole card and hour (absent: no cards), per vCPU and hour."""
     card_hour_cny: _builtins.float
     vcpu_hour_cny: _builtins.float
+    region: _builtins.str
+    """Where the pool stands, for input data that lies there. Empty: only its hub is known."""
+    idle_watts: _builtins.float
+    """Of one node without load and under full load. Absent: not known."""
+    loaded_watts: _builtins.float
+    carbon_g_kwh: _builtins.float
+    """Grams of CO2 for a kWh of the grid that is not green. Absent: not known."""
+    node_policy: _builtins.str
+    """How nodes are chosen: a policy ("fgd") or a weighted stack of them ("fgd:3+bestfit:1"). Empty: the default."""
     @_builtins.property
     def zones(self) -> _containers.RepeatedScalarFieldContainer[_common_pb2.Zone.ValueType]: ...
     @_builtins.property
@@ -126,14 +140,32 @@ class PoolSpec(_message.Message):
         vcpu_hour_cny: _builtins.float = ...,
         classes: _abc.Iterable[_builtins.str] | None = ...,
         node_groups: _abc.Iterable[Global___NodeGroup] | None = ...,
+        region: _builtins.str = ...,
+        idle_watts: _builtins.float | None = ...,
+        loaded_watts: _builtins.float | None = ...,
+        carbon_g_kwh: _builtins.float | None = ...,
+        node_policy: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_card_hour_cny", b"_card_hour_cny", "card_hour_cny", b"card_hour_cny"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_carbon_g_kwh", b"_carbon_g_kwh", "_card_hour_cny", b"_card_hour_cny", "_idle_watts", b"_idle_watts", "_loaded_watts", b"_loaded_watts", "carbon_g_kwh", b"carbon_g_kwh", "card_hour_cny", b"card_hour_cny", "idle_watts", b"idle_watts", "loaded_watts", b"loaded_watts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_card_hour_cny", b"_card_hour_cny", "accelerator", b"accelerator", "adapter", b"adapter", "architectures", b"architectures", "card_hour_cny", b"card_hour_cny", "cards", b"cards", "classes", b"classes", "disk_bytes", b"disk_bytes", "egress_gbps", b"egress_gbps", "green_share", b"green_share", "hub", b"hub", "kwh_cny", b"kwh_cny", "name", b"name", "node_groups", b"node_groups", "one_way_ms", b"one_way_ms", "pool_id", b"pool_id", "protection_level", b"protection_level", "pue", b"pue", "vcpu_hour_cny", b"vcpu_hour_cny", "zones", b"zones"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_carbon_g_kwh", b"_carbon_g_kwh", "_card_hour_cny", b"_card_hour_cny", "_idle_watts", b"_idle_watts", "_loaded_watts", b"_loaded_watts", "accelerator", b"accelerator", "adapter", b"adapter", "architectures", b"architectures", "carbon_g_kwh", b"carbon_g_kwh", "card_hour_cny", b"card_hour_cny", "cards", b"cards", "classes", b"classes", "disk_bytes", b"disk_bytes", "egress_gbps", b"egress_gbps", "green_share", b"green_share", "hub", b"hub", "idle_watts", b"idle_watts", "kwh_cny", b"kwh_cny", "loaded_watts", b"loaded_watts", "name", b"name", "node_groups", b"node_groups", "node_policy", b"node_policy", "one_way_ms", b"one_way_ms", "pool_id", b"pool_id", "protection_level", b"protection_level", "pue", b"pue", "region", b"region", "vcpu_hour_cny", b"vcpu_hour_cny", "zones", b"zones"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__carbon_g_kwh: _TypeAlias = _typing.Literal["carbon_g_kwh"]  # noqa: Y015
+    _WhichOneofArgType__carbon_g_kwh: _TypeAlias = _typing.Literal["_carbon_g_kwh", b"_carbon_g_kwh"]  # noqa: Y015
     _WhichOneofReturnType__card_hour_cny: _TypeAlias = _typing.Literal["card_hour_cny"]  # noqa: Y015
     _WhichOneofArgType__card_hour_cny: _TypeAlias = _typing.Literal["_card_hour_cny", b"_card_hour_cny"]  # noqa: Y015
+    _WhichOneofReturnType__idle_watts: _TypeAlias = _typing.Literal["idle_watts"]  # noqa: Y015
+    _WhichOneofArgType__idle_watts: _TypeAlias = _typing.Literal["_idle_watts", b"_idle_watts"]  # noqa: Y015
+    _WhichOneofReturnType__loaded_watts: _TypeAlias = _typing.Literal["loaded_watts"]  # noqa: Y015
+    _WhichOneofArgType__loaded_watts: _TypeAlias = _typing.Literal["_loaded_watts", b"_loaded_watts"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__carbon_g_kwh) -> _WhichOneofReturnType__carbon_g_kwh | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__card_hour_cny) -> _WhichOneofReturnType__card_hour_cny | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__idle_watts) -> _WhichOneofReturnType__idle_watts | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__loaded_watts) -> _WhichOneofReturnType__loaded_watts | None: ...
 
 Global___PoolSpec: _TypeAlias = PoolSpec  # noqa: Y015
 

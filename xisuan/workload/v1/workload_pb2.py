@@ -27,33 +27,53 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from xisuan.common.v1 import common_pb2 as xisuan_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!xisuan/workload/v1/workload.proto\x12\x12xisuan.workload.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dxisuan/common/v1/common.proto\"\xe7\x01\n\x0cRequirements\x12-\n\x08per_task\x18\x01 \x01(\x0b\x32\x1b.xisuan.common.v1.Resources\x12\r\n\x05tasks\x18\x02 \x01(\x05\x12$\n\x04zone\x18\x03 \x01(\x0e\x32\x16.xisuan.common.v1.Zone\x12\x18\n\x10protection_level\x18\x04 \x01(\x05\x12\x35\n\rarchitectures\x18\x05 \x03(\x0e\x32\x1e.xisuan.common.v1.Architecture\x12\x13\n\x0b\x61\x63\x63\x65lerator\x18\x06 \x01(\t\x12\r\n\x05pools\x18\x07 \x03(\t\"\xa0\x01\n\x07Program\x12\x0f\n\x07\x63ommand\x18\x01 \x03(\t\x12\r\n\x05image\x18\x02 \x01(\t\x12\x41\n\x0b\x65nvironment\x18\x03 \x03(\x0b\x32,.xisuan.workload.v1.Program.EnvironmentEntry\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xaf\x03\n\x0cWorkloadSpec\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x12\n\nclient_key\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x36\n\x0crequirements\x18\x04 \x01(\x0b\x32 .xisuan.workload.v1.Requirements\x12,\n\x07program\x18\x05 \x01(\x0b\x32\x1b.xisuan.workload.v1.Program\x12\x10\n\x08priority\x18\x06 \x01(\x05\x12\x14\n\x0cmax_attempts\x18\x07 \x01(\x05\x12\r\n\x05\x61\x66ter\x18\x08 \x03(\t\x12\x34\n\x11\x65stimated_runtime\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_runtime\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12<\n\x06labels\x18\x0b \x03(\x0b\x32,.xisuan.workload.v1.WorkloadSpec.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb7\x02\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0f\n\x07pool_id\x18\x03 \x01(\t\x12\r\n\x05nodes\x18\x04 \x03(\t\x12+\n\x05state\x18\x05 \x01(\x0e\x32\x1c.xisuan.workload.v1.RunState\x12\x16\n\texit_code\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07message\x18\x07 \x01(\t\x12-\n\tplaced_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstarted_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\n_exit_code\"\xeb\x01\n\x08Workload\x12\x13\n\x0bworkload_id\x18\x01 \x01(\t\x12.\n\x04spec\x18\x02 \x01(\x0b\x32 .xisuan.workload.v1.WorkloadSpec\x12\x30\n\x05state\x18\x03 \x01(\x0e\x32!.xisuan.workload.v1.WorkloadState\x12\x30\n\x0csubmitted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04runs\x18\x05 \x03(\x0b\x32\x17.xisuan.workload.v1.Run\x12\x0f\n\x07message\x18\x06 \x01(\t*\xda\x01\n\rWorkloadState\x12\x1e\n\x1aWORKLOAD_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18WORKLOAD_STATE_SUBMITTED\x10\x01\x12\x19\n\x15WORKLOAD_STATE_QUEUED\x10\x02\x12\x19\n\x15WORKLOAD_STATE_ACTIVE\x10\x03\x12\x1c\n\x18WORKLOAD_STATE_SUCCEEDED\x10\x04\x12\x19\n\x15WORKLOAD_STATE_FAILED\x10\x05\x12\x1c\n\x18WORKLOAD_STATE_CANCELLED\x10\x06*\xdd\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10RUN_STATE_PLACED\x10\x01\x12\x16\n\x12RUN_STATE_STARTING\x10\x02\x12\x15\n\x11RUN_STATE_RUNNING\x10\x03\x12\x17\n\x13RUN_STATE_SUCCEEDED\x10\x04\x12\x14\n\x10RUN_STATE_FAILED\x10\x05\x12\x15\n\x11RUN_STATE_STOPPED\x10\x06\x12\x17\n\x13RUN_STATE_PREEMPTED\x10\x07\x12\x12\n\x0eRUN_STATE_LOST\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!xisuan/workload/v1/workload.proto\x12\x12xisuan.workload.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dxisuan/common/v1/common.proto\"\x87\x05\n\x0cRequirements\x12-\n\x08per_task\x18\x01 \x01(\x0b\x32\x1b.xisuan.common.v1.Resources\x12\r\n\x05tasks\x18\x02 \x01(\x05\x12$\n\x04zone\x18\x03 \x01(\x0e\x32\x16.xisuan.common.v1.Zone\x12\x18\n\x10protection_level\x18\x04 \x01(\x05\x12\x35\n\rarchitectures\x18\x05 \x03(\x0e\x32\x1e.xisuan.common.v1.Architecture\x12\x13\n\x0b\x61\x63\x63\x65lerator\x18\x06 \x01(\t\x12\r\n\x05pools\x18\x07 \x03(\t\x12\x18\n\x10\x61\x63\x63\x65lerator_kind\x18\x08 \x01(\t\x12\x38\n\x0enode_selectors\x18\t \x03(\x0b\x32 .xisuan.workload.v1.NodeSelector\x12\x33\n\x0btolerations\x18\n \x03(\x0b\x32\x1e.xisuan.workload.v1.Toleration\x12O\n\x10placement_labels\x18\x0b \x03(\x0b\x32\x35.xisuan.workload.v1.Requirements.PlacementLabelsEntry\x12\x30\n\naffinities\x18\x0c \x03(\x0b\x32\x1c.xisuan.workload.v1.Affinity\x12+\n\x07spreads\x18\r \x03(\x0b\x32\x1a.xisuan.workload.v1.Spread\x12\x15\n\rgang_topology\x18\x0e \x01(\t\x12\x16\n\x0etasks_per_node\x18\x0f \x01(\x05\x1a\x36\n\x14PlacementLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"c\n\x0cNodeSelector\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x36\n\x08operator\x18\x02 \x01(\x0e\x32$.xisuan.workload.v1.SelectorOperator\x12\x0e\n\x06values\x18\x03 \x03(\t\"(\n\nToleration\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\x93\x01\n\x08\x41\x66\x66inity\x12\x38\n\x06labels\x18\x01 \x03(\x0b\x32(.xisuan.workload.v1.Affinity.LabelsEntry\x12\x10\n\x08topology\x18\x02 \x01(\t\x12\x0c\n\x04\x61nti\x18\x03 \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\",\n\x06Spread\x12\x10\n\x08topology\x18\x01 \x01(\t\x12\x10\n\x08max_skew\x18\x02 \x01(\x05\"/\n\nInputPlace\x12\r\n\x05place\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\"\xa0\x01\n\x07Program\x12\x0f\n\x07\x63ommand\x18\x01 \x03(\t\x12\r\n\x05image\x18\x02 \x01(\t\x12\x41\n\x0b\x65nvironment\x18\x03 \x03(\x0b\x32,.xisuan.workload.v1.Program.EnvironmentEntry\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xdf\x03\n\x0cWorkloadSpec\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x12\n\nclient_key\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x36\n\x0crequirements\x18\x04 \x01(\x0b\x32 .xisuan.workload.v1.Requirements\x12,\n\x07program\x18\x05 \x01(\x0b\x32\x1b.xisuan.workload.v1.Program\x12\x10\n\x08priority\x18\x06 \x01(\x05\x12\x14\n\x0cmax_attempts\x18\x07 \x01(\x05\x12\r\n\x05\x61\x66ter\x18\x08 \x03(\t\x12\x34\n\x11\x65stimated_runtime\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_runtime\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12<\n\x06labels\x18\x0b \x03(\x0b\x32,.xisuan.workload.v1.WorkloadSpec.LabelsEntry\x12.\n\x06inputs\x18\x1e \x03(\x0b\x32\x1e.xisuan.workload.v1.InputPlace\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb7\x02\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0f\n\x07pool_id\x18\x03 \x01(\t\x12\r\n\x05nodes\x18\x04 \x03(\t\x12+\n\x05state\x18\x05 \x01(\x0e\x32\x1c.xisuan.workload.v1.RunState\x12\x16\n\texit_code\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07message\x18\x07 \x01(\t\x12-\n\tplaced_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstarted_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\n_exit_code\"\xeb\x01\n\x08Workload\x12\x13\n\x0bworkload_id\x18\x01 \x01(\t\x12.\n\x04spec\x18\x02 \x01(\x0b\x32 .xisuan.workload.v1.WorkloadSpec\x12\x30\n\x05state\x18\x03 \x01(\x0e\x32!.xisuan.workload.v1.WorkloadState\x12\x30\n\x0csubmitted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04runs\x18\x05 \x03(\x0b\x32\x17.xisuan.workload.v1.Run\x12\x0f\n\x07message\x18\x06 \x01(\t*\xb1\x01\n\x10SelectorOperator\x12!\n\x1dSELECTOR_OPERATOR_UNSPECIFIED\x10\x00\x12\x18\n\x14SELECTOR_OPERATOR_IN\x10\x01\x12\x1c\n\x18SELECTOR_OPERATOR_NOT_IN\x10\x02\x12\x1c\n\x18SELECTOR_OPERATOR_EXISTS\x10\x03\x12$\n SELECTOR_OPERATOR_DOES_NOT_EXIST\x10\x04*\xda\x01\n\rWorkloadState\x12\x1e\n\x1aWORKLOAD_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18WORKLOAD_STATE_SUBMITTED\x10\x01\x12\x19\n\x15WORKLOAD_STATE_QUEUED\x10\x02\x12\x19\n\x15WORKLOAD_STATE_ACTIVE\x10\x03\x12\x1c\n\x18WORKLOAD_STATE_SUCCEEDED\x10\x04\x12\x19\n\x15WORKLOAD_STATE_FAILED\x10\x05\x12\x1c\n\x18WORKLOAD_STATE_CANCELLED\x10\x06*\xdd\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10RUN_STATE_PLACED\x10\x01\x12\x16\n\x12RUN_STATE_STARTING\x10\x02\x12\x15\n\x11RUN_STATE_RUNNING\x10\x03\x12\x17\n\x13RUN_STATE_SUCCEEDED\x10\x04\x12\x14\n\x10RUN_STATE_FAILED\x10\x05\x12\x15\n\x11RUN_STATE_STOPPED\x10\x06\x12\x17\n\x13RUN_STATE_PREEMPTED\x10\x07\x12\x12\n\x0eRUN_STATE_LOST\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xisuan.workload.v1.workload_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_REQUIREMENTS_PLACEMENTLABELSENTRY']._loaded_options = None
+  _globals['_REQUIREMENTS_PLACEMENTLABELSENTRY']._serialized_options = b'8\001'
+  _globals['_AFFINITY_LABELSENTRY']._loaded_options = None
+  _globals['_AFFINITY_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_PROGRAM_ENVIRONMENTENTRY']._loaded_options = None
   _globals['_PROGRAM_ENVIRONMENTENTRY']._serialized_options = b'8\001'
   _globals['_WORKLOADSPEC_LABELSENTRY']._loaded_options = None
   _globals['_WORKLOADSPEC_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_WORKLOADSTATE']._serialized_start=1537
-  _globals['_WORKLOADSTATE']._serialized_end=1755
-  _globals['_RUNSTATE']._serialized_start=1758
-  _globals['_RUNSTATE']._serialized_end=1979
+  _globals['_SELECTOROPERATOR']._serialized_start=2389
+  _globals['_SELECTOROPERATOR']._serialized_end=2566
+  _globals['_WORKLOADSTATE']._serialized_start=2569
+  _globals['_WORKLOADSTATE']._serialized_end=2787
+  _globals['_RUNSTATE']._serialized_start=2790
+  _globals['_RUNSTATE']._serialized_end=3011
   _globals['_REQUIREMENTS']._serialized_start=154
-  _globals['_REQUIREMENTS']._serialized_end=385
-  _globals['_PROGRAM']._serialized_start=388
-  _globals['_PROGRAM']._serialized_end=548
-  _globals['_PROGRAM_ENVIRONMENTENTRY']._serialized_start=498
-  _globals['_PROGRAM_ENVIRONMENTENTRY']._serialized_end=548
-  _globals['_WORKLOADSPEC']._serialized_start=551
-  _globals['_WORKLOADSPEC']._serialized_end=982
-  _globals['_WORKLOADSPEC_LABELSENTRY']._serialized_start=937
-  _globals['_WORKLOADSPEC_LABELSENTRY']._serialized_end=982
-  _globals['_RUN']._serialized_start=985
-  _globals['_RUN']._serialized_end=1296
-  _globals['_WORKLOAD']._serialized_start=1299
-  _globals['_WORKLOAD']._serialized_end=1534
+  _globals['_REQUIREMENTS']._serialized_end=801
+  _globals['_REQUIREMENTS_PLACEMENTLABELSENTRY']._serialized_start=747
+  _globals['_REQUIREMENTS_PLACEMENTLABELSENTRY']._serialized_end=801
+  _globals['_NODESELECTOR']._serialized_start=803
+  _globals['_NODESELECTOR']._serialized_end=902
+  _globals['_TOLERATION']._serialized_start=904
+  _globals['_TOLERATION']._serialized_end=944
+  _globals['_AFFINITY']._serialized_start=947
+  _globals['_AFFINITY']._serialized_end=1094
+  _globals['_AFFINITY_LABELSENTRY']._serialized_start=1049
+  _globals['_AFFINITY_LABELSENTRY']._serialized_end=1094
+  _globals['_SPREAD']._serialized_start=1096
+  _globals['_SPREAD']._serialized_end=1140
+  _globals['_INPUTPLACE']._serialized_start=1142
+  _globals['_INPUTPLACE']._serialized_end=1189
+  _globals['_PROGRAM']._serialized_start=1192
+  _globals['_PROGRAM']._serialized_end=1352
+  _globals['_PROGRAM_ENVIRONMENTENTRY']._serialized_start=1302
+  _globals['_PROGRAM_ENVIRONMENTENTRY']._serialized_end=1352
+  _globals['_WORKLOADSPEC']._serialized_start=1355
+  _globals['_WORKLOADSPEC']._serialized_end=1834
+  _globals['_WORKLOADSPEC_LABELSENTRY']._serialized_start=1049
+  _globals['_WORKLOADSPEC_LABELSENTRY']._serialized_end=1094
+  _globals['_RUN']._serialized_start=1837
+  _globals['_RUN']._serialized_end=2148
+  _globals['_WORKLOAD']._serialized_start=2151
+  _globals['_WORKLOAD']._serialized_end=2386
 # @@protoc_insertion_point(module_scope)

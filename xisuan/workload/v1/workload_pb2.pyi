@@ -22,6 +22,31 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _SelectorOperator:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SelectorOperatorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SelectorOperator.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SELECTOR_OPERATOR_UNSPECIFIED: _SelectorOperator.ValueType  # 0
+    """As IN."""
+    SELECTOR_OPERATOR_IN: _SelectorOperator.ValueType  # 1
+    SELECTOR_OPERATOR_NOT_IN: _SelectorOperator.ValueType  # 2
+    """A node without the label is taken too."""
+    SELECTOR_OPERATOR_EXISTS: _SelectorOperator.ValueType  # 3
+    SELECTOR_OPERATOR_DOES_NOT_EXIST: _SelectorOperator.ValueType  # 4
+
+class SelectorOperator(_SelectorOperator, metaclass=_SelectorOperatorEnumTypeWrapper): ...
+
+SELECTOR_OPERATOR_UNSPECIFIED: SelectorOperator.ValueType  # 0
+"""As IN."""
+SELECTOR_OPERATOR_IN: SelectorOperator.ValueType  # 1
+SELECTOR_OPERATOR_NOT_IN: SelectorOperator.ValueType  # 2
+"""A node without the label is taken too."""
+SELECTOR_OPERATOR_EXISTS: SelectorOperator.ValueType  # 3
+SELECTOR_OPERATOR_DOES_NOT_EXIST: SelectorOperator.ValueType  # 4
+Global___SelectorOperator: _TypeAlias = SelectorOperator  # noqa: Y015
+
 class _WorkloadState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -94,6 +119,26 @@ class Requirements(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class PlacementLabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PER_TASK_FIELD_NUMBER: _builtins.int
     TASKS_FIELD_NUMBER: _builtins.int
     ZONE_FIELD_NUMBER: _builtins.int
@@ -101,6 +146,14 @@ class Requirements(_message.Message):
     ARCHITECTURES_FIELD_NUMBER: _builtins.int
     ACCELERATOR_FIELD_NUMBER: _builtins.int
     POOLS_FIELD_NUMBER: _builtins.int
+    ACCELERATOR_KIND_FIELD_NUMBER: _builtins.int
+    NODE_SELECTORS_FIELD_NUMBER: _builtins.int
+    TOLERATIONS_FIELD_NUMBER: _builtins.int
+    PLACEMENT_LABELS_FIELD_NUMBER: _builtins.int
+    AFFINITIES_FIELD_NUMBER: _builtins.int
+    SPREADS_FIELD_NUMBER: _builtins.int
+    GANG_TOPOLOGY_FIELD_NUMBER: _builtins.int
+    TASKS_PER_NODE_FIELD_NUMBER: _builtins.int
     tasks: _builtins.int
     """Tasks start together or not at all (a gang), each on one node. 0 means 1; at most 10,000."""
     zone: _common_pb2.Zone.ValueType
@@ -109,6 +162,18 @@ class Requirements(_message.Message):
     """The protection level (等保) of the system, 0 (未定级) to 4: the pool's level must not be lower."""
     accelerator: _builtins.str
     """Card model, for example "Ascend910B". Empty: any card."""
+    accelerator_kind: _builtins.str
+    """A family of cards instead of a model: "昇腾", "寒武纪", "海光", "昆仑芯", "摩尔线程", "沐曦", "天数智芯", "壁仞",
+    "燧原", "NVIDIA". Empty: any.
+    """
+    gang_topology: _builtins.str
+    """A topology key: all tasks go to one domain of it. Empty: anywhere in the pool.
+
+    Topology keys say how nodes fall into domains: "node" (each its own), "rack", "pool" (one domain), or any node
+    label (each value one domain; a node without the label is in none).
+    """
+    tasks_per_node: _builtins.int
+    """At most so many tasks of a run on one node. 0: as many as fit."""
     @_builtins.property
     def per_task(self) -> _common_pb2.Resources:
         """The need of one task. At least one of CPU and memory must be above 0."""
@@ -121,6 +186,24 @@ class Requirements(_message.Message):
     def pools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids of pools that may be used. Empty: any."""
 
+    @_builtins.property
+    def node_selectors(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeSelector]:
+        """Rules about the labels of nodes; a node must keep all of them. At most 64."""
+
+    @_builtins.property
+    def tolerations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Toleration]:
+        """Taints of nodes that are tolerated; a node with any other takes no task. At most 64."""
+
+    @_builtins.property
+    def placement_labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What affinities of others may name; at most 16."""
+
+    @_builtins.property
+    def affinities(self) -> _containers.RepeatedCompositeFieldContainer[Global___Affinity]:
+        """At most 16 each."""
+
+    @_builtins.property
+    def spreads(self) -> _containers.RepeatedCompositeFieldContainer[Global___Spread]: ...
     def __init__(
         self,
         *,
@@ -131,14 +214,180 @@ class Requirements(_message.Message):
         architectures: _abc.Iterable[_common_pb2.Architecture.ValueType] | None = ...,
         accelerator: _builtins.str = ...,
         pools: _abc.Iterable[_builtins.str] | None = ...,
+        accelerator_kind: _builtins.str = ...,
+        node_selectors: _abc.Iterable[Global___NodeSelector] | None = ...,
+        tolerations: _abc.Iterable[Global___Toleration] | None = ...,
+        placement_labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        affinities: _abc.Iterable[Global___Affinity] | None = ...,
+        spreads: _abc.Iterable[Global___Spread] | None = ...,
+        gang_topology: _builtins.str = ...,
+        tasks_per_node: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["per_task", b"per_task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerator", b"accelerator", "architectures", b"architectures", "per_task", b"per_task", "pools", b"pools", "protection_level", b"protection_level", "tasks", b"tasks", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerator", b"accelerator", "accelerator_kind", b"accelerator_kind", "affinities", b"affinities", "architectures", b"architectures", "gang_topology", b"gang_topology", "node_selectors", b"node_selectors", "per_task", b"per_task", "placement_labels", b"placement_labels", "pools", b"pools", "protection_level", b"protection_level", "spreads", b"spreads", "tasks", b"tasks", "tasks_per_node", b"tasks_per_node", "tolerations", b"tolerations", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Requirements: _TypeAlias = Requirements  # noqa: Y015
+
+@_typing.final
+class NodeSelector(_message.Message):
+    """A rule about one node label."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    operator: Global___SelectorOperator.ValueType
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Empty for EXISTS and DOES_NOT_EXIST; one to 64 otherwise."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        operator: Global___SelectorOperator.ValueType = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "operator", b"operator", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeSelector: _TypeAlias = NodeSelector  # noqa: Y015
+
+@_typing.final
+class Toleration(_message.Message):
+    """Tolerates taints of this key ("*": of every key) and, where `value` is not empty, only of this value."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    value: _builtins.str
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Toleration: _TypeAlias = Toleration  # noqa: Y015
+
+@_typing.final
+class Affinity(_message.Message):
+    """Each task goes to a domain of `topology` where tasks that carry all of `labels` run; with `anti` to one where none
+    does. Anti-affinity works in both directions.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    LABELS_FIELD_NUMBER: _builtins.int
+    TOPOLOGY_FIELD_NUMBER: _builtins.int
+    ANTI_FIELD_NUMBER: _builtins.int
+    topology: _builtins.str
+    """A topology key. Empty: "node"."""
+    anti: _builtins.bool
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """At least one; compared with placement_labels."""
+
+    def __init__(
+        self,
+        *,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        topology: _builtins.str = ...,
+        anti: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anti", b"anti", "labels", b"labels", "topology", b"topology"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Affinity: _TypeAlias = Affinity  # noqa: Y015
+
+@_typing.final
+class Spread(_message.Message):
+    """Between two domains of `topology` the numbers of tasks differ by at most `max_skew`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPOLOGY_FIELD_NUMBER: _builtins.int
+    MAX_SKEW_FIELD_NUMBER: _builtins.int
+    topology: _builtins.str
+    """A topology key. Required."""
+    max_skew: _builtins.int
+    """0 means 1; at most 10,000."""
+    def __init__(
+        self,
+        *,
+        topology: _builtins.str = ...,
+        max_skew: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_skew", b"max_skew", "topology", b"topology"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Spread: _TypeAlias = Spread  # noqa: Y015
+
+@_typing.final
+class InputPlace(_message.Message):
+    """Data that a workload reads."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACE_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    place: _builtins.str
+    """The id of a pool, its region or its hub. Required."""
+    size_bytes: _builtins.int
+    def __init__(
+        self,
+        *,
+        place: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["place", b"place", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InputPlace: _TypeAlias = InputPlace  # noqa: Y015
 
 @_typing.final
 class Program(_message.Message):
@@ -231,6 +480,7 @@ class WorkloadSpec(_message.Message):
     ESTIMATED_RUNTIME_FIELD_NUMBER: _builtins.int
     MAX_RUNTIME_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
     """The queue (department or system) that is charged. Lower-case letters, digits, "-", "/", at most 128."""
     client_key: _builtins.str
@@ -265,6 +515,10 @@ class WorkloadSpec(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___InputPlace]:
+        """The data that it reads: where it lies, and how much it is. At most 64."""
+
     def __init__(
         self,
         *,
@@ -279,10 +533,11 @@ class WorkloadSpec(_message.Message):
         estimated_runtime: _duration_pb2.Duration | None = ...,
         max_runtime: _duration_pb2.Duration | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        inputs: _abc.Iterable[Global___InputPlace] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["estimated_runtime", b"estimated_runtime", "max_runtime", b"max_runtime", "program", b"program", "requirements", b"requirements"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "client_key", b"client_key", "estimated_runtime", b"estimated_runtime", "labels", b"labels", "max_attempts", b"max_attempts", "max_runtime", b"max_runtime", "name", b"name", "priority", b"priority", "program", b"program", "queue", b"queue", "requirements", b"requirements"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "client_key", b"client_key", "estimated_runtime", b"estimated_runtime", "inputs", b"inputs", "labels", b"labels", "max_attempts", b"max_attempts", "max_runtime", b"max_runtime", "name", b"name", "priority", b"priority", "program", b"program", "queue", b"queue", "requirements", b"requirements"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
