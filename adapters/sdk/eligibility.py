@@ -10,6 +10,20 @@ from adapters.wire.inspection import Inspection
 from inventory.model.partition import OnDisconnect
 
 
+def is_covered(launch: Launch, can: Capabilities) -> bool:
+    """True for a launch that asks for nothing special; False where `require_declared` must look."""
+    return not (
+        launch.runtime not in can.runtimes
+        or not launch.nodes
+        or launch.requirements.tasks > 1
+        or launch.requirements.zone is not None
+        or launch.service
+        or launch.reservation_id
+        or launch.restore_from
+        or launch.partition.lost_after_ms
+    )
+
+
 def require_declared(launch: Launch, can: Capabilities, path: str) -> None:
     """Raises InvalidMessage with everything that this launch asks for and the pool does not declare."""
     check = Inspection()

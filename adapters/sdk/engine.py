@@ -10,15 +10,24 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import grpc
+
 from adapters.contract import Capabilities, Launch, Refusal, RunReport
+from adapters.wire.status import CallFailed, Failure
 from inventory.model.pool import Node
 
+_RETRY_AFTER_MS = 1000
 
-class EngineUnavailable(Exception):
+
+class EngineUnavailable(CallFailed):
     """The engine cannot be asked now: not reachable, overloaded, or it refuses this adapter's credentials.
 
-    What was asked may or may not have happened. The message is one line with the endpoint and the remedy.
+    What was asked may or may not have happened. The message is one line with the endpoint and the remedy; a call
+    that it escapes from ends as UNAVAILABLE.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Failure(grpc.StatusCode.UNAVAILABLE, message, retry_after_ms=_RETRY_AFTER_MS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,10 +110,7 @@ class EngineBackend:
         first = int(after) if after else 0
         if self._nodes is None or not after:
             version = self._node_version
-            try:
-                self._nodes = list(await self.engine.nodes())
-            except EngineUnavailable as error:
-                raise ConnectionError(str(error)) from error
+            self._nodes = list(await self.engine.nodes())
             if version != self._node_version:
                 self.nodes_changed()  # changed while it was listed: the watcher is told to ask again
         page = self._nodes[first : first + limit]
@@ -294,8 +291,11 @@ class EngineBackend:
             run_id = one.report.run_id
             row = rows.get(run_id) or self._table.get(run_id)
             changed = self._advanced(row, one) if row is not None else None
-            if changed is not None and changed is not row:
-                rows[run_id] = changed
+            if row is None or changed is None or changed is row:
+                continue
+            rows[run_id] = changed
+            # Watchers hear of states, each once; what a run waits for meanwhile is there for who inspects it.
+            if row.stage is Stage.INTENDED or changed.report.state is not row.report.state:
                 changes.append(changed.report)
         await self._write(list(rows.values()))
         self._events.publish(changes)

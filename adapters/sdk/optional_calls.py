@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import grpc
 
 from adapters.contract import (
+    Capabilities,
     Checkpointer,
     Execution,
     Executor,
@@ -25,14 +26,14 @@ from adapters.contract import (
     Suspender,
 )
 from adapters.sdk.changing import ChangeGate
-from adapters.sdk.eligibility import require_declared
+from adapters.sdk.eligibility import is_covered, require_declared
 from adapters.sdk.fence import MAX_EPOCH
 from adapters.wire.inspection import Inspection, InvalidMessage
+from adapters.wire.launch_batches import LaunchBatch
 from adapters.wire.launches import (
     change_result_to_wire,
     inspect_run_id,
     invalid_item,
-    launch_from_wire,
     refusal_to_wire,
 )
 from adapters.wire.reservations import estimate_to_wire, reservation_from_wire, reserve_result_to_wire
@@ -111,13 +112,16 @@ class OptionalCalls(pb_grpc.PoolAdapterServiceServicer):
         async with Answering(context):
             estimator = self._declared("start_estimates", StartEstimator)  # type: ignore[type-abstract]  # as above
             self.inspect_size(len(request.items))
+            reader = LaunchReader(self._backend.capabilities)
             launches: list[Launch] = []
             answers: list[pb.StartEstimate | None] = []
             for i, item in enumerate(request.items):
-                launch, error = read_launch(item, f"items[{i}]", self._backend)
-                answers.append(error and pb.StartEstimate(run_id=item.run_id, error=error.error))
-                if launch is not None:
+                launch = reader.read(item, f"items[{i}]")
+                if isinstance(launch, Launch):
                     launches.append(launch)
+                    answers.append(None)
+                else:
+                    answers.append(pb.StartEstimate(run_id=item.run_id, error=launch.error))
             found = iter(await estimator.estimate_starts(launches) if launches else ())
             return pb.EstimateStartsResponse(
                 estimates=[
@@ -221,16 +225,22 @@ class OptionalCalls(pb_grpc.PoolAdapterServiceServicer):
         return [change_result_to_wire(one, outcome) for one, outcome in zip(ids, outcomes, strict=True)]
 
 
-def read_launch(
-    item: pb.LaunchItem, path: str, backend: PoolBackend
-) -> tuple[Launch, None] | tuple[None, pb.LaunchResult]:
-    """The launch where the item is well-formed and the pool's capabilities cover it; else its result."""
-    try:
-        launch = launch_from_wire(item, path)
-        require_declared(launch, backend.capabilities, path)
-    except InvalidMessage as error:
-        return None, pb.LaunchResult(run_id=item.run_id, error=invalid_item(error))
-    return launch, None
+class LaunchReader:
+    """Reads the items of one batch: well-formed, and covered by what the pool declares, or refused item by item."""
+
+    def __init__(self, can: Capabilities) -> None:
+        self._can = can
+        self._batch = LaunchBatch()
+
+    def read(self, item: pb.LaunchItem, path: str) -> Launch | pb.LaunchResult:
+        """The launch, or the result that refuses it."""
+        try:
+            launch = self._batch.read(item, path)
+            if not is_covered(launch, self._can):
+                require_declared(launch, self._can, path)
+        except InvalidMessage as error:
+            return pb.LaunchResult(run_id=item.run_id, error=invalid_item(error))
+        return launch
 
 
 def refused(refusal: Refusal) -> CallFailed:

@@ -27,7 +27,7 @@ from adapters.contract import (
 from adapters.sdk.changing import ChangeGate, Memory
 from adapters.sdk.fence import MAX_EPOCH
 from adapters.sdk.journal import Changes, CursorExpired, EventJournal
-from adapters.sdk.optional_calls import Context, OptionalCalls, read_launch
+from adapters.sdk.optional_calls import Context, LaunchReader, OptionalCalls
 from adapters.sdk.pages import cut_token, make_token, page_size, unknown_token
 from adapters.wire.capabilities import capabilities_to_wire, version_to_wire
 from adapters.wire.inspection import Inspection, InvalidMessage
@@ -171,11 +171,14 @@ class AdapterServicer(OptionalCalls):
     async def _launch(self, items: Sequence[pb.LaunchItem]) -> pb.LaunchResponse:
         launches: list[Launch] = []
         results: list[pb.LaunchResult | None] = []
+        reader = LaunchReader(self._backend.capabilities)
         for i, item in enumerate(items):
-            launch, result = read_launch(item, f"items[{i}]", self._backend)
-            results.append(result)
-            if launch is not None:
+            launch = reader.read(item, f"items[{i}]")
+            if isinstance(launch, Launch):
                 launches.append(launch)
+                results.append(None)
+            else:
+                results.append(launch)
         leases = self._gate.leases
         if any(launch.partition.lost_after_ms for launch in launches):
             await asyncio.to_thread(leases.lease, launches)

@@ -63,8 +63,11 @@ class Fate:
 
 def draw_fate(launch: Launch, profile: Profile, seed: int, now_ms: int) -> Fate:
     """The fate of a run that is launched at `now_ms`. Same profile, seed and launch: same fate."""
-    failing, how_long = _draws(seed, launch.run_id)
-    runtime = float(launch.estimated_ms) or _drawn_runtime(profile, how_long)
+    if launch.estimated_ms and not profile.failure_probability:
+        failing, runtime = 1.0, float(launch.estimated_ms)  # nothing is left to chance
+    else:
+        failing, how_long = _draws(seed, launch.run_id)
+        runtime = float(launch.estimated_ms) or _drawn_runtime(profile, how_long)
     outcome, exit_code, message = RunState.SUCCEEDED, 0, ""
     if failing < profile.failure_probability:
         # The same draw, stretched to 0..1, says how far the run comes: a third independent draw is not needed.
@@ -82,7 +85,7 @@ def draw_fate(launch: Launch, profile: Profile, seed: int, now_ms: int) -> Fate:
         run_id=launch.run_id,
         nodes=launch.nodes,
         load=task_load(launch),
-        disk_bytes=launch.requirements.total.disk_bytes,
+        disk_bytes=launch.requirements.per_task.disk_bytes * launch.requirements.tasks,
         starts_ms=starts_ms,
         ends_ms=starts_ms + math.ceil(runtime / profile.speed),
         outcome=outcome,

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from adapters.contract import Launch, Page, Refusal, RefusalCode, RunReport, Stop, take_page, task_load
+from adapters.contract import Launch, Page, Refusal, RefusalCode, RunReport, Stop, take_page
 from adapters.simulated.fates import Fate, Profile, draw_fate, tombstone
 from adapters.simulated.nodes import NodeRoom
 from inventory.model.pool import Node, Pool
@@ -177,9 +177,9 @@ class SimulatedPool:
         for node_id in launch.nodes:
             if node_id not in self._room:
                 return _unknown_node(launch.run_id, node_id)
-        if not self._room.take(launch.nodes, task_load(launch), launch.requirements.total.disk_bytes):
-            return _no_room(launch)
         fate = draw_fate(launch, self._profile, self._seed, self._now_ms)
+        if not self._room.take(launch.nodes, fate.load, fate.disk_bytes):
+            return _no_room(launch)
         self._fates.append(fate)
         run = self._remember(fate, RunState.STARTING)
         self._arm(fate.starts_ms, launch.run_id)

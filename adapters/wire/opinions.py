@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapters.wire.inspection import Inspection
 from adapters.wire.scalars import VERDICTS
-from inventory.model.placement import PoolOpinion, Reason, ReasonCode
+from inventory.model.placement import NodesRefused, PoolOpinion, Reason, ReasonCode
 from xisuan.common.v1 import common_pb2
 from xisuan.workload.v1 import workload_service_pb2
 
@@ -17,6 +17,12 @@ def reason_to_wire(reason: Reason) -> common_pb2.Reason:
         offered=reason.offered,
         remedy_zh=reason.remedy_zh,
         remedy_en=reason.remedy_en,
+        nodes=[
+            common_pb2.NodesRefused(
+                code=one.code, nodes=one.nodes, nearest_zh=one.nearest_zh, nearest_en=one.nearest_en
+            )
+            for one in reason.nodes
+        ],
     )
 
 
@@ -33,6 +39,11 @@ def reason_from_wire(message: common_pb2.Reason, check: Inspection, path: str) -
         offered=message.offered,
         remedy_zh=message.remedy_zh,
         remedy_en=message.remedy_en,
+        nodes=tuple(
+            NodesRefused(known[one.code], one.nodes, one.nearest_zh, one.nearest_en)
+            for one in message.nodes
+            if one.code in known
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from google.protobuf import json_format
 
+from adapters.wire.constraints import labels_from_wire, taints_from_wire, taints_to_wire
 from adapters.wire.inspection import Inspection
 from adapters.wire.scalars import (
     ARCHITECTURES,
@@ -20,9 +21,11 @@ from adapters.wire.scalars import (
 )
 from adapters.wire.words import ACCELERATOR, GROUP, NODE_ID, POOL_ID, WordRule
 from inventory.model.pool import Node, NodeGroup, Pool
+from scheduler.core.placement.policies.registry import PolicyError, PolicyStack
 from xisuan.pool.v1 import pool_adapter_service_pb2, pool_pb2
 
 MAX_NODES = 1_000_000
+MAX_NODE_LABELS = 256
 _TEXT = WordRule(256, may_be_empty=True)
 _ADAPTER = WordRule(63)
 
@@ -49,6 +52,11 @@ def pool_to_wire(pool: Pool) -> pool_pb2.PoolSpec:
         vcpu_hour_cny=pool.vcpu_hour_cny,
         classes=sorted(pool.classes),
         node_groups=[_node_group_to_wire(group) for group in pool.node_groups],
+        region=pool.region,
+        idle_watts=pool.idle_watts,
+        loaded_watts=pool.loaded_watts,
+        carbon_g_kwh=pool.carbon_g_kwh,
+        node_policy=pool.node_policy,
     )
 
 
@@ -95,6 +103,11 @@ def pool_from_wire(spec: pool_pb2.PoolSpec, path: str = "spec") -> Pool:
         vcpu_hour_cny=_measure(f"{path}.vcpu_hour_cny", spec.vcpu_hour_cny, check),
         classes=frozenset(spec.classes),
         node_groups=_node_groups(spec, check, path),
+        region=_TEXT.inspect(spec.region, check, f"{path}.region"),
+        idle_watts=_optional(spec, "idle_watts", check, path),
+        loaded_watts=_optional(spec, "loaded_watts", check, path),
+        carbon_g_kwh=_optional(spec, "carbon_g_kwh", check, path),
+        node_policy=_node_policy(spec.node_policy, check, f"{path}.node_policy"),
     )
     check.close()
     return pool
@@ -123,6 +136,21 @@ def _node_group_from_wire(message: pool_pb2.NodeGroup, check: Inspection, path: 
     )
 
 
+def _optional(spec: pool_pb2.PoolSpec, field: str, check: Inspection, path: str) -> float | None:
+    """A measure that need not be known."""
+    return _measure(f"{path}.{field}", getattr(spec, field), check) if spec.HasField(field) else None
+
+
+def _node_policy(text: str, check: Inspection, path: str) -> str:
+    if text:
+        try:
+            PolicyStack.parse(text)
+        except PolicyError as error:
+            chinese, _, english = str(error).partition(" / ")
+            check.refuse(path, text, chinese, english or chinese)
+    return text
+
+
 def _measure(path: str, value: float, check: Inspection, *, low: float = 0.0, high: float = 1e9) -> float:
     """A finite number between `low` and `high`; NaN and infinity are violations."""
     if math.isfinite(value) and low <= value <= high:
@@ -138,6 +166,9 @@ def node_to_wire(node: Node) -> pool_adapter_service_pb2.Node:
         allocatable=resources_to_wire(node.allocatable),
         accelerator=node.accelerator or "",
         cordoned=node.cordoned,
+        labels=dict(node.labels),
+        taints=taints_to_wire(node.taints),
+        rack=node.rack,
     )
 
 
@@ -150,6 +181,9 @@ def node_from_wire(message: pool_adapter_service_pb2.Node, path: str = "node") -
         allocatable=resources_from_wire(message.allocatable, check, f"{path}.allocatable"),
         accelerator=message.accelerator or None,
         cordoned=message.cordoned,
+        labels=labels_from_wire(message.labels, check, f"{path}.labels", MAX_NODE_LABELS),
+        taints=taints_from_wire(message.taints),
+        rack=message.rack,
     )
     check.close()
     return node

@@ -8,6 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from adapters.wire.constraints import (
+    MAX_NEIGHBOUR_RULES,
+    affinities_from_wire,
+    affinities_to_wire,
+    inputs_from_wire,
+    inputs_to_wire,
+    kind_from_wire,
+    labels_from_wire,
+    selectors_from_wire,
+    selectors_to_wire,
+    spreads_from_wire,
+    spreads_to_wire,
+    tolerations_from_wire,
+    tolerations_to_wire,
+    topology,
+)
 from adapters.wire.inspection import Inspection
 from adapters.wire.programs import program_from_wire, program_to_wire
 from adapters.wire.scalars import (
@@ -59,6 +75,7 @@ def submission_from_wire(spec: workload_pb2.WorkloadSpec, path: str = "workload"
         estimated_ms=duration_from_wire(spec.estimated_runtime, check, f"{path}.estimated_runtime"),
         max_runtime_ms=duration_from_wire(spec.max_runtime, check, f"{path}.max_runtime"),
         labels=_labels(spec, check, path),
+        inputs=inputs_from_wire(spec.inputs, check, f"{path}.inputs"),
     )
     check.close()
     return submission
@@ -86,6 +103,7 @@ def submission_to_wire(submission: Submission) -> workload_pb2.WorkloadSpec:
         estimated_runtime=duration_to_wire(submission.estimated_ms),
         max_runtime=duration_to_wire(submission.max_runtime_ms),
         labels=dict(submission.labels),
+        inputs=inputs_to_wire(submission.inputs),
     )
 
 
@@ -99,6 +117,14 @@ def requirements_from_wire(message: workload_pb2.Requirements, check: Inspection
             0,
             "CPU 与内存至少一项须大于 0",
             "CPU or memory must be above 0: say what one task needs",
+        )
+    milli = asked.accelerator_milli
+    if milli > 1000 and milli % 1000:
+        check.refuse(
+            f"{path}.per_task.accelerator_milli",
+            milli,
+            "须为一张卡的一部分（不足 1000），或整卡（1000 的倍数）",
+            "must be a share of one card (below 1000) or whole cards (a multiple of 1000)",
         )
     if message.accelerator:
         ACCELERATOR.inspect(message.accelerator, check, f"{path}.accelerator")
@@ -115,6 +141,18 @@ def requirements_from_wire(message: workload_pb2.Requirements, check: Inspection
         ),
         accelerator=message.accelerator or None,
         pools=frozenset(message.pools),
+        accelerator_kind=kind_from_wire(message.accelerator_kind, check, f"{path}.accelerator_kind"),
+        node_selectors=selectors_from_wire(message.node_selectors, check, f"{path}.node_selectors"),
+        tolerations=tolerations_from_wire(message.tolerations, check, f"{path}.tolerations"),
+        placement_labels=labels_from_wire(
+            message.placement_labels, check, f"{path}.placement_labels", MAX_NEIGHBOUR_RULES
+        ),
+        affinities=affinities_from_wire(message.affinities, check, f"{path}.affinities"),
+        spreads=spreads_from_wire(message.spreads, check, f"{path}.spreads"),
+        gang_topology=topology(message.gang_topology, check, f"{path}.gang_topology")
+        if message.gang_topology
+        else None,
+        tasks_per_node=check.whole_number(f"{path}.tasks_per_node", message.tasks_per_node, 0, MAX_TASKS),
     )
 
 
@@ -128,6 +166,14 @@ def requirements_to_wire(requirements: Requirements) -> workload_pb2.Requirement
         architectures=[ARCHITECTURES[arch] for arch in sorted(requirements.architectures)],
         accelerator=requirements.accelerator or "",
         pools=sorted(requirements.pools),
+        accelerator_kind=requirements.accelerator_kind or "",
+        node_selectors=selectors_to_wire(requirements.node_selectors),
+        tolerations=tolerations_to_wire(requirements.tolerations),
+        placement_labels=dict(requirements.placement_labels),
+        affinities=affinities_to_wire(requirements.affinities),
+        spreads=spreads_to_wire(requirements.spreads),
+        gang_topology=requirements.gang_topology or "",
+        tasks_per_node=requirements.tasks_per_node,
     )
 
 
