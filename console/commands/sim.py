@@ -1,4 +1,5 @@
-"""`xisuan sim`: what-if questions. `trace` evaluates placement policies on a public trace."""
+"""`xisuan sim`: what-if questions. `trace` evaluates placement policies on a public trace; the other commands
+simulate scenarios (`sim_scenarios`) and answer planners' questions from them (`sim_questions`)."""
 
 from __future__ import annotations
 
@@ -8,11 +9,20 @@ from typing import Annotated
 import typer
 
 from console import printing
+from console.commands import sim_questions, sim_scenarios
 from console.faults import Fault
 from simulations.evaluation import LEVELS, TraceEvaluation, parse_seeds, run_trace_evaluation, write_results
 from simulations.traces.bad_rows import TraceError
 
-app = typer.Typer(help="仿真：在轨迹上评估放置策略 / what-if: placement policies on traces", no_args_is_help=True)
+app = typer.Typer(
+    help="仿真：场景、组合、规划问题 / what-if: scenarios, portfolios, questions", no_args_is_help=True
+)
+app.command("run")(sim_scenarios.run)
+app.command("portfolio")(sim_scenarios.portfolio)
+app.command("compare")(sim_scenarios.compare)
+app.command("lose-pool")(sim_questions.lose_pool)
+app.command("capacity")(sim_questions.smallest)
+app.command("saturation")(sim_questions.saturate)
 FORMATS = ("openb",)
 
 

@@ -1,30 +1,34 @@
 """The engine: a virtual clock over arrivals, departures, outages and prices, and `scheduler.cycle` at its moments.
 
 Scenarios, portfolios and questions call `simulate`. The order within one moment: ends of runs, then pools and nodes
-that come back, outages and prices, then arrivals, then one scheduling cycle. Runs begin in that cycle.
+that come back, announcements, outages, prices and reservations, then arrivals, then one scheduling cycle. Runs begin
+in that cycle, and so do runs that a preemption makes room for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from inventory.model.placement import Placement
-from inventory.model.units import Resources
 from scheduler.core.placement.protocol import NodeBatch
+from scheduler.core.queueing.plan import Granted, Plan
+from scheduler.core.queueing.queues import QueueSpec
+from scheduler.core.queueing.reservations import Reservation
+from scheduler.core.queueing.running import FAR, RunningRow
 from scheduler.core.timeline import Timeline
-from scheduler.cycle import CycleSettings, run_cycle
+from scheduler.cycle import CycleSettings, PoolMemory, run_cycle
 from simulations.engine.outcome import Ending, Int64s, Outcome, OutcomeLog
-from simulations.engine.ports import SitePools, StartingSink, VirtualClock, WaitingState
+from simulations.engine.ports import Books, SitePools, SiteState, StartingSink, VirtualClock
 from simulations.engine.site import PoolPlan, build_site
-from simulations.engine.waiting import WaitingJobs
 from simulations.failures import Outage
 from simulations.traces.trace import Trace
 
 # The order of events of one moment.
-_END, _RETURN, _NOTICE, _LEAVE, _PRICE = range(5)
+_END, _RETURN, _NOTICE, _LEAVE, _PRICE, _CALENDAR = range(6)
+# Cycles of one moment: a preemption makes room for the next one. More than these wait for the next event.
+_ROUNDS = 16
 Progress = Callable[[int], None]
 
 
@@ -43,11 +47,14 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True)
 class SimulationInput:
-    """What a simulation depends on besides the trace and its settings. `weights` by queue name (default 1)."""
+    """What a simulation depends on besides the trace and its settings. Queues that are not named have weight 1;
+    `half_life_ms`: how long ago use counts half as much in fair shares (0: only present use)."""
 
     pools: tuple[PoolPlan, ...]
     outages: tuple[Outage, ...] = ()
-    weights: tuple[tuple[str, int], ...] = ()
+    queues: tuple[QueueSpec, ...] = ()
+    half_life_ms: int = 0
+    reservations: tuple[Reservation, ...] = ()
 
 
 def simulate(
@@ -55,56 +62,52 @@ def simulate(
 ) -> Outcome:
     """Runs to the end; deterministic. `progress(n)` is told now and then how many jobs have arrived.
 
-    Raises ValueError for a pool that is given twice or a weight below 1.
+    Raises ValueError for a pool or queue that is given twice, or queues whose quotas contradict each other.
     """
     return _Simulation(trace, given, settings, progress).run()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Running:
-    """A run under way."""
+    """A run under way: its number in the log, its job and pool, and (where nodes may fail) its nodes."""
 
+    run: int
     job: int
     pool: int
-    run_id: str
-    started_ms: int
-    nodes: tuple[str, ...]
+    nodes: tuple[str, ...] = ()
 
 
 class _Simulation:
     def __init__(
         self, trace: Trace, given: SimulationInput, settings: EngineSettings, progress: Progress | None
     ) -> None:
+        self._trace = trace
         self._given = given
         self._settings = settings
         self._progress = progress
-        self._trace = trace
         self._site = build_site(given.pools)
-        self._position = {pool.pool.pool_id: i for i, pool in enumerate(self._site)}
-        self._totals = [shape.total for shape in trace.shapes]
-        self._shape = trace.shape.tolist()
-        self._queue = trace.queue.tolist()
-        self._remaining = trace.runtime_ms.tolist()
-        self._waiting = WaitingJobs(trace.priority, trace.queue)
-        self._usage = [Resources()] * len(trace.queues)
-        self._running: dict[int, _Running] = {}
+        self._pool_ids = [pool.pool.pool_id for pool in self._site]
+        self._books = Books(trace, given.queues, given.half_life_ms)
+        self._remaining: list[int] = trace.runtime_ms.tolist()
+        self._running: dict[str, _Running] = {}
+        self._keeps_nodes = bool(given.outages)
         self._log = OutcomeLog()
         first = int(trace.submitted_ms[0]) if len(trace) else 0
         self._began_ms = min([first, *(outage.from_ms for outage in given.outages)])
         self._clock = VirtualClock(self._began_ms)
-        self._timeline: Timeline[int | tuple[int, Outage | int]] = Timeline(self._began_ms)
+        self._timeline: Timeline[str | tuple[int, Outage | int]] = Timeline(self._began_ms)
         self._ended: dict[int, list[str]] = {}  # runs that ended and whose room is not given back yet, by pool
         self._cycles = 0
         self._is_changed = False  # has anything happened since the last cycle that could let a job start
-        weights = dict(given.weights)
-        self._state = WaitingState(trace, self._waiting, self._site, self._usage, weights)
-        self._ports = SitePools({pool.pool.pool_id: pool for pool in self._site})
-        self._sink = StartingSink(self._start)
+        self._state = SiteState(self._books, self._site, self._clock, given.reservations)
+        self._ports = SitePools(dict(zip(self._pool_ids, self._site, strict=True)))
+        self._memory = PoolMemory()
+        self._sink = StartingSink(self._carry_out)
 
     def run(self) -> Outcome:
-        unplaceable = self._set_aside_unplaceable()
+        unplaceable = self._unplaceable()
         for number in range(len(self._site)):
-            self._note_capacity(number)
+            self._note_capacity(number, self._began_ms)
         self._plan_events()
         arrivals = np.delete(np.arange(len(self._trace)), unplaceable)
         submitted = self._trace.submitted_ms[arrivals]
@@ -116,7 +119,7 @@ class _Simulation:
             if arrived < count:
                 arrival = int(submitted[arrived])
                 moment = arrival if moment is None else min(moment, arrival)
-            if moment is None or (arrived == count and not self._waiting and not self._running):
+            if moment is None or (arrived == count and not len(self._books.waiting) and not self._running):
                 break
             moment = max(moment, earliest)
             if until is not None and moment > until:
@@ -125,14 +128,10 @@ class _Simulation:
             self._advance(moment)
             now_arrived = int(np.searchsorted(submitted, moment, side="right"))
             if now_arrived > arrived:
-                self._waiting.add(arrivals[arrived:now_arrived].tolist())
-                self._is_changed = True
+                self._arrive(arrivals[arrived:now_arrived])
                 arrived = now_arrived
-                if self._progress is not None:
-                    self._progress(arrived)
-            self._give_back()
-            if self._waiting and self._is_changed:
-                self._cycle(moment)
+            if self._is_changed and len(self._books.waiting):
+                self._schedule()
                 earliest = moment + self._settings.granularity_ms
         return self._outcome(unplaceable)
 
@@ -148,38 +147,57 @@ class _Simulation:
         for number, pool in enumerate(self._site):
             if not pool.plan.power.price_kwh.is_constant:
                 self._timeline.add(self._began_ms, _PRICE, (_PRICE, number))
+        for reservation in self._given.reservations:
+            for at_ms in (reservation.start_ms, reservation.until_ms):
+                if self._began_ms <= at_ms < FAR:
+                    self._timeline.add(at_ms, _CALENDAR, (_CALENDAR, 0))
+
+    def _arrive(self, jobs: Int64s) -> None:
+        wait = self._books.wait
+        for job in jobs.tolist():
+            wait(job)
+        self._is_changed = True
+        if self._progress is not None:
+            self._progress(int(jobs[-1]) + 1)
 
     def _advance(self, moment: int) -> None:
         """Everything up to and including this moment."""
         while (at_ms := self._timeline.next_ms()) is not None and at_ms <= moment:
             event = self._timeline.take()
-            if isinstance(event, int):
-                self._end(event, at_ms, Ending.FINISHED)
+            if isinstance(event, str):
+                if event in self._running:  # else it was interrupted before
+                    self._end(event, at_ms, Ending.FINISHED)
                 continue
             kind, about = event
             if isinstance(about, Outage):
                 self._change_nodes(kind, about, at_ms)
-            else:
+            elif kind == _PRICE:
                 self._change_price(about, at_ms)
             self._is_changed = True
+        self._give_back()
         self._clock.moment_ms = moment
 
-    def _end(self, run: int, at_ms: int, ending: Ending) -> None:
-        running = self._running.pop(run, None)
-        if running is None:
-            return  # it was interrupted before
-        job, elapsed = running.job, at_ms - running.started_ms
+    def _end(self, run_id: str, at_ms: int, ending: Ending) -> None:
+        running = self._running.pop(run_id)
+        row = self._books.end(run_id, at_ms)
+        elapsed = at_ms - self._log.started_ms(running.run)
         kept = elapsed
         if ending is not Ending.FINISHED:
             step = self._settings.checkpoint_ms
             kept = elapsed // step * step if step else 0
-            self._remaining[job] -= kept
-            self._waiting.add((job,))
-        self._log.end(run, at_ms, ending, kept)
-        queue = self._queue[job]
-        self._usage[queue] = self._usage[queue] - self._totals[self._shape[job]]
-        self._ended.setdefault(running.pool, []).append(running.run_id)
+            self._begin_again(running.job, kept)
+        self._log.end(running.run, at_ms, ending, kept)
+        assert row is not None, "books and simulation know the same runs"
+        self._ended.setdefault(running.pool, []).append(run_id)
         self._is_changed = True
+
+    def _begin_again(self, job: int, kept_ms: int) -> None:
+        self._remaining[job] -= kept_ms
+        estimated = self._books.estimated
+        if estimated[job]:
+            estimated[job] = max(1, estimated[job] - kept_ms)
+        self._books.interrupted(job)
+        self._books.wait(job)
 
     def _give_back(self) -> None:
         """The room of all runs that ended, in one call a pool."""
@@ -197,12 +215,12 @@ class _Simulation:
         else:
             node = None if outage.node is None else pool.plan.nodes[outage.node].node_id
             hit = [
-                run
-                for run, running in self._running.items()
+                run_id
+                for run_id, running in self._running.items()
                 if running.pool == outage.pool and (node is None or node in running.nodes)
             ]
-            for run in hit:
-                self._end(run, at_ms, outage.cause)
+            for run_id in hit:
+                self._end(run_id, at_ms, outage.cause)
             self._give_back()
             pool.leave(outage)
         self._note_capacity(outage.pool, at_ms)
@@ -214,36 +232,53 @@ class _Simulation:
         if later is not None:
             self._timeline.add(later, _PRICE, (_PRICE, number))
 
-    def _note_capacity(self, number: int, at_ms: int | None = None) -> None:
+    def _note_capacity(self, number: int, at_ms: int) -> None:
         nodes, offered = self._site[number].offered()
-        self._log.step(self._began_ms if at_ms is None else at_ms, number, nodes, offered)
+        self._log.step(at_ms, number, nodes, offered)
 
     # What the scheduler does
 
-    def _cycle(self, moment: int) -> None:
-        self._is_changed = False
-        self._cycles += 1
-        run_cycle(self._state, self._ports, self._sink, self._clock, self._settings.cycle)
+    def _schedule(self) -> None:
+        """Cycles until a window was looked at to its end and no preemption has made room any more."""
+        for _ in range(_ROUNDS):
+            self._is_changed = False
+            self._cycles += 1
+            report = run_cycle(
+                self._state, self._ports, self._sink, self._clock, self._settings.cycle, self._memory
+            )
+            self._is_changed |= report.is_cut_short
+            if not self._is_changed or not len(self._books.waiting):
+                return
 
-    def _start(self, placements: Sequence[Placement]) -> None:
-        now_ms = self._clock.moment_ms
-        jobs = []
-        for placement in placements:
-            job, pool = int(placement.workload_id), self._position[placement.pool_id]
-            run = self._log.start(job, placement.attempt, pool, now_ms)
-            self._running[run] = _Running(job, pool, placement.run_id, now_ms, placement.nodes)
-            self._state.attempts[job] = placement.attempt
-            queue = self._queue[job]
-            self._usage[queue] = self._usage[queue] + self._totals[self._shape[job]]
-            self._timeline.add(now_ms + self._remaining[job], _END, run)
-            jobs.append(job)
-        self._waiting.remove(jobs)
+    def _carry_out(self, plan: Plan) -> None:
+        for chunk in plan.placements.granted:
+            self._start(chunk)
+        for preemption in plan.preemptions:
+            self._end(preemption.run_id, self._clock.moment_ms, Ending.PREEMPTED)
+        self._give_back()
+
+    def _start(self, chunk: Granted) -> None:
+        """The runs that one pool granted."""
+        now_ms, books = self._clock.moment_ms, self._books
+        waiting = self._state.window
+        ids, pool_id = waiting.workload_ids, self._pool_ids[chunk.pool]
+        columns = (waiting.attempt, waiting.shape, waiting.queue, waiting.priority, waiting.estimated_ms)
+        attempts, shapes, queues, priorities, estimates = (column[chunk.rows].tolist() for column in columns)
+        for i, row in enumerate(chunk.rows.tolist()):
+            name, attempt = ids[row], attempts[i]
+            job, run_id = int(name), f"{name}.{attempt}"
+            expected = now_ms + estimates[i] if estimates[i] else FAR
+            books.start(RunningRow(expected, run_id, name, shapes[i], queues[i], priorities[i], now_ms), pool_id)
+            nodes = chunk.answers.nodes_of(int(chunk.turn[i])) if self._keeps_nodes else ()
+            run = self._log.start(job, attempt, chunk.pool, now_ms)
+            self._running[run_id] = _Running(run, job, chunk.pool, nodes)
+            self._timeline.add(now_ms + self._remaining[job], _END, run_id)
 
     # The edges
 
-    def _set_aside_unplaceable(self) -> Int64s:
-        """Positions of jobs whose shape fits into no pool while all nodes are up and empty: asked of the pools
-        themselves, through one cycle a shape that commits nothing."""
+    def _unplaceable(self) -> Int64s:
+        """Positions of jobs whose shape fits into no pool while all nodes are up and empty: the filters and the pools
+        themselves are asked."""
         shapes = self._trace.shapes
         fits = np.array([self._fits_empty(number) for number in range(len(shapes))], dtype=np.bool_)
         return np.flatnonzero(~fits[self._trace.shape]) if len(self._trace) else np.zeros(0, dtype=np.int64)
@@ -254,8 +289,7 @@ class _Simulation:
             view = pool.view()
             if any(refuse(shape, view) is not None for refuse in self._settings.cycle.stack.declared_filters):
                 continue
-            batch = NodeBatch(["probe"], np.zeros(1, dtype=np.int32), (shape.requirements,))
-            granted = bool(pool.state.place(batch).granted[0])
+            granted = bool(pool.state.place(NodeBatch.of([("probe", shape.requirements)])).granted[0])
             pool.state.release("probe")
             if granted:
                 return True
@@ -263,15 +297,18 @@ class _Simulation:
 
     def _outcome(self, unplaceable: Int64s) -> Outcome:
         ended_ms = max(self._clock.moment_ms, self._settings.until_ms or 0)
-        weights = dict(self._given.weights)
         return Outcome(
             trace=self._trace,
             pools=tuple(plan.pool for plan in self._given.pools),
             runs=self._log.runs(ended_ms),
             capacity=self._log.steps(),
-            weights=tuple(weights.get(queue, 1) for queue in self._trace.queues),
+            weights=tuple(self._weight(queue) for queue in self._trace.queues),
             unplaceable=unplaceable,
             began_ms=self._began_ms,
             ended_ms=ended_ms,
             cycles=self._cycles,
         )
+
+    def _weight(self, queue: str) -> int:
+        """The weight of the queue as defined; 1 for one that nobody defined."""
+        return next((spec.weight for spec in self._given.queues if spec.path == queue), 1)

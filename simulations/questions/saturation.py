@@ -60,7 +60,7 @@ def saturation(scenario: Scenario, folder: Path, version: str, ask: Ask, plan: G
     pools = [one.pool.pool_id for one in capacity.plans(folder)]
     ((trace, form),) = scenario.traces.items()
     levels: list[DemandLevel] = []
-    for day in range(0, plan.days + plan.every, plan.every):
+    for day in range(0, plan.days + 1, plan.every):
         demand = (1 + plan.yearly) ** (day / YEAR)
         grown = {f"{trace}-day{day}": form.model_copy(update={"demand": form.demand * demand})}
         asked = scenario.model_copy(update={"traces": grown})

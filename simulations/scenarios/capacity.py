@@ -171,8 +171,9 @@ class CapacityForm(Form):
         return plans
 
     def _plan(self, pool: Pool) -> PoolPlan:
+        scale = self.scale * self.scales.get(pool.pool_id, 1.0)
         groups = tuple(
-            replace(group, nodes=math.ceil(group.nodes * self.scale - 1e-9)) for group in pool.node_groups
+            replace(group, nodes=max(1, math.ceil(group.nodes * scale - 1e-9))) for group in pool.node_groups
         )
         cards = sum(group.nodes * group.capacity.accelerator_milli for group in groups) // 1000
         sized = replace(pool, node_groups=groups, cards=cards)

@@ -15,11 +15,13 @@ from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
+from scheduler.core.queueing.queues import QueueTree
 from simulations.engine.outcome import Outcome
 from simulations.engine.simulation import EngineSettings, Progress, SimulationInput, simulate
 from simulations.engine.site import PoolPlan
 from simulations.metrics.measure import measure
 from simulations.metrics.result import Label, Provenance, Result
+from simulations.scenarios.capacity import require_pools
 from simulations.scenarios.fields import DAY
 from simulations.scenarios.form import Scenario
 from simulations.scenarios.reading import ScenarioError
@@ -79,13 +81,19 @@ class Cell:
         # Runs may go on long after the last arrival; failures are drawn for four times the span, a week more at least.
         end = int(trace.submitted_ms[-1]) if len(trace) else 0
         span = (0, chosen.until or max(4 * end, end + 7 * DAY))
+        require_pools((one.pool for one in chosen.reservations), [p.pool.pool_id for p in plans], "reservations")
+        QueueTree(
+            queue.spec() for queue in chosen.queues
+        )  # says what is wrong with the quotas before anything runs
         return PreparedCell(
             label=self.label,
             provenance=Provenance(chosen.name, self.digest, trace.digest, self.code_version),
             given=SimulationInput(
                 pools=plans,
                 outages=_one(chosen.failures).drawn(plans, span, seed, Path(self.folder)),
-                weights=tuple((queue.name, queue.weight) for queue in chosen.queues),
+                queues=tuple(queue.spec() for queue in chosen.queues),
+                half_life_ms=chosen.half_life,
+                reservations=tuple(one.reservation() for one in chosen.reservations),
             ),
             settings=EngineSettings(
                 cycle=_one(chosen.policies).settings(seed),
@@ -169,7 +177,7 @@ def _ordered(value: object) -> list[str]:
 
 @lru_cache(maxsize=4)
 def _trace(name: str, form: TraceForm, folder: str, seed: int, skip_bad: bool) -> Trace:
-    return form.trace(name, seed)
+    return form.trace(name, Path(folder), seed, skip_bad)
 
 
 def _fits_nowhere(trace: Trace, outcome: Outcome) -> str:

@@ -7,18 +7,28 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
+from inventory.model.units import Resources
 from scheduler.core.placement.stack import DEFAULT_WEIGHTS, build_stack
-from scheduler.cycle import CycleSettings
-from simulations.scenarios.fields import Duration, Form
+from scheduler.core.queueing.queues import QueueSpec
+from scheduler.core.queueing.reservations import Reservation
+from scheduler.cycle import Backfill, BackfillRules, CycleSettings
+from simulations.scenarios.fields import Bytes, Duration, Form, MilliCpu
 
 
 class PolicyForm(Form):
-    """`scores` weighs what makes a pool preferred (names of `scheduler.core.placement.stack.SCORES`). `window` is how
-    many waiting jobs a cycle looks at. A job that has waited longer than `hold_after` keeps a pool for itself."""
+    """`scores` weighs what makes a pool preferred (names of `scheduler.core.placement.stack.SCORES`).
+
+    `backfill`: what may go before a job that waits for room: "none" nothing, "easy" what does not delay the first one
+    that waits, "conservative" what delays none that waits. `window`: how many jobs of each queue and priority a cycle
+    looks at. `hold_after`: how long a job waits before room is kept for it (0: at once, as in the textbook);
+    `drain_after`: how much longer before a pool that has room in sum, but on no nodes, is left to drain for it.
+    """
 
     scores: dict[str, int] = Field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
+    backfill: Backfill = Backfill.EASY
     window: int = Field(default=100, ge=1, le=1_000_000)
-    hold_after: Duration = 600_000
+    hold_after: Duration = 0
+    drain_after: Duration = 600_000
 
     @field_validator("scores")
     @classmethod
@@ -31,12 +41,61 @@ class PolicyForm(Form):
             stack=build_stack(weights=self.scores),
             seed=seed,
             waiting_limit=self.window,
-            hold_after_ms=self.hold_after,
+            backfill=BackfillRules(self.backfill, self.window, self.hold_after, self.drain_after),
+        )
+
+
+_UNLIMITED = QueueSpec("x").maximum
+
+
+class QuotaForm(Form):
+    """An amount for a queue; what is left out: 0 of a guarantee, no limit of a maximum."""
+
+    cpu: MilliCpu | None = None
+    memory: Bytes | None = None
+    disk: Bytes | None = None
+    cards: float | None = Field(default=None, ge=0, le=1e7)
+
+    def resources(self, otherwise: Resources) -> Resources:
+        return Resources(
+            otherwise.cpu_milli if self.cpu is None else self.cpu,
+            otherwise.memory_bytes if self.memory is None else self.memory,
+            otherwise.disk_bytes if self.disk is None else self.disk,
+            otherwise.accelerator_milli if self.cards is None else round(self.cards * 1000),
         )
 
 
 class QueueForm(Form):
-    """A queue with its share; queues that a trace names and the scenario does not have weight 1."""
+    """A queue by its path (city/district/department) with its share, what it is guaranteed and what it may never
+    exceed. Queues that a trace names and the scenario does not have weight 1 and no quota of their own."""
 
-    name: str = Field(min_length=1, max_length=200)
+    path: str = Field(min_length=1, max_length=200)
     weight: int = Field(default=1, ge=1, le=1_000_000)
+    guaranteed: QuotaForm = QuotaForm()
+    maximum: QuotaForm = QuotaForm()
+    preemptible: bool = True
+
+    def spec(self) -> QueueSpec:
+        return QueueSpec(
+            self.path,
+            self.weight,
+            guaranteed=self.guaranteed.resources(Resources()),
+            maximum=self.maximum.resources(_UNLIMITED),
+            preemptible=self.preemptible,
+        )
+
+
+class ReservationForm(Form):
+    """Capacity of a pool that is kept for a queue from `from` to `until` (left out: for ever)."""
+
+    id: str = Field(min_length=1, max_length=200)
+    pool: str
+    queue: str = Field(min_length=1, max_length=200)
+    amount: QuotaForm
+    from_: Duration = Field(alias="from")
+    until: Duration | None = None
+
+    def reservation(self) -> Reservation:
+        return Reservation(
+            self.id, self.pool, self.queue, self.amount.resources(Resources()), self.from_, self.until
+        )

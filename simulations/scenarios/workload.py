@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import Resources
 from inventory.model.workload import Requirements
 from scheduler.core.placement.protocol import Shape
 from simulations.scenarios.fields import HOUR, Bytes, Duration, Form, MilliCpu
+from simulations.traces.reading import READERS, Reading, read_trace
 from simulations.traces.trace import Int64s, Trace, TraceColumns, strings
 
 _GROWTH = 7202  # keeps this stream of random numbers apart from others of the same seed
@@ -117,21 +119,48 @@ def _column(values: Iterable[int]) -> Int64s:
 
 
 class TraceForm(Form):
-    """One of: `jobs` written here. `demand` multiplies the number of jobs (see `grown`); `first` keeps only so many,
-    the earliest."""
+    """Where jobs come from: `jobs` written here, or a `file` beside the scenario. `format` is a name of
+    `simulations.traces.reading.READERS` (left out: as the file's name tells), `beside` the second file of formats that
+    have one.
+
+    Then, in this order: `first` keeps only so many, the earliest; `demand` multiplies their number (see `grown`).
+    """
 
     jobs: tuple[JobForm, ...] = Field(default=(), max_length=100_000)
-    demand: float = Field(default=1.0, gt=0, le=1000)
+    file: str | None = Field(default=None, min_length=1)
+    format: str | None = None
+    beside: str | None = Field(default=None, min_length=1)
     first: int | None = Field(default=None, ge=1)
+    demand: float = Field(default=1.0, gt=0, le=1000)
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None and name not in READERS:
+            known = ", ".join(READERS)
+            raise ValueError(f"未知的轨迹格式，可用 {known} / unknown trace format; known: {known}")
+        return name
+
+    @model_validator(mode="after")
+    def _one_source(self) -> TraceForm:
+        if bool(self.jobs) == (self.file is not None):
+            raise ValueError("须写 jobs 或 file 之一 / needs either jobs or a file")
+        if self.file is None and (self.format or self.beside):
+            raise ValueError("format 和 beside 只用于 file / format and beside go with a file")
+        return self
 
     @property
     def is_drawn(self) -> bool:
         """Another seed gives another trace."""
         return self.demand != 1.0
 
-    def trace(self, name: str, seed: int) -> Trace:
-        """Raises ValueError or TraceError for what cannot be used."""
-        found = trace_of_jobs(name, self.jobs)
+    def trace(self, name: str, folder: Path, seed: int, skip_bad: bool) -> Trace:
+        """Files are found from `folder`. Raises ValueError or TraceError for what cannot be used."""
+        if self.file is None:
+            found = trace_of_jobs(name, self.jobs)
+        else:
+            beside = folder / self.beside if self.beside is not None else None
+            found = read_trace(folder / self.file, self.format, Reading(skip_bad=skip_bad, beside=beside))
         if self.first is not None and len(found) > self.first:
             found = found.select(np.arange(self.first))
         return grown(found, self.demand, seed)
