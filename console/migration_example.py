@@ -252,7 +252,7 @@ class Example:
         while not reached():
             if time.monotonic() > deadline:
                 raise ExampleFailed(f"not within {_PATIENCE_S:.0f} s: {what}")
-            time.sleep(0.1)
+            time.sleep(0.2)
 
     def _tell_times(self, run: RunDocument) -> None:
         evidence = run["evidence"]

@@ -53,7 +53,7 @@ def lines_of(name: str, error: ValidationError) -> list[str]:
     lines = []
     for one in error.errors(include_url=False, include_context=True):
         place = ".".join(str(part) for part in one["loc"])
-        said = _KINDS.get(one["type"], "")
+        said = _KINDS.get(one["type"], "值不合规则 / the value breaks a rule")
         shown = one["ctx"].get("tag", "") if one["type"] == "union_tag_invalid" else ""
         if one["type"] in ("enum", "literal_error"):
             shown = repr(one["input"])[:60]
