@@ -28,7 +28,6 @@ from scheduler.core.waves.solution import NOWHERE, Solution, broken, cycle_ties,
 
 # Booleans "group in window" up to which the whole problem is one model.
 _WHOLE = 30_000
-_WHOLE_ITEMS = 600
 
 
 class ParallelMap(Protocol):
@@ -62,12 +61,13 @@ def solve(problem: WaveProblem, seed: int, budget: Budget, parallel_map: Paralle
 
 
 def whole_task(shape: Shape, solution: Solution, bound: int, seed: int, budget: Budget, *, tied: bool) -> Task:
-    """The whole problem as one part. `tied`: what now moves in one window with a cycle stays with it."""
+    """The whole problem as one part, asked for the earliest finish. `tied`: what moves in one window with its cycle
+    now stays with it."""
     everything = range(len(shape.groups))
     last = solution.last if _all_placed(shape, solution) else shape.windows - 1
     ties = cycle_ties(shape, solution) if tied else ()
     part = cut_part(shape, solution, everything, range(last + 1), ties)
-    return Task(part, shape.problem.aims, last, bound, None, seed, budget)
+    return Task(part, (Aim.FINISH,), last, bound, None, seed, budget)
 
 
 def _greedy(shape: Shape, clustering: Clustering, seed: int, budget: Budget) -> Solution:
@@ -91,23 +91,34 @@ def _greedy(shape: Shape, clustering: Clustering, seed: int, budget: Budget) -> 
 def _improved(shape: Shape, found: _Found, seed: int, budget: Budget, parallel_map: ParallelMap) -> _Found:
     if budget.is_spent or not shape.groups:
         return found
-    last = found.solution.last if _all_placed(shape, found.solution) else shape.windows - 1
+    best = found
+    placed = _all_placed(shape, found.solution)
+    last = found.solution.last if placed else shape.windows - 1
     size = sum((group.allowed & ((1 << (last + 1)) - 1)).bit_count() for group in shape.groups)
-    if size <= _WHOLE and len(shape.items) <= _WHOLE_ITEMS:
-        return _solved_whole(shape, found, seed, budget)
-    improver = Improver(shape, found.solution, found.bound, seed, budget, parallel_map)
-    return _Found(improver.run(), found.bound)
+    if size <= _WHOLE and (not placed or last > found.bound):
+        best = _solved_whole(shape, found, seed, _half(budget))
+    improver = Improver(shape, best.solution, best.bound, seed, budget, parallel_map)
+    solution = improver.run()
+    return _Found(solution, min(best.bound, solution.last))
+
+
+def _half(budget: Budget) -> Budget:
+    """Half of what is left: the other half is for the aims after the finish."""
+    left = budget.seconds_left
+    if left is None or budget.clock is None:
+        return replace(budget, effort=budget.effort / 2)
+    return replace(budget, ends_at=budget.clock() + left / 2)
 
 
 def _solved_whole(shape: Shape, found: _Found, seed: int, budget: Budget) -> _Found:
-    """All groups in one model; a second one, in which cycles may be split, proves or beats the finish."""
+    """All groups in one model, for a place for every system and the earliest finish. Where cycles now move in one
+    window, a second model, in which they may be split, proves or beats the finish."""
     tied = bool(cycle_ties(shape, found.solution))
-    best = _after(
-        shape, found, whole_task(shape, found.solution, found.bound, seed, budget, tied=True), proves=not tied
-    )
+    task = whole_task(shape, found.solution, found.bound, seed, budget, tied=tied)
+    best = _after(shape, found, task, proves=not tied)
     if tied and best.solution.last > best.bound and not budget.is_spent:
         task = whole_task(shape, best.solution, best.bound, seed, budget, tied=False)
-        best = _after(shape, best, replace(task, aims=(Aim.FINISH,)), proves=True)
+        best = _after(shape, best, task, proves=True)
     return best
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
@@ -48,15 +48,79 @@ class PartAnswer:
 
 
 def improve_part(part: Part, order: Order, seed: int, budget: Budget) -> PartAnswer:
-    """Anytime: what was found for the first aims stands when the budget ends at a later one."""
-    return _Search(_Model(part, order), seed, budget).run()
+    """Anytime: what was found for the first aims stands when the budget ends at a later one.
+
+    Where the teams of a window suffice together but cannot share out its systems, the window's teams become variables
+    and the part is solved again with what is left of the budget.
+    """
+    named: frozenset[int] = frozenset()
+    effort = 0.0
+    while True:
+        left = replace(budget, effort=max(0.01, budget.effort - effort))
+        answer = _Search(_Model(part, order, named), seed, left).run()
+        effort += answer.effort
+        answer = replace(answer, effort=effort)
+        if answer.windows is None:
+            return answer
+        teams, short = share_out(part, answer.windows)
+        if not short:
+            return replace(answer, teams=teams)
+        if effort >= budget.effort or budget.is_spent or short <= named:
+            return replace(answer, windows=None, proven=())
+        named |= short
+
+
+def share_out(part: Part, windows: Mapping[int, int]) -> tuple[dict[int, int], frozenset[int]]:
+    """A team for each system that needs one, by item number; and the windows in which the teams cannot share the work
+    out (or no way was found within a bound of steps)."""
+    by_window: dict[int, list[PartItem]] = defaultdict(list)
+    for item in part.items:
+        w = windows[part.groups[item.group].number]
+        if item.teams and w != NOWHERE:
+            by_window[w].append(item)
+    chosen: dict[int, int] = {}
+    short = []
+    for w, items in by_window.items():
+        left = {team: part.minutes[team, w] for item in items for team in item.teams if (team, w) in part.minutes}
+        found = _shared(sorted(items, key=lambda item: (len(item.teams), -item.minutes, item.number)), left)
+        if found is None:
+            short.append(w)
+        else:
+            chosen.update(found)
+    return chosen, frozenset(short)
+
+
+def _shared(items: Sequence[PartItem], left: dict[int, int]) -> dict[int, int] | None:
+    """Depth first, the emptiest team first; at most 2,000 steps."""
+    steps = 0
+
+    def place(number: int) -> dict[int, int] | None:
+        nonlocal steps
+        if number == len(items):
+            return {}
+        item = items[number]
+        for team in sorted((t for t in item.teams if t in left), key=lambda t: (-left[t], t)):
+            if left[team] < item.minutes or steps >= 2000:
+                continue
+            steps += 1
+            left[team] -= item.minutes
+            found = place(number + 1)
+            left[team] += item.minutes
+            if found is not None:
+                found[item.number] = team
+                return found
+        return None
+
+    return place(0)
 
 
 class _Model:
     """Booleans: group in window, item in pool, item with team; the rest follows from them."""
 
-    def __init__(self, part: Part, order: Order) -> None:
-        self.part, self.order = part, order
+    def __init__(self, part: Part, order: Order, named: frozenset[int] = frozenset()) -> None:
+        """In the windows of `named` each system's team is a variable; elsewhere the teams of a skill count together,
+        and who does what is found afterwards."""
+        self.part, self.order, self._named = part, order, named
         self.model = cp_model.CpModel()
         model = self.model
         self.at: list[dict[int, cp_model.IntVar]] = []
@@ -74,7 +138,7 @@ class _Model:
         self._places = {each.index for each in self.placed if not isinstance(each, int)}
         self._moved: dict[tuple[int, int], cp_model.IntVar] = {}
         self.pool = [self._choice("y", place, item.pools, item) for place, item in enumerate(part.items)]
-        self.team = [self._choice("t", place, item.teams, item) for place, item in enumerate(part.items)]
+        self.team: dict[tuple[int, int], dict[int, cp_model.IntVar]] = {}
         self._order_groups()
         self._fill_windows()
         self._fill_teams()
@@ -150,21 +214,31 @@ class _Model:
         return found
 
     def _fill_teams(self) -> None:
-        part, model = self.part, self.model
-        load: dict[tuple[int, int], list[tuple[int, cp_model.IntVar]]] = defaultdict(list)
-        for place, item in enumerate(part.items):
-            for w, x in self.at[item.group].items():
-                options = []
-                for team in item.teams:
-                    if (team, w) in part.minutes:
-                        both = self._both(x, self.team[place][team], f"v{place}_{w}_{team}")
-                        options.append((team, both))
-                        load[team, w].append((item.minutes, both))
-                if item.teams and len(options) < len(item.teams):
-                    model.add(sum(both for _, both in options) == x)
-        for key, uses in load.items():
-            if sum(minutes for minutes, _ in uses) > part.minutes[key]:
-                model.add(sum(minutes * x for minutes, x in uses) <= max(0, part.minutes[key]))
+        """A window's systems that only some teams can move take no more than these teams' minutes."""
+        part = self.part
+        wanting = [(place, item) for place, item in enumerate(part.items) if item.teams]
+        sets = sorted({frozenset(item.teams) for _, item in wanting}, key=sorted)
+        unions = sorted({one | other for one in sets for other in sets} | set(sets), key=sorted)
+        for w in sorted(part.caps):
+            here = [(place, item, x) for place, item in wanting if (x := self.at[item.group].get(w)) is not None]
+            if w in self._named:
+                self._name_teams(w, here)
+            for teams in unions:
+                uses = [(item.minutes, x) for _, item, x in here if teams.issuperset(item.teams)]
+                able = sum(part.minutes.get((team, w), 0) for team in teams)
+                if sum(minutes for minutes, _ in uses) > max(0, able):
+                    self.model.add(sum(minutes * x for minutes, x in uses) <= max(0, able))
+
+    def _name_teams(self, w: int, here: Sequence[tuple[int, PartItem, cp_model.IntVar]]) -> None:
+        load: dict[int, list[tuple[int, cp_model.IntVar]]] = defaultdict(list)
+        for place, item, x in here:
+            options = {team: self.model.new_bool_var(f"v{place}_{w}_{team}") for team in item.teams}
+            self.team[place, w] = options = {t: v for t, v in options.items() if (t, w) in self.part.minutes}
+            self.model.add(sum(options.values()) == x)
+            for team, variable in options.items():
+                load[team].append((item.minutes, variable))
+        for team, uses in load.items():
+            self.model.add(sum(minutes * v for minutes, v in uses) <= max(0, self.part.minutes[team, w]))
 
     def _fill_pools(self) -> None:
         part, model = self.part, self.model
@@ -189,18 +263,32 @@ class _Model:
             self._fill_prefix(number, prefix)
 
     def _fill_prefix(self, number: int, prefix: PartPrefix) -> None:
+        """Only the steps at which everything that might have moved by then would be too much."""
         for w, left in prefix.left:
-            terms: list[cp_model.LinearExprT] = []
-            most = 0
-            for (place, pool), amount in prefix.demand.items():
-                choices = self.at[self.part.items[place].group]
-                if not any(each <= w for each in choices):
-                    continue
-                most += amount
-                by_now = self._until(self.part.items[place].group, w)
-                terms.append(amount * self._both(by_now, self.pool[place][pool], f"q{number}_{place}_{w}_{pool}"))
-            if most > left:
+            early = [
+                (place, pool, amount)
+                for (place, pool), amount in prefix.demand.items()
+                if min(self.at[self.part.items[place].group], default=w + 1) <= w
+            ]
+            if self._most_by(w, early) > left:
+                terms = [
+                    amount
+                    * self._both(
+                        self._until(self.part.items[place].group, w),
+                        self.pool[place][pool],
+                        f"q{number}_{place}_{w}_{pool}",
+                    )
+                    for place, pool, amount in early
+                ]
                 self.model.add(sum(terms) <= max(0, left))
+
+    def _most_by(self, w: int, early: Sequence[tuple[int, int, int]]) -> int:
+        """No more systems can have moved by window w than the windows until then hold: the largest amounts count."""
+        places = sum(max(0, cap) for each, cap in self.part.caps.items() if each <= w)
+        largest: dict[int, int] = {}
+        for place, _, amount in early:
+            largest[place] = max(largest.get(place, 0), amount)
+        return sum(sorted(largest.values(), reverse=True)[:places])
 
     def _until(self, group: int, w: int) -> cp_model.IntVar | int:
         """Whether the group has moved by window w."""
@@ -330,7 +418,8 @@ class _Search:
                 break
         if self._values is None:
             return PartAnswer(None, {}, {}, bounds, (), False, self._effort)
-        return PartAnswer(*self._chosen(), bounds, tuple(proven), False, self._effort)
+        windows, pools = self.chosen()
+        return PartAnswer(windows, pools, {}, bounds, tuple(proven), False, self._effort)
 
     def _steps(self) -> list[tuple[Aim | None, Callable[[], cp_model.LinearExprT]]]:
         model, order = self._model, self._model.order
@@ -350,6 +439,10 @@ class _Search:
         model = self._model.model
         model.minimize(expression)
         solver = configured(self._seed, self._share(rest))
+        # Parts are many and small: what the presolve would find out costs more than it saves.
+        solver.parameters.cp_model_probing_level = 0
+        solver.parameters.max_presolve_iterations = 1
+        solver.parameters.symmetry_level = 0
         status = solver.solve(model)
         self._effort += solver.deterministic_time
         if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
@@ -373,40 +466,38 @@ class _Search:
         model = self._model
         for choices in model.at:
             yield from choices.values()
-        for table in (model.pool, model.team):
-            for options in table:
-                yield from (each for each in options.values() if not isinstance(each, int))
+        for options in model.pool:
+            yield from (each for each in options.values() if not isinstance(each, int))
+        for named in model.team.values():
+            yield from named.values()
 
     def _hint_present(self) -> None:
         model, part = self._model, self._model.part
         for n, group in enumerate(part.groups):
             for w, x in model.at[n].items():
                 model.model.add_hint(x, int(w == group.now))
-        for table, now in ((model.pool, "pool_now"), (model.team, "team_now")):
-            for place, options in enumerate(table):
-                if len(options) > 1:
-                    for option, y in options.items():
-                        if not isinstance(y, int):
-                            model.model.add_hint(y, int(option == getattr(part.items[place], now)))
+        for place, options in enumerate(model.pool):
+            if len(options) > 1:
+                for pool, y in options.items():
+                    if not isinstance(y, int):
+                        model.model.add_hint(y, int(pool == part.items[place].pool_now))
 
-    def _chosen(self) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
+    def chosen(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Windows by group number, pools by item number."""
         model, part, values = self._model, self._model.part, self._values
         assert values is not None  # the caller has looked
         windows = {
             group.number: next((w for w, x in model.at[n].items() if values[x.index]), NOWHERE)
             for n, group in enumerate(part.groups)
         }
-        found: list[dict[int, int]] = []
-        for table in (model.pool, model.team):
-            chosen = {}
-            for place, options in enumerate(table):
-                item = part.items[place]
-                here = windows[part.groups[item.group].number] != NOWHERE
-                chosen[item.number] = next(
-                    (o for o, y in options.items() if here and _is_taken(y, values, len(options))), NOWHERE
-                )
-            found.append(chosen)
-        return windows, found[0], found[1]
+        pools = {}
+        for place, options in enumerate(model.pool):
+            item = part.items[place]
+            here = windows[part.groups[item.group].number] != NOWHERE
+            pools[item.number] = next(
+                (o for o, y in options.items() if here and _is_taken(y, values, len(options))), NOWHERE
+            )
+        return windows, pools
 
 
 def _is_taken(variable: cp_model.IntVar | int, values: Mapping[int, int], options: int) -> bool:
