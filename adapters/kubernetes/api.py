@@ -74,6 +74,10 @@ class Api:
     async def replace(self, path: str, body: Json) -> Json:
         return await self._call("PUT", path, body=body)
 
+    async def patch(self, path: str, steps: list[Json]) -> Json:
+        """A JSON Patch (RFC 6902): all steps, or none."""
+        return await self._call("PATCH", path, body=steps)
+
     async def delete(self, path: str, query: Mapping[str, str] | None = None, body: Json | None = None) -> None:
         """Also of a whole collection, by a label selector in `query`; what is gone already is no error."""
         try:
@@ -110,7 +114,7 @@ class Api:
             response.close()
 
     async def _call(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Json | None = None
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Json | list[Json] | None = None
     ) -> Json:
         response = await self._request(method, path, query, body, _TIMEOUT_S)
         content = await self._read(response.read(), _TIMEOUT_S)
@@ -118,13 +122,20 @@ class Api:
         return result
 
     async def _request(
-        self, method: str, path: str, query: Mapping[str, str] | None, body: Json | None, timeout_s: float
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Json | list[Json] | None,
+        timeout_s: float,
     ) -> aiohttp.ClientResponse:
         full = f"{path}?{urlencode(query)}" if query else path
         try:
             _, url, headers, _, _ = await self._client.param_serialize(
                 method, full, header_params={"Accept": "application/json"}, auth_settings=["BearerToken"]
             )
+            if method == "PATCH":
+                headers["Content-Type"] = "application/json-patch+json"
             wrapped = await self._client.call_api(method, url, headers, body, None, _forever(timeout_s))
         except (OSError, aiohttp.ClientError, TimeoutError) as error:
             raise self._unavailable(str(error) or type(error).__name__) from error

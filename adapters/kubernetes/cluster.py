@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from adapters.kubernetes import naming
 from adapters.kubernetes.api import Api, Json
+from adapters.kubernetes.gates import Gatekeeper, is_held
 from adapters.kubernetes.mirror import Change, Mirror
 from adapters.kubernetes.reports import deployment_report, gone_report, is_ended, job_report, run_id_of
 from adapters.kubernetes.resources import Cards, node_of, requested
@@ -43,6 +44,7 @@ class Cluster:
         self._others_on: dict[str, dict[str, Json]] = defaultdict(dict)  # pods of others: node -> uid -> pod
         self._run_of: dict[str, Json] = {}  # run label -> its Job or Deployment
         self._touched: set[str] = set()
+        self._gatekeeper = Gatekeeper(api)
         self._tasks: list[asyncio.Task[None]] = []
         self._nodes_told: asyncio.TimerHandle | None = None
         self._observer: Observer | None = None
@@ -53,6 +55,8 @@ class Cluster:
         for mirror in mirrors:
             await mirror.list()
         self._observer = observer
+        for label in list(self._pods_of):
+            self._touch(label)  # gangs that an adapter before this one had not let go
         self._tasks = [asyncio.create_task(mirror.follow()) for mirror in mirrors]
         for task in self._tasks:
             task.add_done_callback(self._stopped_following)
@@ -61,6 +65,7 @@ class Cluster:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._gatekeeper.close()
         if self._nodes_told is not None:
             self._nodes_told.cancel()
 
@@ -159,7 +164,15 @@ class Cluster:
     def _tell_touched(self) -> None:
         touched, self._touched = self._touched, set()
         items = [self._run_of[label] for label in touched if label in self._run_of]
+        for item in items:
+            self._open_gates(item)
         self._tell([self.seen(item) for item in items if run_id_of(item) is not None])
+
+    def _open_gates(self, item: Json) -> None:
+        if naming.NODES in item["metadata"].get("annotations", {}):
+            for pod in self.pods_of(item["metadata"]["labels"][naming.RUN_LABEL]):
+                if is_held(pod):
+                    self._gatekeeper.open(pod, item)
 
     def _tell(self, seen: list[Seen]) -> None:
         if self._observer is not None and seen:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +16,11 @@ from inventory.model.constraints import ANY
 
 _KEEP_ENDED_S = 3600
 _GRACE_S = 30
-_HOSTNAME = "kubernetes.io/hostname"
+# The number of the task, under the name that it has on every pool.
+_TASK = {
+    "name": "XISUAN_TASK",
+    "valueFrom": {"fieldRef": {"fieldPath": "metadata.annotations['batch.kubernetes.io/job-completion-index']"}},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,15 @@ def _metadata(launch: Launch, target: Target) -> Json:
             naming.RUN_ID: launch.run_id,
             naming.WORKLOAD_ID: launch.workload_id,
             naming.WORKLOAD_NAME: launch.name,
+            **({naming.NODES: json.dumps(launch.nodes)} if is_gated(launch) else {}),
         },
     }
+
+
+def is_gated(launch: Launch) -> bool:
+    """True for a Job whose tasks go to several nodes. Pods of a Job share one template, so each is held by a
+    scheduling gate until `gates.py` has given it the node of its own index."""
+    return not launch.service and len(set(launch.nodes)) > 1
 
 
 def _labels(launch: Launch, target: Target) -> dict[str, str]:
@@ -110,11 +121,10 @@ def _template(launch: Launch, target: Target, restart: str) -> Json:
         "containers": [_container(launch, target)],
         "tolerations": _tolerations(launch),
     }
-    if launch.nodes:
-        spec["affinity"] = {"nodeAffinity": _only(launch.nodes)}
-        spread = _even_spread(launch)
-        if spread:
-            spec["topologySpreadConstraints"] = spread
+    if is_gated(launch):
+        spec["schedulingGates"] = [{"name": naming.GATE}]
+    elif launch.nodes:
+        spec["affinity"] = only(launch.nodes)
     if target.settings.scheduler_name:
         spec["schedulerName"] = target.settings.scheduler_name
     if target.settings.image_pull_secrets:
@@ -130,12 +140,13 @@ def _container(launch: Launch, target: Target) -> Json:
     amounts = {"cpu": f"{need.cpu_milli}m", "memory": str(need.memory_bytes)}
     if need.accelerator_milli and target.card_resource:
         amounts[target.card_resource] = str(need.accelerator_milli // 1000)
+    variables = [{"name": name, "value": value} for name, value in sorted(launch.program.environment.items())]
     container: Json = {
         "name": "main",
         "image": launch.program.image,
         # Requests equal limits: what was promised is what binds ("Guaranteed" quality of service).
         "resources": {"requests": amounts, "limits": amounts},
-        "env": [{"name": name, "value": value} for name, value in sorted(launch.program.environment.items())],
+        "env": variables if launch.service else [*variables, _TASK],
     }
     if launch.program.command:
         container["command"] = list(launch.program.command)
@@ -154,23 +165,10 @@ def _tolerations(launch: Launch) -> list[Json]:
     return result
 
 
-def _only(nodes: Sequence[str]) -> Json:
-    """Only these nodes, by their names: the label kubernetes.io/hostname may differ from them."""
+def only(nodes: Sequence[str]) -> Json:
+    """An affinity to these nodes alone, by their names: the label kubernetes.io/hostname may differ from them."""
     terms = [
         {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
         for node in sorted(set(nodes))
     ]
-    return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
-
-
-def _even_spread(launch: Launch) -> list[Json]:
-    """Where every chosen node gets the same number of tasks, the cluster's scheduler is held to exactly that.
-
-    Pods of one Job share one template, so uneven numbers cannot be said; the report names the nodes that they got.
-    """
-    if len(set(Counter(launch.nodes).values())) != 1 or len(set(launch.nodes)) == 1:
-        return []
-    selector = {"matchLabels": {naming.RUN_LABEL: naming.digest(launch.run_id)}}
-    return [
-        {"maxSkew": 1, "topologyKey": _HOSTNAME, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": selector}
-    ]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}

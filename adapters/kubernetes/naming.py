@@ -12,10 +12,11 @@ PREFIX = "xisuan.dev"
 MANAGED = ("app.kubernetes.io/managed-by", "xisuan")
 POOL_LABEL = f"{PREFIX}/pool"
 RUN_LABEL = f"{PREFIX}/run"
-QUEUE_LABEL = f"{PREFIX}/queue"
 RUN_ID = f"{PREFIX}/run-id"
 WORKLOAD_ID = f"{PREFIX}/workload-id"
 WORKLOAD_NAME = f"{PREFIX}/name"
+NODES = f"{PREFIX}/nodes"
+GATE = f"{PREFIX}/node"
 QUEUE_NAME = f"{PREFIX}/queue-name"
 
 

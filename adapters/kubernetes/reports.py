@@ -86,9 +86,13 @@ def _nodes(pods: Sequence[Json], tasks: int) -> tuple[str, ...]:
     return tuple(named) if len(named) == tasks and all(named) else ()
 
 
+def task_of(pod: Json) -> int:
+    """The number of the task that a Job's pod is, from 0."""
+    return int(pod["metadata"].get("annotations", {}).get(_INDEX, "0"))
+
+
 def _index(pod: Json) -> tuple[int, str]:
-    metadata = pod["metadata"]
-    return int(metadata.get("annotations", {}).get(_INDEX, "0")), str(metadata["name"])
+    return task_of(pod), str(pod["metadata"]["name"])
 
 
 def _waiting_for(pods: Sequence[Json]) -> str:

@@ -53,7 +53,7 @@ def test_the_tasks_of_a_gang_run_on_their_nodes_and_end_together(kubernetes: Ada
         kubernetes.launching(run_id, nodes=nodes, requirements=requirements, program=container("sleep", "1"))
     )
     status = kubernetes.wait_for(run_id, RunState.SUCCEEDED)
-    assert sorted(status.nodes) == sorted(nodes)
+    assert tuple(status.nodes) == nodes
 
 
 @pytest.mark.parametrize(
