@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from google.protobuf.message import DecodeError
+
 from adapters.contract import DEFAULT_GRACE_MS, RUN_ID, Launch, Refusal, RefusalCode, RunReport, Stop
 from adapters.wire.inspection import Inspection, InvalidMessage, violations_to_wire
 from adapters.wire.partitions import partition_from_wire, partition_to_wire
@@ -185,3 +187,18 @@ def result_from_wire(result: pb.LaunchResult) -> RunReport | Refusal:
     check.refuse("outcome", "", "缺少结果", "neither accepted nor error is set")
     check.close()
     raise AssertionError("unreachable: the inspection above holds a violation")
+
+
+def launch_to_bytes(launch: Launch) -> bytes:
+    """A launch as an adapter keeps it on disk: the bytes of its LaunchItem."""
+    return launch_to_wire(launch).SerializeToString()
+
+
+def launch_from_bytes(kept: bytes) -> Launch:
+    """What `launch_to_bytes` made. Raises ValueError where it is damaged."""
+    item = pb.LaunchItem()
+    try:
+        item.ParseFromString(kept)
+    except DecodeError as error:
+        raise ValueError(f"not a launch: {error}") from error
+    return launch_from_wire(item)
