@@ -8,7 +8,10 @@ from typing import Any
 from console import printing
 from console.migration_access import BrokenRule, Planned
 from inventory.model.calendar import Window
-from inventory.model.migration import Pair, Unplaced
+from inventory.model.migration import Pair, Unplaced, WavePlan
+from scheduler.core.waves.conflicts import Conflict
+from scheduler.core.waves.forecast import FinishForecast
+from scheduler.core.waves.replan import Repair
 from scheduler.services.desk_ports import MigrationProgress, PlannedWaves
 
 _SHOWN = 40
@@ -149,4 +152,66 @@ def progress_json(progress: MigrationProgress) -> dict[str, Any]:
             }
             for wave in progress.waves
         ],
+    }
+
+
+def show_estate_plan(plan: WavePlan) -> None:
+    """A plan without a ledger: its measure, and the waves in short."""
+    measure = plan.measure
+    if measure is not None:
+        proven = "，完成日已证明最优 / the finish is proven optimal" if measure.gap == 0 else ""
+        printing.say(
+            f"安排 / placed {len(plan.assignments)}，未安排 / no place {len(plan.unplaced)}；"
+            f"完成 / finish {measure.finish_days} 天/days，下界 / bound {measure.bound_days}，"
+            f"差距 / gap {measure.gap:.2%}{proven}；求解 / solver {plan.solver}",
+            "bold",
+        )
+        printing.say("目标 / aims: " + "，".join(f"{name} {value}" for name, value in measure.scores.items()))
+    rows = [(wave.number, window_text(wave.window), len(wave.system_keys)) for wave in plan.waves]
+    printing.table("批次 / waves", ("批次/wave", "窗口/window", "系统数/systems"), rows)
+    _show_unplaced("没有位置的系统 / systems without a place", plan.unplaced)
+
+
+def show_conflict(conflict: Conflict) -> None:
+    """What cannot stand together, and what would give way most cheaply."""
+    if conflict.core:
+        minimal = "最小冲突集 / minimal conflict" if conflict.is_minimal else "冲突集 / conflict (not minimised)"
+        printing.table(
+            minimal, ("约束/constraint", "说明/words"), [(c.name, both(c.words)) for c in conflict.core]
+        )
+        rows = [(c.name, both(c.remedy)) for c in conflict.relaxations]
+        printing.table(
+            "可放宽，代价低者在前 / would give way, the cheapest first", ("约束/constraint", "办法/how"), rows
+        )
+
+
+def show_repair(repair: Repair) -> None:
+    printing.say(both(repair.sentence), "bold")
+    printing.say(f"旧计划违反 / the old plan breaks {len(repair.broken)} 条/rules")
+    rows = [(c.system_key, " ".join(c.before or ("—",)), " ".join(c.after or ("—",))) for c in repair.changes]
+    if rows:
+        printing.table("改动 / changes", ("系统/system", "原/before", "新/after"), rows)
+
+
+def show_forecast(forecast: FinishForecast) -> None:
+    def day(value: object) -> str:
+        return "计划期外/beyond" if value is None else str(value)
+
+    printing.say(
+        f"完成日 / finish: P50 {day(forecast.p50)}  P80 {day(forecast.p80)}  P95 {day(forecast.p95)}；"
+        f"按计划完成的概率 / chance to end as planned {forecast.on_time:.1%}（{forecast.samples} 次模拟 / samples）",
+        "bold",
+    )
+    rows = [(window, f"{chance:.1%}") for window, chance in forecast.overrun.items() if chance > 0]
+    if rows:
+        printing.table("超时概率 / chance to overrun", ("窗口/window", "概率/chance"), rows)
+
+
+def forecast_json(forecast: FinishForecast) -> dict[str, Any]:
+    days = {"p50": forecast.p50, "p80": forecast.p80, "p95": forecast.p95}
+    return {
+        **{name: None if day is None else day.isoformat() for name, day in days.items()},
+        "on_time": forecast.on_time,
+        "overrun": dict(forecast.overrun),
+        "samples": forecast.samples,
     }

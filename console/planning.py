@@ -8,15 +8,36 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from console import printing
-from console.faults import Fault
+from console import migration_views, printing
+from console.faults import AnswerIsNo, Fault
 from console.files import STANDARD_OUTPUT, read_text, replacing
 from scheduler.core.budget import Budget
 from scheduler.core.projects.project import ProjectError
 from scheduler.core.projects.psplib import read_project
 from scheduler.core.projects.solve import solve_project
+from scheduler.core.waves.check import Violation, check_plan
+from scheduler.core.waves.conflicts import find_conflict
+from scheduler.core.waves.document import PlanUnreadable, read_plan, write_plan
+from scheduler.core.waves.estate_file import estate_problem, read_estate, spreads_of
+from scheduler.core.waves.estate_form import EstateForm
+from scheduler.core.waves.estate_rules import EstateError
+from scheduler.core.waves.forecast import FinishForecast, forecast_finish
+from scheduler.core.waves.problem import WaveProblem
+from scheduler.core.waves.replan import replan
+from scheduler.core.waves.solve import solve
+
+
+@dataclass(frozen=True, slots=True)
+class ReplanChoices:
+    """`approved` are the ids of windows whose waves stay as they are."""
+
+    approved: tuple[str, ...]
+    seed: int
+    limits: Budget
+
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 # Of the time that a user gives, this much is left for reading, judging and writing.
@@ -53,3 +74,77 @@ def plan_project(file: Path, json_file: Path | None, seed: int, limits: Budget) 
     if json_file != STANDARD_OUTPUT:
         proven = "，已证明最优 / proven optimal" if found.is_optimal else ""
         printing.say(f"工期 / makespan {found.makespan}，下界 / bound {found.bound}{proven}", "bold")
+
+
+def plan_estate(file: Path, json_file: Path | None, seed: int, limits: Budget) -> None:
+    """Plans an estate, judges the plan, writes and shows it. AnswerIsNo with the conflict where a system has no place."""
+    problem = _problem(file)
+    with replacing(json_file) as output:
+        plan = solve(problem, seed, limits)
+        output.write(f"{write_plan(plan)}\n".encode())
+    if json_file != STANDARD_OUTPUT:
+        migration_views.show_estate_plan(plan)
+    if plan.unplaced:
+        conflict = find_conflict(problem, plan, limits)
+        if json_file != STANDARD_OUTPUT:
+            migration_views.show_conflict(conflict)
+        zh, en = conflict.sentence
+        raise AnswerIsNo(
+            f"{len(plan.unplaced)} 个系统无法安排：{zh} / {len(plan.unplaced)} systems have no place: {en}"
+        )
+
+
+def check_estate(plan_file: Path, estate_file: Path) -> tuple[Violation, ...]:
+    """Judges any plan of an estate."""
+    problem = _problem(estate_file)
+    try:
+        plan = read_plan(read_text(plan_file, MAX_FILE_BYTES))
+    except PlanUnreadable as error:
+        raise Fault(*str(error).splitlines()) from None
+    return check_plan(problem, plan)
+
+
+def replan_estate(plan_file: Path, estate_file: Path, json_file: Path | None, choices: ReplanChoices) -> None:
+    """The smallest change of a plan that keeps every rule of the estate as it is now, with its price."""
+    problem = _problem(estate_file)
+    try:
+        old = read_plan(read_text(plan_file, MAX_FILE_BYTES))
+    except PlanUnreadable as error:
+        raise Fault(*str(error).splitlines()) from None
+    with replacing(json_file) as output:
+        try:
+            repair = replan(problem, old, choices.approved, choices.seed, choices.limits)
+        except ValueError as error:
+            raise Fault(str(error)) from None
+        output.write(f"{write_plan(repair.plan)}\n".encode())
+    if json_file != STANDARD_OUTPUT:
+        migration_views.show_repair(repair)
+    if repair.plan.unplaced:
+        raise AnswerIsNo(
+            f"{len(repair.plan.unplaced)} 个系统在保留约定的前提下无法安排"
+            f" / {len(repair.plan.unplaced)} systems have no place while the agreements stand"
+        )
+
+
+def estate_risk(plan_file: Path, estate_file: Path, seed: int, samples: int) -> FinishForecast:
+    """When a plan will really end, by simulation of its durations."""
+    form = _estate(estate_file)
+    plan = read_plan(read_text(plan_file, MAX_FILE_BYTES))
+    return forecast_finish(estate_problem(form), plan, spreads_of(form), seed, samples)
+
+
+def _estate(file: Path) -> EstateForm:
+    try:
+        return read_estate(read_text(file, MAX_FILE_BYTES))
+    except EstateError as error:
+        raise Fault(*(f"{file}: {line}" for line in str(error).splitlines())) from None
+
+
+def _problem(file: Path) -> WaveProblem:
+    form = _estate(file)
+    try:
+        return estate_problem(form)
+    except EstateError as error:
+        raise Fault(*(f"{file}: {line}" for line in str(error).splitlines())) from None
+    except LookupError as error:
+        raise Fault(f"{file}: {error}") from None

@@ -28,6 +28,14 @@ from scheduler.core.waves.document import write_plan
 from scheduler.services.desk_ports import PlanRequest
 from scheduler.services.migration_servicer import MAX_CAP, MAX_WEEKS
 
+EstateFile = Annotated[
+    Path | None,
+    typer.Option("--estate", metavar="FILE.json", help="资产文件，代替台账 / an estate (docs/waves.md)"),
+]
+Seconds = Annotated[float, typer.Option("--seconds", help="求解秒数 / seconds to search")]
+Effort = Annotated[float, typer.Option("--effort", help="确定性求解量，代替秒数 / deterministic effort, no clock")]
+Workers = Annotated[int, typer.Option("--workers", min=0, max=64, help="线程，0 为全部 / threads, 0: all")]
+
 app = typer.Typer(no_args_is_help=True, help="迁移：编排、检查、批次、进度、开始 / migration waves")
 _MAX_PLAN_BYTES = 64 * 1024 * 1024
 
@@ -52,16 +60,18 @@ def plan(
     psplib: Annotated[
         Path | None, typer.Option("--psplib", metavar="FILE.sm", help="PSPLIB 项目实例 / a project instance")
     ] = None,
-    seconds: Annotated[float, typer.Option("--seconds", help="求解秒数 / seconds to search")] = 30.0,
-    effort: Annotated[
-        float, typer.Option("--effort", help="确定性求解量，代替秒数 / deterministic effort instead of seconds")
-    ] = 0.0,
-    workers: Annotated[int, typer.Option("--workers", min=0, max=64, help="线程，0 为全部 / threads, 0: all")] = 0,
+    estate: EstateFile = None,
+    seconds: Seconds = 30.0,
+    effort: Effort = 0.0,
+    workers: Workers = 0,
     by: By = None,
 ) -> None:
     """编排：把应迁未迁的系统排进割接窗口并检查 / plan every system that should migrate and has not, and check it."""
     if psplib is not None:
         planning.plan_project(psplib, json_file, seed, planning.budget(seconds, effort, workers))
+        return
+    if estate is not None:
+        planning.plan_estate(estate, json_file, seed, planning.budget(seconds, effort, workers))
         return
     if not start:
         raise Fault(
@@ -87,17 +97,59 @@ def check(
     file: Annotated[Path, typer.Argument(metavar="PLAN.json", help="计划文件 / plan file (docs/waves.md)")],
     pools: PoolFile = None,
     node_groups: NodeGroupFile = None,
+    estate: EstateFile = None,
     as_json: AsJson = False,
 ) -> None:
     """检查任何计划是否守规则，逐条指出 / judge any plan against ledger, pools and calendar; name each broken rule."""
-    text = read_text(file, _MAX_PLAN_BYTES)
-    with open_migration(find_home(), writing=False) as migration:
-        broken = migration.check(text, _pools(pools, node_groups))
+    if estate is not None:
+        found = planning.check_estate(file, estate)
+        broken = tuple(BrokenRule(each.rule.value, each.system_key or "", each.message) for each in found)
+    else:
+        text = read_text(file, _MAX_PLAN_BYTES)
+        with open_migration(find_home(), writing=False) as migration:
+            broken = migration.check(text, _pools(pools, node_groups))
     if as_json:
         printing.write_json([migration_views.broken_json(one) for one in broken])
     else:
         migration_views.show_broken(broken)
     _require_kept(broken)
+
+
+@app.command("replan")
+def replan_plan(
+    file: Annotated[Path, typer.Argument(metavar="PLAN.json", help="现行计划 / the plan in force")],
+    estate: Annotated[
+        Path, typer.Option("--estate", metavar="FILE.json", help="变化后的资产 / the estate as it is now")
+    ],
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", metavar="WINDOW", help="已批准、不得改动的窗口 / approved windows"),
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="新计划 / the new plan")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="决定并列时的先后 / fixes all ties")] = 0,
+    seconds: Seconds = 30.0,
+    effort: Effort = 0.0,
+    workers: Workers = 0,
+) -> None:
+    """重排：保留已批准的批次，以最小改动修复计划并报价 / the smallest change that repairs a plan, and its price."""
+    choices = planning.ReplanChoices(tuple(keep or ()), seed, planning.budget(seconds, effort, workers))
+    planning.replan_estate(file, estate, json_file, choices)
+
+
+@app.command()
+def forecast(
+    file: Annotated[Path, typer.Argument(metavar="PLAN.json", help="计划文件 / plan file")],
+    estate: Annotated[Path, typer.Option("--estate", metavar="FILE.json", help="资产文件 / the estate")],
+    seed: Annotated[int, typer.Option("--seed", help="随机种子 / random seed")] = 0,
+    samples: Annotated[int, typer.Option("--samples", min=1, max=1_000_000, help="模拟次数 / samples")] = 5000,
+    as_json: AsJson = False,
+) -> None:
+    """预测：按时长分布模拟完成日 P50/P80/P95 和超时概率 / when a plan will really end, by simulation."""
+    found = planning.estate_risk(file, estate, seed, samples)
+    if as_json:
+        printing.write_json(migration_views.forecast_json(found))
+    else:
+        migration_views.show_forecast(found)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from inventory.model.migration import Declarations, WaveSettings
 from inventory.model.units import GIB, Resources
 from scheduler.core.waves.estate_form import CalendarEntry, EstateForm, PoolEntry, SystemEntry, UseEntry
 from scheduler.core.waves.estate_rules import EstateError, refuse_contradictions
+from scheduler.core.waves.forecast import Spread
 from scheduler.core.waves.problem import (
     Arrival,
     ConcurrencyCap,
@@ -88,6 +89,11 @@ def estate_problem(form: EstateForm) -> WaveProblem:
         aims=form.aims,
         weights=tuple(sorted(form.weights.items())),
     )
+
+
+def spreads_of(form: EstateForm) -> dict[str, Spread]:
+    """By system: its duration as the estate gives it, for the forecast."""
+    return {system.id: Spread(system.minutes, system.minutes_sd) for system in form.systems}
 
 
 def quantile_minutes(mean: int, deviation: float, overrun_pct: float | None) -> int:

@@ -60,6 +60,11 @@ def solve(problem: WaveProblem, seed: int, budget: Budget, parallel_map: Paralle
     raise AssertionError("both the improved plan and the greedy one break a rule: see check_plan")
 
 
+def first_solution(shape: Shape, seed: int, budget: Budget) -> Solution:
+    """The best of the greedy plans, without words and without search."""
+    return _greedy(shape, form_clusters(shape.problem), seed, budget)
+
+
 def whole_task(shape: Shape, solution: Solution, bound: int, seed: int, budget: Budget, *, tied: bool) -> Task:
     """The whole problem as one part, asked for the earliest finish. `tied`: what moves in one window with its cycle
     now stays with it."""
