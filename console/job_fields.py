@@ -17,6 +17,16 @@ from adapters.wire.scalars import (
     MAX_DURATION_MS,
     MAX_MEMORY_BYTES,
 )
+from inventory.model.constraints import (
+    NODE,
+    AcceleratorKind,
+    Affinity,
+    InputPlace,
+    NodeSelector,
+    SelectorOperator,
+    Spread,
+    Toleration,
+)
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import parse_bytes, parse_cpu
 
@@ -128,6 +138,75 @@ def text(value: object) -> str:
 def texts(value: object) -> tuple[str, ...]:
     """One text, or a list of them."""
     return tuple(text(item) for item in value) if isinstance(value, list) else (text(value),)
+
+
+def node_selectors(value: object) -> frozenset[NodeSelector]:
+    """Node labels by name: a value, a list of values, "*" (any value); "!value" and "!" turn them round."""
+    if not isinstance(value, dict):
+        raise ValueError(
+            '须为“标签: 值”，值可为列表、"*" 或 "!值" / write label: value; a value may be a list, "*" or "!value"'
+        )
+    return frozenset(_selector(text(key), texts(wanted)) for key, wanted in value.items())
+
+
+def _selector(key: str, words: tuple[str, ...]) -> NodeSelector:
+    if words == ("*",):
+        return NodeSelector(key, SelectorOperator.EXISTS)
+    if words == ("!",):
+        return NodeSelector(key, SelectorOperator.DOES_NOT_EXIST)
+    refused = [word for word in words if word.startswith("!")]
+    if refused and len(refused) < len(words):
+        raise ValueError(
+            f'{key}: 有的值带 "!"，有的不带，请统一 / {key}: some values begin with "!" and some do not; make them alike'
+        )
+    if refused:
+        return NodeSelector(key, SelectorOperator.NOT_IN, frozenset(word[1:] for word in words))
+    return NodeSelector(key, SelectorOperator.IN, frozenset(words))
+
+
+def tolerations(value: object) -> frozenset[Toleration]:
+    """Taints that are tolerated: "key" or "key=value", one or a list; "*" for all."""
+    parts = (word.partition("=") for word in texts(value))
+    return frozenset(Toleration(key.strip(), of.strip()) for key, _, of in parts)
+
+
+def affinities(value: object) -> frozenset[Affinity]:
+    """A list of {labels: {...}, topology: rack}; the topology is "node" where it is left out."""
+    found = set()
+    for entry in value if isinstance(value, list) else [value]:
+        if not isinstance(entry, dict) or not entry.keys() <= {"labels", "topology"} or "labels" not in entry:
+            raise ValueError(
+                "每项须写 labels，可写 topology，如 {labels: {app: web}, topology: rack}"
+                " / give each its labels and, if it matters, a topology: {labels: {app: web}, topology: rack}"
+            )
+        found.add(Affinity(frozenset(settings(entry["labels"]).items()), text(entry.get("topology", NODE))))
+    return frozenset(found)
+
+
+def spreads(value: object) -> frozenset[Spread]:
+    """Topology keys with the largest difference: {rack: 1}; or one key, or a list of keys."""
+    if not isinstance(value, dict):
+        return frozenset(Spread(key) for key in texts(value))
+    for skew in value.values():
+        if not isinstance(skew, int) or isinstance(skew, bool) or skew < 1:
+            raise ValueError("差值须为不小于 1 的整数，如 {rack: 1} / the difference must be 1 or more: {rack: 1}")
+    return frozenset(Spread(text(key), skew) for key, skew in value.items())
+
+
+def inputs(value: object) -> tuple[InputPlace, ...]:
+    """Places with sizes: {pool-a: 2Ti}."""
+    if not isinstance(value, dict):
+        raise ValueError("须为“地点: 数量”，如 {pool-a: 2Ti} / write place: size, such as {pool-a: 2Ti}")
+    return tuple(InputPlace(text(place), disk_bytes(size)) for place, size in value.items())
+
+
+def accelerator_kind(value: object) -> AcceleratorKind:
+    word = text(value).strip()
+    for kind in AcceleratorKind:
+        if word.lower() in (kind.value.lower(), kind.name.lower()):
+            return kind
+    known = ", ".join(AcceleratorKind)
+    raise ValueError(f"没有这类加速卡，可用：{known} / there is no such kind of card; use one of {known}")
 
 
 def settings(value: object) -> dict[str, str]:

@@ -19,6 +19,7 @@ from adapters.wire.workloads import MAX_ATTEMPTS, MAX_PRIORITY, MAX_TASKS, submi
 from console import job_fields
 from console.faults import Fault
 from console.yaml_documents import YamlDocument, read_documents
+from inventory.model.constraints import AcceleratorKind, Affinity, InputPlace, NodeSelector, Spread, Toleration
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import Resources
 from inventory.model.workload import Program, Requirements, Submission
@@ -58,6 +59,16 @@ class JobForm(BaseModel):
     estimated: Duration = 0
     max_runtime: Duration = 0
     labels: Settings = Field(default_factory=dict)
+    accelerator_kind: Annotated[AcceleratorKind | None, BeforeValidator(job_fields.accelerator_kind)] = None
+    node_labels: Annotated[frozenset[NodeSelector], BeforeValidator(job_fields.node_selectors)] = frozenset()
+    tolerations: Annotated[frozenset[Toleration], BeforeValidator(job_fields.tolerations)] = frozenset()
+    placement_labels: Settings = Field(default_factory=dict)
+    near: Annotated[frozenset[Affinity], BeforeValidator(job_fields.affinities)] = frozenset()
+    apart: Annotated[frozenset[Affinity], BeforeValidator(job_fields.affinities)] = frozenset()
+    spread: Annotated[frozenset[Spread], BeforeValidator(job_fields.spreads)] = frozenset()
+    together: Text = ""
+    tasks_per_node: int = Field(default=0, ge=0, le=MAX_TASKS)
+    inputs: Annotated[tuple[InputPlace, ...], BeforeValidator(job_fields.inputs)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +98,10 @@ _FIELD_OF_WIRE: Mapping[str, str] = {
     "requirements.per_task": "cpu",
     "requirements.accelerator": "accelerator",
     "requirements.pools": "pools",
+    "requirements.node_selectors": "node_labels",
+    "requirements.affinities": "near",
+    "requirements.spreads": "spread",
+    "requirements.gang_topology": "together",
     "program.environment": "env",
     "program.command": "command",
     "program.image": "image",
@@ -161,6 +176,14 @@ def _of_form(form: JobForm, queue: str) -> Submission:
             architectures=frozenset(form.arch),
             accelerator=form.accelerator or None,
             pools=frozenset(form.pools),
+            accelerator_kind=form.accelerator_kind,
+            node_selectors=form.node_labels,
+            tolerations=form.tolerations,
+            placement_labels=frozenset(form.placement_labels.items()),
+            affinities=form.near | {replace(rule, anti=True) for rule in form.apart},
+            spreads=form.spread,
+            gang_topology=form.together or None,
+            tasks_per_node=form.tasks_per_node,
         ),
         program=Program(command=form.command, image=form.image or None, environment=form.env),
         priority=form.priority,
@@ -169,6 +192,7 @@ def _of_form(form: JobForm, queue: str) -> Submission:
         estimated_ms=form.estimated,
         max_runtime_ms=form.max_runtime,
         labels=form.labels,
+        inputs=form.inputs,
     )
 
 

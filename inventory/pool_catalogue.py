@@ -88,6 +88,12 @@ class PoolRow(_Row):
     card_h_cny: Price
     vcpu_h_cny: float = Field(ge=0, le=_LARGEST)
     classes: str
+    # Columns that a file may leave out, and cells that may be empty.
+    region: str = ""
+    idle_w: Price = None
+    loaded_w: Price = None
+    carbon_g_kwh: Price = None
+    node_policy: str = ""
 
 
 class GroupRow(_Row):
@@ -168,7 +174,7 @@ def _rows(file: CsvFile, kind: type[RowT]) -> tuple[list[_Placed[RowT]], list[st
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [cell.strip() for cell in next(reader, [])]
-        faults = list(_header_faults(file.name, header, list(kind.model_fields)))
+        faults = list(_header_faults(file.name, header, kind))
         if faults:
             return [], faults
         line = reader.line_num + 1
@@ -203,7 +209,9 @@ def _decoded(content: bytes) -> str | None:
     return None
 
 
-def _header_faults(name: str, header: list[str], expected: list[str]) -> Iterator[str]:
+def _header_faults(name: str, header: list[str], kind: type[_Row]) -> Iterator[str]:
+    expected = [column for column, field in kind.model_fields.items() if field.is_required()]
+    known = list(kind.model_fields)
     place = f"{name} 第 1 行 / line 1"
     if not any(header):
         headings = ",".join(expected)
@@ -212,8 +220,8 @@ def _header_faults(name: str, header: list[str], expected: list[str]) -> Iterato
     for column in expected:
         if column not in header:
             yield f"{place}: 缺少列 {column}，请补上 / column {column} is missing; add it"
-    for column in sorted(set(header) - set(expected)):
-        yield f"{place}: 未知列 {column!r}，请删除；列名须为 {','.join(expected)} / unknown column; remove it"
+    for column in sorted(set(header) - set(known)):
+        yield f"{place}: 未知列 {column!r}，请删除；列名须为 {','.join(known)} / unknown column; remove it"
     for column in sorted({column for column in header if header.count(column) > 1}):
         yield f"{place}: 列 {column!r} 重复，请只留一列 / column given twice; keep one"
 
@@ -319,4 +327,9 @@ def _pool(row: PoolRow, groups: tuple[NodeGroup, ...]) -> Pool:
         vcpu_hour_cny=row.vcpu_h_cny,
         classes=frozenset(word.strip() for word in row.classes.split("|") if word.strip()),
         node_groups=groups,
+        region=row.region,
+        idle_watts=row.idle_w,
+        loaded_watts=row.loaded_w,
+        carbon_g_kwh=row.carbon_g_kwh,
+        node_policy=row.node_policy,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Literal
 
 from google.protobuf import json_format
 
@@ -136,7 +137,12 @@ def _node_group_from_wire(message: pool_pb2.NodeGroup, check: Inspection, path: 
     )
 
 
-def _optional(spec: pool_pb2.PoolSpec, field: str, check: Inspection, path: str) -> float | None:
+def _optional(
+    spec: pool_pb2.PoolSpec,
+    field: Literal["idle_watts", "loaded_watts", "carbon_g_kwh"],
+    check: Inspection,
+    path: str,
+) -> float | None:
     """A measure that need not be known."""
     return _measure(f"{path}.{field}", getattr(spec, field), check) if spec.HasField(field) else None
 

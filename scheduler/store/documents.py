@@ -13,6 +13,12 @@ from inventory.model.pool import NodeGroup, Pool
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import Resources
 from inventory.model.workload import Program, Requirements, Run, RunState, Submission, Workload, WorkloadState
+from scheduler.store.constraint_documents import (
+    constraints_document,
+    constraints_of,
+    inputs_document,
+    inputs_of,
+)
 
 Document = dict[str, Any]
 
@@ -41,6 +47,7 @@ def submission_document(submission: Submission) -> Document:
             "architectures": sorted(needs.architectures),
             "accelerator": needs.accelerator,
             "pools": sorted(needs.pools),
+            **constraints_document(needs),
         },
         "program": {
             "command": list(program.command),
@@ -53,6 +60,7 @@ def submission_document(submission: Submission) -> Document:
         "estimated_ms": submission.estimated_ms,
         "max_runtime_ms": submission.max_runtime_ms,
         "labels": dict(submission.labels),
+        **inputs_document(submission.inputs),
     }
 
 
@@ -76,6 +84,7 @@ def workload_of(row: Mapping[Any, Any]) -> Workload:
             architectures=frozenset(Architecture(name) for name in needs["architectures"]),
             accelerator=needs["accelerator"],
             pools=frozenset(needs["pools"]),
+            **constraints_of(needs),
         ),
         program=Program(tuple(program["command"]), program["image"], program["environment"]),
         priority=body["priority"],
@@ -84,6 +93,7 @@ def workload_of(row: Mapping[Any, Any]) -> Workload:
         estimated_ms=body["estimated_ms"],
         max_runtime_ms=body["max_runtime_ms"],
         labels=body["labels"],
+        inputs=inputs_of(body),
     )
 
 
@@ -150,6 +160,11 @@ def pool_document(pool: Pool) -> Document:
             }
             for group in pool.node_groups
         ],
+        "region": pool.region,
+        "idle_watts": pool.idle_watts,
+        "loaded_watts": pool.loaded_watts,
+        "carbon_g_kwh": pool.carbon_g_kwh,
+        "node_policy": pool.node_policy,
     }
 
 
