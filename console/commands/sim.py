@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from console import printing
-from console.commands import sim_questions, sim_scenarios
+from console.commands import sim_questions, sim_report, sim_scenarios, sim_traces
 from console.faults import Fault
 from simulations.evaluation import LEVELS, TraceEvaluation, parse_seeds, run_trace_evaluation, write_results
 from simulations.traces.bad_rows import TraceError
@@ -20,9 +20,14 @@ app = typer.Typer(
 app.command("run")(sim_scenarios.run)
 app.command("portfolio")(sim_scenarios.portfolio)
 app.command("compare")(sim_scenarios.compare)
+app.command("report")(sim_report.report)
 app.command("lose-pool")(sim_questions.lose_pool)
 app.command("capacity")(sim_questions.smallest)
 app.command("saturation")(sim_questions.saturate)
+app.command("inspect")(sim_traces.inspect)
+app.command("convert")(sim_traces.convert)
+app.command("record")(sim_traces.record)
+app.add_typer(sim_traces.generate, name="generate")
 FORMATS = ("openb",)
 
 
