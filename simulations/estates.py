@@ -13,7 +13,18 @@ from typing import Any
 
 from scheduler.core.waves.estate_form import EstateForm
 
-_DEPARTMENTS = ("教委", "卫健委", "公安分局", "财政局", "人社局", "应急局", "规资局", "住建委", "民政局", "大数据局")
+_DEPARTMENTS = (
+    "教委",
+    "卫健委",
+    "公安分局",
+    "财政局",
+    "人社局",
+    "应急局",
+    "规资局",
+    "住建委",
+    "民政局",
+    "大数据局",
+)
 _SECTORS = {"教委": "教育", "财政局": "财政", "应急局": "应急"}
 _SKILLS = ("网络", "数据库", "应用", "安全")
 _VENDORS = tuple(f"厂商{letter}" for letter in "甲乙丙丁戊己")
@@ -21,7 +32,8 @@ _VENDORS = tuple(f"厂商{letter}" for letter in "甲乙丙丁戊己")
 
 @dataclass(frozen=True, slots=True)
 class EstateShape:
-    """`dependencies` in sum; `cycle_share` of them run against the layers; `group_share` of the systems share a
+    """`dependencies` in sum; `cycle_share` of them answer another one, which
+    makes a cycle of two; `group_share` of the systems share a
     database with another; `load` is how full the windows, teams and pools would be if the work were spread evenly
     over the weeks (0..1)."""
 
@@ -64,7 +76,9 @@ def realistic_estate(shape: EstateShape, seed: int) -> EstateForm:
             "pools": _pools(systems, shape, chance),
             "links": _links(systems, shape),
             "teams": _teams(systems, windows, shape, chance),
-            "concurrency": [{"name": f"{vendor}同窗", "tag": vendor, "most": max(2, cap // 3)} for vendor in _VENDORS],
+            "concurrency": [
+                {"name": f"{vendor}同窗", "tag": vendor, "most": max(2, cap // 3)} for vendor in _VENDORS
+            ],
             "systems": systems,
         }
     )
@@ -115,7 +129,9 @@ def planted_estate(windows: int, cap: int, seed: int) -> tuple[EstateForm, str]:
                 {
                     "id": "pool",
                     "zones": ["政务外网"],
-                    "hosts": [{"architecture": "x86_64", "vcpu": windows * cap * 4, "memory_gb": windows * cap * 8}],
+                    "hosts": [
+                        {"architecture": "x86_64", "vcpu": windows * cap * 4, "memory_gb": windows * cap * 8}
+                    ],
                     "disk_gb": 0,
                 }
             ],
@@ -176,8 +192,9 @@ def _add_dependencies(systems: list[dict[str, Any]], shape: EstateShape, chance:
             break
         user = chance.randrange(1, count)
         used = int(user * chance.random() ** 2)
-        if chance.random() < shape.cycle_share:
-            user, used = used, user
+        if seen and chance.random() < shape.cycle_share:
+            # A cycle of two: somebody's platform calls back. Few paths lead between neighbours, so it stays small.
+            used, user = max(seen, key=lambda edge: edge[1] / edge[0])
         if user != used and (user, used) not in seen:
             seen.add((user, used))
             systems[user]["uses"].append(
@@ -246,7 +263,9 @@ def _pools(systems: list[dict[str, Any]], shape: EstateShape, chance: random.Ran
         for arch, (vcpu, memory) in totals.items():
             part = (round(vcpu * slack / shape.pools) + 32, round(memory * slack / shape.pools) + 128)
             now = (part[0] // 2, part[1] // 2) if late else part
-            hosts.append({"architecture": arch, "vcpu": now[0], "memory_gb": now[1], "node_vcpu": 64, "node_memory_gb": 256})
+            hosts.append(
+                {"architecture": arch, "vcpu": now[0], "memory_gb": now[1], "node_vcpu": 64, "node_memory_gb": 256}
+            )
             if late:
                 arrivals.append(
                     {"day": arrival, "architecture": arch, "vcpu": part[0] - now[0], "memory_gb": part[1] - now[1]}

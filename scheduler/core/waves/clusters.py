@@ -102,6 +102,8 @@ class Urgency(StrEnum):
     CONTRACT = "contract"  # the earliest contract end, low risk, a small blast radius
     SCARCE = "scarce"  # the fewest open windows
     LARGE = "large"  # the most people's minutes, then the most systems
+    UNLOCKS = "unlocks"  # the most systems that wait for it, directly or not
+    CLOSING = "closing"  # the soonest freeze of its own, or of anyone who waits for it
     SHUFFLED = "shuffled"  # by the seed alone
 
 
@@ -125,6 +127,9 @@ def in_order(
     plain = _urgency(clustering, waiting, seed)
     windows = open_windows or {}
     ranks = [_rank(cluster, plain[index], urgency, windows) for index, cluster in enumerate(clustering.clusters)]
+    if urgency is Urgency.CLOSING:
+        closing = _closing(clustering, waiting, windows)
+        ranks = [(rank[0], closing[index], *rank[1:]) for index, rank in enumerate(ranks)]
     missing = [len(used) for used in clustering.uses]
     free = [(ranks[index], index) for index, count in enumerate(missing) if count == 0]
     heapq.heapify(free)
@@ -146,9 +151,26 @@ def _rank(
         return latest, min(mask.bit_count() for mask in masks), *plain
     if urgency is Urgency.LARGE:
         return latest, -sum(item.crew * item.minutes for item in cluster.items), -len(cluster.items), *plain
+    if urgency in (Urgency.UNLOCKS, Urgency.CLOSING):
+        return latest, -max(item.dependents for item in cluster.items), *plain
     if urgency is Urgency.SHUFFLED:
         return latest, plain[-1]
     return latest, *plain
+
+
+def _closing(clustering: Clustering, waiting: Sequence[set[int]], windows: Mapping[str, int]) -> list[int]:
+    """By cluster: the first window that is closed after an open one, for it or for anyone who waits for it."""
+    found = []
+    for cluster in clustering.clusters:
+        mask = -1
+        for item in cluster.items:
+            mask &= windows.get(item.group, -1)
+        first = (mask & -mask).bit_length() - 1
+        gaps = ~mask & (-1 << first) if mask else 0
+        found.append((gaps & -gaps).bit_length() if mask else 0)
+    for index in reversed(list(_topological(clustering.uses, waiting))):
+        found[index] = min([found[index], *(found[user] for user in waiting[index])])
+    return found
 
 
 def _urgency(clustering: Clustering, waiting: Sequence[set[int]], seed: int) -> list[tuple[int, int, int, int]]:

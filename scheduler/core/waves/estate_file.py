@@ -13,6 +13,7 @@ from statistics import NormalDist
 
 from pydantic import ValidationError
 
+from inventory.graph import SystemGraph
 from inventory.holidays import read_days
 from inventory.model.calendar import CalendarDay, DayKind, Freeze, OperationsCalendar, Window
 from inventory.model.form_faults import FormFault, form_faults
@@ -275,11 +276,13 @@ def _items(form: EstateForm) -> Iterator[Item]:
     for system in sorted(form.systems, key=lambda system: system.id):
         if system.group is not None:
             first_of.setdefault(system.group, system.id)
+    uses = {system.id: [use.system for use in map(_use, system.uses)] for system in form.systems}
+    dependents = SystemGraph(uses, uses).blast_sizes()
     for system in form.systems:
-        yield _item(system, first_of, form)
+        yield _item(system, first_of, form, dependents[system.id])
 
 
-def _item(system: SystemEntry, first_of: dict[str, str], form: EstateForm) -> Item:
+def _item(system: SystemEntry, first_of: dict[str, str], form: EstateForm, dependents: int) -> Item:
     uses = {use.system: use for use in map(_use, system.uses)}
     need = _amount(system.vcpu, system.memory_gb, disk=system.disk_gb, cards=system.cards)
     return Item(
@@ -295,6 +298,7 @@ def _item(system: SystemEntry, first_of: dict[str, str], form: EstateForm) -> It
         copy_bytes=round(system.window_gb * GIB),
         uses=tuple(sorted(uses)),
         risk=system.risk,
+        dependents=dependents,
         contract_end=system.contract_end,
         sectors=system.sectors,
         ownership=system.ownership,
