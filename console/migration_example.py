@@ -183,7 +183,7 @@ class Example:
         run_id = self._open()
         self._approve(run_id, AUTHORITY, "示例批〔2026〕2号")
         self._until(
-            run_id, lambda one: one["waiting_for"] == "accept" or one["state"] != "running" and one["reason"]
+            run_id, lambda one: one["waiting_for"] == "accept" or one["state"] in ("held", "rolled_back")
         )
         self._tell_times(self._calls.run(run_id))
         try:

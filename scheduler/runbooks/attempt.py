@@ -29,6 +29,7 @@ import time
 
 SPEC, LOCK, STARTED, STOP, ENDED, LOG = "spec.json", "lock", "started", "stop", "ended.json", "output.log"
 _POLL_S = 0.05
+_LOCK_TRIES = 100
 _GRACE_S = 3.0
 _NOT_FOUND, _CANNOT_EXECUTE = 127, 126
 _SHORTEST_SECRET = 4
@@ -37,9 +38,7 @@ _SHORTEST_SECRET = 4
 def main(folder: str) -> int:
     os.chdir(folder)
     lock = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not take(lock):
         return 0  # another supervisor is at work on it
     try:
         os.close(os.open(STARTED, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -50,6 +49,18 @@ def main(folder: str) -> int:
         spec = json.load(file)
     write_once(ENDED, json.dumps(run(spec)))
     return 0
+
+
+def take(lock: int) -> bool:
+    """A driver that looks whether somebody holds the lock holds it himself for a moment: so it is tried for a while."""
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_POLL_S)
+        else:
+            return True
+    return False
 
 
 def run(spec: dict[str, list[str]]) -> dict[str, object]:

@@ -156,17 +156,10 @@ class Driver:
         with lock:
             with self._guard:
                 self._waking.discard(run_id)
-            while True:
-                answer = self._durably("decide", self._decided, run_id)
-                if answer["kind"] == "wait":
-                    return
-                if answer["kind"] == "record":
-                    self._durably("record", self._recorded, run_id)
-                else:
-                    began = self._durably("begin", self._begun, run_id, answer)
-                    if began:
-                        result = self._durably("execute", self._executed, run_id, answer)
-                        self._durably("end", self._ended, run_id, answer, result)
+            answer = self._durably("advance", self._advanced, run_id, None, None)
+            while answer["kind"] != "wait":
+                result = self._durably("execute", self._executed, run_id, answer)
+                answer = self._durably("advance", self._advanced, run_id, answer, result)
 
     def _durably(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """A step of DBOS: done once, its result remembered, as JSON text: no class of ours is pickled into a database
@@ -177,15 +170,28 @@ class Driver:
         self._settings.observer(f"after {name}")
         return json.loads(result)
 
-    def _decided(self, run_id: str) -> dict[str, Any]:
-        run = self._loaded(run_id)
-        decision = decide(run, self._ports.clock.now_ms())
-        with self._guard:
-            if isinstance(decision, Wait) and decision.until_ms is not None:
-                self._timers[run_id] = decision.until_ms
-            else:
-                self._timers.pop(run_id, None)
-        return _document(decision)
+    def _advanced(
+        self, run_id: str, attempt: Mapping[str, Any] | None, result: Mapping[str, Any] | None
+    ) -> Mapping[str, Any]:
+        """Records how the attempt ended, then all that is to be recorded, then that the next attempt begins; returns
+        that attempt, or that there is nothing to do. Repeating it changes nothing."""
+        if attempt is not None and result is not None:
+            self._ended(run_id, attempt, result)
+            self._settings.observer("ended")
+        while True:
+            decision = decide(self._loaded(run_id), self._ports.clock.now_ms())
+            if isinstance(decision, Wait):
+                with self._guard:
+                    self._timers.pop(run_id, None)
+                    if decision.until_ms is not None:
+                        self._timers[run_id] = decision.until_ms
+                return {"kind": "wait"}
+            if isinstance(decision, Record):
+                self._recorded(run_id)
+                self._settings.observer("recorded")
+            elif self._begun(run_id, _document(decision)):
+                self._settings.observer("begun")
+                return _document(decision)
 
     def _recorded(self, run_id: str) -> None:
         """Records what is to be recorded now, which may be nothing any more."""
@@ -218,6 +224,8 @@ class Driver:
     def _executed(self, run_id: str, answer: Mapping[str, Any]) -> dict[str, Any]:
         run = self._loaded(run_id)
         step = run.step(answer["step"])
+        if not _is_attempt_under_way(run, answer):
+            return {"kind": "over"}  # recovered after its end was recorded
         is_compensation = answer["kind"] == "compensate"
         action = step.compensation if is_compensation else step.action
         assert action is not None  # only steps with a compensation are compensated
@@ -241,9 +249,7 @@ class Driver:
         """Records how the attempt ended, once."""
 
         def make(run: MigrationRun) -> Change | None:
-            progress = run.of(run.step(answer["step"]))
-            attempt = progress.attempt if answer["kind"] == "execute" else progress.compensation_attempt
-            if attempt != answer["attempt"] or not _is_under_way(progress.state, answer["kind"]):
+            if "state" not in result or not _is_attempt_under_way(run, answer):
                 return None
             named = {"step": answer["step"], "attempt": answer["attempt"], **result}
             kind = ChangeKind.STEP_ENDED
@@ -312,26 +318,30 @@ def _guarded(context: StepContext) -> StepResult:
         return failed(f"内部错误 / our fault: {type(error).__name__}: {error}")
 
 
-def _document(decision: Decision) -> dict[str, Any]:
+def _document(decision: Execute | Compensate) -> dict[str, Any]:
     match decision:
         case Execute(step_id, attempt, deadline_ms):
             return {"kind": "execute", "step": step_id, "attempt": attempt, "deadline_ms": deadline_ms}
         case Compensate(step_id, attempt):
             return {"kind": "compensate", "step": step_id, "attempt": attempt}
-        case Record():
-            return {"kind": "record"}
-        case Wait():
-            return {"kind": "wait"}
 
 
 def _same(decision: Decision, answer: Mapping[str, Any]) -> bool:
     """True when the decision is still the one that was answered; the deadline may have moved."""
+    if not isinstance(decision, Execute | Compensate):
+        return False
     now = _document(decision)
     return all(now.get(key) == answer.get(key) for key in ("kind", "step", "attempt"))
 
 
 def _is_under_way(state: StepState, kind: str) -> bool:
     return state is (StepState.RUNNING if kind == "execute" else StepState.COMPENSATING)
+
+
+def _is_attempt_under_way(run: MigrationRun, answer: Mapping[str, Any]) -> bool:
+    progress = run.of(run.step(answer["step"]))
+    attempt = progress.attempt if answer["kind"] == "execute" else progress.compensation_attempt
+    return bool(attempt == answer["attempt"]) and _is_under_way(progress.state, answer["kind"])
 
 
 def _attempt_key(answer: Mapping[str, Any]) -> str:

@@ -188,7 +188,7 @@ class Site:
             self.driver.tick()
             if self.driver.is_idle() and reached(self.run(run_id)):
                 return self.run(run_id)
-            time.sleep(0.01)
+            time.sleep(0.03)
         raise AssertionError(f"not reached: {self.desk.show(run_id)}")
 
     def until_state(self, run_id: str, state: MigrationState) -> MigrationRun:

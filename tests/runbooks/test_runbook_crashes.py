@@ -110,7 +110,9 @@ def test_a_command_whose_machine_died_is_not_begun_again_unless_a_person_says_so
     log, supervisor = tmp_path / "log", tmp_path / "supervisor"
     line = f'echo "do $XISUAN_STEP $XISUAN_ATTEMPT" >> {log}; [ -e {supervisor} ] || {{ echo $PPID > {supervisor}.new; mv {supervisor}.new {supervisor}; exec sleep 60; }}'
     once = {"kind": "command", "argv": ["/bin/sh", "-c", line], "idempotent": False}
-    replication = {"steps": [step("replicate", once, compensation=noting(log, "undo"), provides="replication_lag")]}
+    replication = {
+        "steps": [step("replicate", once, compensation=noting(log, "undo"), provides="replication_lag")]
+    }
     with a_site(tmp_path) as site:
         run_id = site.open(a_template(log, replication=replication))
         site.until_state(run_id, MigrationState.WAITING)

@@ -45,7 +45,9 @@ def done(log: Path, word: str = "do") -> list[str]:
     """The steps that left their line, in order."""
     if not log.exists():
         return []
-    return [line.split()[1] for line in log.read_text(encoding="utf-8").splitlines() if line.startswith(f"{word} ")]
+    return [
+        line.split()[1] for line in log.read_text(encoding="utf-8").splitlines() if line.startswith(f"{word} ")
+    ]
 
 
 def kinds(site: Site, run_id: str) -> list[ChangeKind]:
@@ -187,12 +189,20 @@ def test_a_skip_stands_with_its_reason_in_the_place_of_the_evidence(site: Site, 
         site.desk.skip(run_id, "王五", " ")
     site.desk.skip(run_id, "王五", "人工逐行核对", "示例〔2026〕7号")
     run = site.until(run_id, lambda run: run.waiting_for == "accept")
-    assert run.evidence["verified"] == {"skipped_by": "王五", "reason": "人工逐行核对", "number": "示例〔2026〕7号"}
+    assert run.evidence["verified"] == {
+        "skipped_by": "王五",
+        "reason": "人工逐行核对",
+        "number": "示例〔2026〕7号",
+    }
 
 
 def test_a_step_is_tried_as_often_as_the_runbook_says_and_then_a_person_is_asked(site: Site, log: Path) -> None:
     flaky = {**noting(log, "do", code=1)}
-    replication = {"steps": [step("replicate", flaky, compensation=noting(log, "undo"), provides="replication_lag", attempts=3)]}
+    replication = {
+        "steps": [
+            step("replicate", flaky, compensation=noting(log, "undo"), provides="replication_lag", attempts=3)
+        ]
+    }
     run_id = site.open(a_template(log, replication=replication))
     site.until_state(run_id, MigrationState.WAITING)
     site.desk.approve(run_id, "", "张三", PAPER)
@@ -237,7 +247,9 @@ def test_a_compensation_that_fails_is_tried_again_when_a_person_says_so(site: Si
 
 def test_a_person_can_roll_back_while_a_step_runs(site: Site, log: Path) -> None:
     endless = {"kind": "command", "argv": ["/bin/sleep", "60"], "idempotent": True}
-    replication = {"steps": [step("replicate", endless, compensation=noting(log, "undo"), provides="replication_lag")]}
+    replication = {
+        "steps": [step("replicate", endless, compensation=noting(log, "undo"), provides="replication_lag")]
+    }
     run_id = site.open(a_template(log, replication=replication))
     site.until_state(run_id, MigrationState.WAITING)
     site.desk.approve(run_id, "", "张三", PAPER)
@@ -309,7 +321,9 @@ def test_a_window_that_is_overrun_may_be_continued_by_policy(site: Site, log: Pa
 def test_no_go_touches_nothing(site: Site, log: Path) -> None:
     replication = {"steps": [step("replicate", {**noting(log, "do"), "argv": ["/bin/echo", "5000"], "value": True}, compensation=noting(log, "undo"), provides="replication_lag")]}  # fmt: skip
     template = a_template(log, replication=replication)
-    template["phases"]["cutover"]["steps"][1]["do"]["criteria"] = [{"evidence": "replication_lag", "at_most": 1000}]
+    template["phases"]["cutover"]["steps"][1]["do"]["criteria"] = [
+        {"evidence": "replication_lag", "at_most": 1000}
+    ]
     run_id = site.open(template)
     run = site.through_the_window(run_id)
     assert run.state is MigrationState.HELD
@@ -345,11 +359,20 @@ def test_a_system_that_is_being_moved_is_in_no_second_run(site: Site, log: Path)
         site.open(a_template(log), an_order(systems=[{"key": "不存在"}]))
 
 
-def test_a_workload_of_the_pool_lasts_when_it_is_a_service_and_goes_when_it_is_undone(site: Site, log: Path) -> None:
+def test_a_workload_of_the_pool_lasts_when_it_is_a_service_and_goes_when_it_is_undone(
+    site: Site, log: Path
+) -> None:
     site.pools.ends_as = "running"
     service = step(
         "serve",
-        {"kind": "workload", "pool": "gov-a", "command": ["serve"], "cpu_milli": 100, "memory_mib": 64, "until": "running"},
+        {
+            "kind": "workload",
+            "pool": "gov-a",
+            "command": ["serve"],
+            "cpu_milli": 100,
+            "memory_mib": 64,
+            "until": "running",
+        },
         compensation={"kind": "cancel_workload"},
     )
     template = a_template(log)
@@ -369,7 +392,9 @@ def test_a_secret_reaches_its_command_and_no_record(
     monkeypatch.setenv("THE_PASSWORD", password)
     line = f'test "$PASSWORD" = {password} && echo "it is $PASSWORD" && echo $PASSWORD >&2'
     shown = {"kind": "command", "argv": ["/bin/sh", "-c", line.replace(password, "correct-horse-$REST")], "environment": {"REST": "battery"}, "secrets": {"PASSWORD": "admin"}, "idempotent": True}  # fmt: skip
-    replication = {"steps": [step("replicate", shown, compensation=noting(log, "undo"), provides="replication_lag")]}
+    replication = {
+        "steps": [step("replicate", shown, compensation=noting(log, "undo"), provides="replication_lag")]
+    }
     template = a_template(log, replication=replication, secrets=["admin"])
     run_id = site.open(template, an_order(secrets={"admin": {"env": "THE_PASSWORD"}}))
     site.until_state(run_id, MigrationState.WAITING)
@@ -384,7 +409,9 @@ def test_a_secret_reaches_its_command_and_no_record(
 
 def test_a_secret_that_is_not_set_is_named_and_the_run_held(site: Site, log: Path) -> None:
     uses = {**noting(log, "do"), "secrets": {"PASSWORD": "admin"}}
-    replication = {"steps": [step("replicate", uses, compensation=noting(log, "undo"), provides="replication_lag")]}
+    replication = {
+        "steps": [step("replicate", uses, compensation=noting(log, "undo"), provides="replication_lag")]
+    }
     run_id = site.open(
         a_template(log, replication=replication, secrets=["admin"]),
         an_order(secrets={"admin": {"env": "NOBODY_SETS_THIS"}}),
@@ -396,7 +423,12 @@ def test_a_secret_that_is_not_set_is_named_and_the_run_held(site: Site, log: Pat
 
 
 def test_two_gates_of_one_phase_are_two_approvals(site: Site, log: Path) -> None:
-    both = {"steps": [approval("experts", "expert_panel", "opinion"), approval("approve", "competent_authority", "approval")]}
+    both = {
+        "steps": [
+            approval("experts", "expert_panel", "opinion"),
+            approval("approve", "competent_authority", "approval"),
+        ]
+    }
     people = {"competent_authority": ["张三"], "expert_panel": ["孙七"]}
     run_id = site.open(a_template(log, approval=both), an_order(people=people))
     site.until(run_id, lambda run: run.waiting_for == "experts")

@@ -125,7 +125,8 @@ def test_a_secret_stands_in_one_place_and_its_value_nowhere() -> None:
     order = an_order(secrets={"admin": {"env": "ADMIN", "file": "x"}})
     assert "env" in refused(template, order)
     payload = opening(
-        read_template(as_yaml(template), "t"), read_order(as_yaml(an_order(secrets={"admin": {"env": "ADMIN"}})), "o")
+        read_template(as_yaml(template), "t"),
+        read_order(as_yaml(an_order(secrets={"admin": {"env": "ADMIN"}})), "o"),
     )
     assert payload["secrets"] == {"admin": {"env": "ADMIN", "file": ""}}
 
@@ -146,7 +147,9 @@ def test_a_file_that_is_no_runbook_is_refused(text: str, rule: str) -> None:
         read_template(text, "t.yaml")
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "examples" / "runbooks").glob("*.yaml")), ids=lambda file: str(file.stem))
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "examples" / "runbooks").glob("*.yaml")), ids=lambda file: str(file.stem)
+)
 def test_every_example_is_sound(file: Path) -> None:
     require_sound(read_template(file.read_text(encoding="utf-8"), file.name))
 

@@ -45,17 +45,17 @@ def run_command(context: StepContext) -> StepResult:
 def _ending_of(context: StepContext, folder: Path) -> dict[str, Any] | None:
     """How the try in this folder ended, starting it where nobody has; None when that cannot be told."""
     folder.mkdir(parents=True, exist_ok=True)
-    if not _is_at_work(folder) and not (folder / attempt.ENDED).exists():
-        if (folder / attempt.STARTED).exists() and not (folder / attempt.ENDED).exists():
-            return None
-        _start(context, folder)
+    if _is_lost(folder):
+        return None
+    if not (folder / attempt.STARTED).exists() and not _is_at_work(folder):
+        _start(context, folder)  # where another supervisor was faster, this one finds that out and ends
     began = time.monotonic()
     stopped_at: float | None = None
     while not (folder / attempt.ENDED).exists():
-        if not _is_at_work(folder) and not (folder / attempt.ENDED).exists():
-            if (folder / attempt.STARTED).exists() or time.monotonic() - began > _START_S:
-                return None
-        elif context.is_out_of_time and stopped_at is None:
+        has_begun = (folder / attempt.STARTED).exists()
+        if _is_lost(folder) or (not has_begun and time.monotonic() - began > _START_S):
+            return None
+        if context.is_out_of_time and stopped_at is None:
             (folder / attempt.STOP).touch()
             stopped_at = time.monotonic()
         if stopped_at is not None and time.monotonic() - stopped_at > _STOP_S:
@@ -86,6 +86,16 @@ def _start(context: StepContext, folder: Path) -> None:
         env=environment,
         start_new_session=True,
     )
+
+
+def _is_lost(folder: Path) -> bool:
+    """True when the command began and its supervisor is gone without an ending.
+
+    In this order: a supervisor holds the lock before it says that it began, and until it has written the ending.
+    """
+    if not (folder / attempt.STARTED).exists() or _is_at_work(folder):
+        return False
+    return not (folder / attempt.ENDED).exists()
 
 
 def _is_at_work(folder: Path) -> bool:
