@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,111 +14,35 @@ from pathlib import Path
 
 import pytest
 
-from adapters.conformance.report import Report, chosen
-from adapters.conformance.runner import Suite, run_suite
-from adapters.conformance.session import Options
+from adapters.conformance.report import Report
 from adapters.conformance.spec import Need, Outcome
 from adapters.conformance.specs import ALL, GROUPS
-from adapters.wire.pools import write_pool_file
-from tests.adapters.adapter_process import TECHNOLOGIES, declared_pool, eventually
-from tests.conformance.mutants import gather_limited
+from tests.adapters.adapter_process import TECHNOLOGIES, eventually
+from tests.conformance.killed_and_started import PARTS, KilledAndStarted, ask_all, ours
 
-# Groups that are asked of one process; the parts are asked side by side, because most of them wait.
-PARTS = (
-    ("identity", "capabilities", "launch", "extras", "idempotency", "input", "limits", "load"),
-    ("watch", "fencing", "partition"),
-    ("lease", "clock"),
-    ("recovery",),
+OURS = (*TECHNOLOGIES, "template")
+_PRETENDS = frozenset(
+    {"simulates", "logs", "suspend", "exec", "checkpoints", "reservations", "services", "chooses_nodes"}
+    | {"start_estimates"}
 )
 DECLARED: Mapping[str, frozenset[str]] = {
-    "simulated": frozenset(
-        {"simulates", "logs", "suspend", "exec", "checkpoints", "reservations", "services", "chooses_nodes"}
-        | {"start_estimates"}
-    ),
+    "simulated": _PRETENDS,
+    "template": _PRETENDS,
     "local": frozenset(
         {"suspend", "exec", "checkpoints", "reservations", "services", "chooses_nodes", "start_estimates"}
     ),
 }
 
 
-class KilledAndStarted:
-    """An adapter process on one port for all its lives."""
-
-    def __init__(self, technology: str, folder: Path) -> None:
-        folder.mkdir(parents=True)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        write_pool_file(folder / "pool.json", declared_pool(technology))
-        self._command = [
-            sys.executable, "-m", f"adapters.{technology}",
-            "--pool-spec", str(folder / "pool.json"),
-            "--state-dir", str(folder / "state"),
-            "--port", str(self.port),
-            "--exit-with-parent",
-            *(["--launch-latency-ms", "20"] if technology == "simulated" else ["--stop-runs-at-exit"]),
-        ]  # fmt: skip
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def endpoint(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline()  # it says where it serves, once it does
-
-    def end(self, number: int) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-        self.process.wait(30)
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            pipe.close()
-
-    async def restart(self) -> None:
-        await asyncio.to_thread(self.end, signal.SIGKILL)
-        await asyncio.to_thread(self.start)
-
-
-async def _ask(technology: str, groups: Sequence[str], folder: Path) -> Report:
-    adapter = KilledAndStarted(technology, folder)
-    await asyncio.to_thread(adapter.start)
-    try:
-        suite = Suite(
-            endpoint=adapter.endpoint,
-            specs=chosen(ALL, [f"{group}." for group in groups]),
-            # How many launches a second these adapters take is measured by the benchmarks, on a quiet machine.
-            options=Options(epoch=10, patience_s=60, load_rate=10),
-            prefix=f"suite-{folder.parent.name}-{folder.name}",
-            restart=adapter.restart,
-        )
-        return await run_suite(suite, lambda verdict: None)
-    finally:
-        await asyncio.to_thread(adapter.end, signal.SIGTERM)
-
-
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Sequence[Report]]:
     root = tmp_path_factory.mktemp("ours")
-
-    async def ask_all() -> list[Report]:
-        work = [
-            _ask(technology, groups, root / technology / str(number))
-            for technology in TECHNOLOGIES
-            for number, groups in enumerate(PARTS)
-        ]
-        return await gather_limited(work, len(work))
-
-    found = iter(asyncio.run(ask_all()))
-    return {technology: [next(found) for _ in PARTS] for technology in TECHNOLOGIES}
+    adapters = [[ours(name, root / name / str(part)) for part in range(len(PARTS))] for name in OURS]
+    return dict(zip(OURS, ask_all(adapters, OURS), strict=True))
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("technology", TECHNOLOGIES)
+@pytest.mark.parametrize("technology", OURS)
 def test_it_conforms(technology: str, reports: Mapping[str, Sequence[Report]]) -> None:
     failed = {
         verdict.spec.name: verdict.message
@@ -132,7 +55,7 @@ def test_it_conforms(technology: str, reports: Mapping[str, Sequence[Report]]) -
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("technology", TECHNOLOGIES)
+@pytest.mark.parametrize("technology", OURS)
 def test_it_skips_nothing_that_it_does_not_declare(
     technology: str, reports: Mapping[str, Sequence[Report]]
 ) -> None:
@@ -155,7 +78,7 @@ def test_the_parts_are_all_groups() -> None:
 
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KilledAndStarted]:
-    adapter = KilledAndStarted("simulated", tmp_path_factory.mktemp("asked") / "simulated")
+    adapter = ours("simulated", tmp_path_factory.mktemp("asked"))
     adapter.start()
     yield adapter
     adapter.end(signal.SIGTERM)
@@ -222,7 +145,7 @@ def test_an_epoch_that_is_too_low_is_said_before_anything_is_asked(adapter: Kill
 @pytest.mark.faults
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_suite_stops_what_it_launched(number: int, tmp_path: Path) -> None:
-    adapter = KilledAndStarted("simulated", tmp_path / "adapter")
+    adapter = ours("simulated", tmp_path / "adapter")
     adapter.start()
     try:
         code = "import sys; from console.entry import run; sys.exit(run(sys.argv[1:]))"
