@@ -257,7 +257,8 @@ class _Cycle:
             self._break(pool, rows[is_wrong], _wrong_nodes(int(tasks[at]), int(counts[at])))
         turn = np.flatnonzero(is_good).astype(np.int32)
         if len(turn):
-            self._granted.append(Granted(pool, rows[turn], turn, answers))
+            ids = batch.run_ids if len(turn) == len(rows) else [batch.run_ids[at] for at in turn.tolist()]
+            self._granted.append(Granted(pool, rows[turn], ids, turn, answers))
             self.holding.placed.setdefault(pool, []).append(rows[turn])
         is_refused = ~answers.granted
         for number in np.unique(batch.shape[is_refused]).tolist():
@@ -284,7 +285,8 @@ class _Cycle:
         said = Opinions(
             self._settings.stack, self._settings.seed, snapshot.pools, self.choice.free.copy(), snapshot.shapes
         )
-        said.refusals, said.broken, said.kept = self.holding.refused, self._broken, self.holding.reasons
+        said.refusals, said.broken = self.holding.refused, self._broken
+        said.kept, said.calendar = self.holding.reasons, self.holding.calendar
         heads = {head.workload_id for head in self.holding.heads}
         ids, shape = self._waiting.workload_ids, self._waiting.shape
         verdicts = [Verdicts(ids[row], int(shape[row]), ids[row] in heads, (), said) for row in self._left]

@@ -19,6 +19,7 @@ from scheduler.cycle import CycleReport, CycleSettings, run_cycle
 from scheduler.ports import NodeBatch
 from tests.cycle.fakes import (
     AcceptingSink,
+    ColumnState,
     FixedClock,
     SitePools,
     WaitingState,
@@ -80,3 +81,26 @@ def test_a_trickle_of_one_workload(benchmark: Any, waiting: list[Workload]) -> N
     pools = nine_pools()
     report = benchmark.pedantic(once, setup=lambda: ((WaitingState(waiting[:1], pools),), {}), rounds=50)
     assert len(report.plan.placements) == 1
+
+
+@pytest.mark.benchmark(group="cycle")
+def test_fifty_thousand_pods_from_columns(benchmark: Any) -> None:
+    """The shape of kube-scheduler's SchedulingBasic: 5,000 equal nodes, 50,000 pods, with queues and reasons."""
+    dice = random.Random(1)
+    shapes = [amount(dice.randint(1, 8) / 2, dice.randint(1, 8)) for _ in range(20)]
+    pods = [a_workload(f"w{i}", dice.choice(shapes), queue=f"市/q{i % 8}", submitted_ms=i) for i in range(50_000)]
+    group = NodeGroup("general", NODES, Architecture.X86_64, OFFER)
+
+    def setup() -> tuple[tuple[ColumnState], dict[str, object]]:
+        pools = SitePools.of(a_site("p", equal_nodes(NODES, OFFER), node_groups=(group,)))
+        return (ColumnState.of(pods, pools),), {}
+
+    settings = CycleSettings(waiting_limit=50_000, batch=4096)
+    report = benchmark.pedantic(
+        lambda state: run_cycle(state, state.pools, AcceptingSink(), FixedClock(), settings, state.memory),
+        setup=setup,
+        rounds=5,
+        warmup_rounds=1,
+    )
+    assert len(report.plan.placements) == len(pods)
+    benchmark.extra_info["placements_per_second"] = round(len(pods) / benchmark.stats.stats.median)

@@ -15,6 +15,7 @@ from inventory.model.units import GIB, TIB, Resources
 from inventory.model.workload import Program, Requirements, Workload
 from scheduler.core.placement.pool_state import PoolState
 from scheduler.core.placement.protocol import Shape
+from scheduler.core.queueing.pool_choice import PoolMemory
 from scheduler.core.queueing.preemption import fits_without
 from scheduler.core.queueing.queues import QueueSpec, QueueTree
 from scheduler.core.queueing.running import FAR, RunningRow
@@ -178,12 +179,37 @@ class WaitingState:
 
 
 @dataclass
+class ColumnState:
+    """The State port over tables that were kept while workloads came: what the book and the simulator are."""
+
+    tables: QueueTables
+    pools: SitePools
+    now_ms: int = 0
+    memory: PoolMemory = field(default_factory=PoolMemory)
+
+    @classmethod
+    def of(cls, waiting: Sequence[Workload], pools: SitePools, specs: Sequence[QueueSpec] = ()) -> ColumnState:
+        tables = QueueTables(QueueTree(specs))
+        for workload in waiting:
+            tables.wait(workload, 1)
+        return cls(tables, pools)
+
+    def snapshot(self, limit: int) -> Snapshot:
+        views = tuple(site.view() for site in self.pools.sites.values())
+        tables = self.tables
+        return Snapshot(tables.waiting.window(limit), tables.shapes, tables.usage.columns(self.now_ms), views)
+
+    def running(self, pool_id: str) -> Sequence[RunningRow]:
+        return self.tables.running.by_end(pool_id)
+
+
+@dataclass
 class AcceptingSink:
     plans: list[Plan] = field(default_factory=list)
 
     def commit(self, plan: Plan) -> Commit:
         self.plans.append(plan)
-        return Commit(frozenset(placement.run_id for placement in plan.placements))
+        return Commit(frozenset(plan.placements.run_ids))
 
 
 @dataclass

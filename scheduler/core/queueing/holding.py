@@ -73,11 +73,11 @@ class Holding:
     now_ms: int
     rules: BackfillRules
     heads: list[Head] = field(default_factory=list)
-    reasons: dict[int, Reason] = field(default_factory=dict)
+    reasons: dict[int, Reason] = field(default_factory=dict)  # by pool: what is kept for a head
+    calendar: dict[int, Reason] = field(default_factory=dict)  # by pool: what the calendar keeps
     refused: dict[tuple[int, int], Reason] = field(default_factory=dict)  # by shape and pool, by pool hosts
     placed: dict[int, list[Int32s]] = field(default_factory=dict)  # rows that this cycle placed, by pool
     _looked_at: dict[int, int] = field(default_factory=dict)
-    _calendar: frozenset[int] = frozenset()
     _hopeless: set[int] = field(default_factory=set)
 
     def keep_calendar(self, reservations: Sequence[Reservation]) -> None:
@@ -90,8 +90,7 @@ class Holding:
             kept = by_pool.get(view.pool.pool_id)
             if kept:
                 self.choice.timetables[pool] = timetable(self._pool_now(pool), kept, self.queues)
-                self.reasons[pool] = kept_by_calendar(kept[0], self.now_ms)
-                self._calendar |= {pool}
+                self.calendar[pool] = kept_by_calendar(kept[0], self.now_ms)
 
     def may_wait(self, shapes: Int32s) -> Flags:
         """Which of these rows something could still be kept for in this cycle (n)."""
@@ -150,7 +149,7 @@ class Holding:
     def _keep(self, pool: int, row: WaitingRoom, start_ms: int) -> None:
         self._set_head(pool, row, None if start_ms >= FAR else start_ms)
         if pool in self.choice.timetables:
-            if self._drains(pool, row) or start_ms >= FAR:
+            if self._drains(pool, row):
                 self.choice.close(pool)
                 return
             end_ms = start_ms + row.estimated_ms if row.estimated_ms else FAR * 2
@@ -163,8 +162,7 @@ class Holding:
         pool_id = self.choice.views[pool].pool.pool_id
         self.heads.append(Head(pool_id, row.workload_id, start_ms))
         self._looked_at.setdefault(pool, 0)
-        if pool not in self.reasons or pool in self._calendar:
-            self.reasons[pool] = kept_for_head(row.workload_id, start_ms)
+        self.reasons.setdefault(pool, kept_for_head(row.workload_id, start_ms))
 
     def _shadow(self, pool: int, row: WaitingRoom) -> Shadow:
         need, totals = self._need(row), self.shapes.totals

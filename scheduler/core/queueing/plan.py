@@ -24,6 +24,7 @@ class Granted:
 
     pool: int
     rows: Int32s
+    run_ids: Sequence[str]
     turn: Int32s
     answers: NodeAnswers
 
@@ -48,7 +49,7 @@ class Placements(Sequence[Placement]):
         if self._run_ids is None:
             self._run_ids = []
             for chunk in self.granted:
-                self._run_ids += run_ids(self._waiting, chunk.rows)
+                self._run_ids += chunk.run_ids
         return self._run_ids
 
     @property
@@ -112,7 +113,8 @@ class Opinions:
         self._shapes = shapes
         self.refusals: dict[tuple[int, int], Reason] = {}  # by shape and pool: said by pool hosts
         self.broken: dict[int, Reason] = {}  # pools that failed in this cycle
-        self.kept: dict[int, Reason] = {}  # pools that keep room for who waits, or for the calendar
+        self.kept: dict[int, Reason] = {}  # pools that keep room for who waits
+        self.calendar: dict[int, Reason] = {}  # pools that keep room for the calendar
         self._evaluations: dict[bool, Evaluation] = {}
 
     def of(self, shape: int, is_head: bool) -> tuple[PoolOpinion, ...]:
@@ -126,7 +128,8 @@ class Opinions:
         evaluation = Evaluation(self._stack, views, self._seed)
         for (shape, pool), reason in self.refusals.items():
             evaluation.add_refusal(views[pool].pool.pool_id, self._shapes.shapes[shape], reason)
-        for pool, reason in (self.broken if is_head else {**self.kept, **self.broken}).items():
+        kept = {} if is_head else self.kept
+        for pool, reason in {**self.calendar, **kept, **self.broken}.items():
             evaluation.close(views[pool].pool.pool_id, reason)
         return evaluation
 

@@ -1,14 +1,170 @@
 """Preemption (抢占): which runs are stopped so that one that waits can start.
 
-Pure apart from the one question put to the pool's host, whether the waiting run would really get its nodes.
+A workload may preempt for two causes: its queue is within its guarantee, and others have borrowed what it lacks
+(reclaim); or, where the rules say so, what runs has a lower priority. Pure apart from the one question put to the
+pool's host: whether the waiting run would really get its nodes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from scheduler.core.placement.pool_state import PoolState
 from scheduler.core.placement.protocol import NodeBatch
+from scheduler.core.queueing.plan import Preemption
+from scheduler.core.queueing.running import RunningRow
+from scheduler.core.queueing.shapes import Int64s
+from scheduler.core.queueing.usage import QueueColumns
+
+Fits = Callable[[Sequence[str]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class PreemptionRules:
+    """What may be chosen: `reclaims` lets queues within their guarantee take back what others borrow; `by_priority`
+    lets a workload stop runs of lower priority. `limit` bounds the attempts of one cycle."""
+
+    reclaims: bool = True
+    by_priority: bool = False
+    limit: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """The workload that waits: `is_entitled` when it stays within a guarantee; `need` (4) is what all its tasks ask."""
+
+    workload_id: str
+    queue: int
+    priority: int
+    is_entitled: bool
+    need: Int64s
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRuns:
+    """One pool: what runs there, what is free and what it has in all (4)."""
+
+    pool_id: str
+    runs: Sequence[RunningRow]
+    free: Int64s
+    allocatable: Int64s
+
+
+class VictimChoice:
+    """Chooses victims for one cycle; what it has chosen counts against their queues at once."""
+
+    def __init__(self, queues: QueueColumns, totals: Int64s, now_ms: int, rules: PreemptionRules) -> None:
+        self._queues = queues
+        self._totals = totals
+        self._now_ms = now_ms
+        self._rules = rules
+        self._held = queues.held.copy()
+        self._chosen: set[str] = set()
+        self._tries = 0
+
+    def victims(self, claimant: Claimant, pool: PoolRuns, fits: Fits) -> list[Preemption] | None:
+        """The cheapest runs found whose end lets the claimant start, cheapest first; [] when runs that are being
+        stopped are enough already; None when there are none.
+
+        `fits` says whether the pool's nodes would hold the claimant if these run ids were gone. No queue falls below
+        its guarantee by what is chosen, and a queue that is not preemptible loses nothing.
+        """
+        stopping = [row for row in pool.runs if row.is_stopping or row.run_id in self._chosen]
+        freed = pool.free + self._sum(stopping)
+        gone = [row.run_id for row in stopping]
+        if stopping and (claimant.need <= freed).all() and fits(gone):
+            return []
+        if self._tries >= self._rules.limit:
+            return None
+        self._tries += 1
+        chosen = self._cheapest(claimant, pool, freed, lambda rows: fits([*gone, *(row.run_id for row in rows)]))
+        if chosen is None:
+            return None
+        for row in chosen:
+            self._chosen.add(row.run_id)
+            self._give_up(self._held, row)
+        return [
+            Preemption(row.run_id, row.workload_id, pool.pool_id, claimant.workload_id, self._cost(row, pool))
+            for row in chosen
+        ]
+
+    def _cheapest(
+        self, claimant: Claimant, pool: PoolRuns, freed: Int64s, fits: Callable[[Sequence[RunningRow]], bool]
+    ) -> list[RunningRow] | None:
+        """Takes the cheapest allowed runs until the claimant fits, then spares, dearest first, whom it does not need."""
+        held = self._held.copy()
+        taken: list[RunningRow] = []
+        room = freed.copy()
+        candidates = sorted(
+            (row for row in pool.runs if self._may_be_victim(claimant, row)),
+            key=lambda row: (self._cost(row, pool), row.run_id),
+        )
+        has_room = False
+        for row in candidates:
+            if not self._stays_guaranteed(held, claimant, row):
+                continue
+            self._give_up(held, row)
+            taken.append(row)
+            room += self._totals[row.shape]
+            has_room = bool((claimant.need <= room).all())
+            if has_room and fits(taken):
+                break
+        else:
+            return None
+        for row in reversed(taken[:-1]):
+            fewer = [other for other in taken if other is not row]
+            if (claimant.need <= freed + self._sum(fewer)).all() and fits(fewer):
+                taken = fewer
+        return taken
+
+    def _may_be_victim(self, claimant: Claimant, row: RunningRow) -> bool:
+        if row.is_stopping or row.run_id in self._chosen or not row.is_preemptible:
+            return False
+        specs = self._queues.tree.specs
+        path = self._queues.tree.path_of(row.queue)
+        if not all(specs[queue].preemptible for queue in path):
+            return False
+        if self._rules.by_priority and row.priority < claimant.priority:
+            return True
+        own = set(self._queues.tree.path_of(claimant.queue))
+        # Who shares every queue with the claimant has borrowed nothing from it.
+        borrows = any(queue not in own and self._is_above_guarantee(queue) for queue in path)
+        return self._rules.reclaims and claimant.is_entitled and borrows
+
+    def _is_above_guarantee(self, queue: int) -> bool:
+        return bool((self._held[queue] > self._queues.guaranteed[queue]).any())
+
+    def _stays_guaranteed(self, held: Int64s, claimant: Claimant, row: RunningRow) -> bool:
+        """No queue of the victim falls below its guarantee, but those that the claimant itself will fill again."""
+        own = set(self._queues.tree.path_of(claimant.queue))
+        amount = self._totals[row.shape]
+        for queue in self._queues.tree.path_of(row.queue):
+            if queue in own:
+                continue
+            promised = self._queues.guaranteed[queue]
+            if ((amount > 0) & (promised > 0) & (held[queue] - amount < promised)).any():
+                return False
+        return True
+
+    def _give_up(self, held: Int64s, row: RunningRow) -> None:
+        for queue in self._queues.tree.path_of(row.queue):
+            held[queue] -= self._totals[row.shape]
+
+    def _sum(self, rows: Sequence[RunningRow]) -> Int64s:
+        result: Int64s = self._totals[[row.shape for row in rows]].sum(axis=0) if rows else np.zeros(4, dtype=np.int64)
+        return result
+
+    def _cost(self, row: RunningRow, pool: PoolRuns) -> int:
+        """Work that is lost: milliseconds run so far times the dominant share of the pool, in millionths."""
+        amount = self._totals[row.shape]
+        share = max(
+            (int(amount[d]) * 1_000_000 // int(pool.allocatable[d]) for d in range(4) if pool.allocatable[d] > 0),
+            default=0,
+        )
+        return max(0, self._now_ms - row.started_ms) * share
 
 
 def fits_without(state: PoolState, batch: NodeBatch, victims: Sequence[str]) -> bool:

@@ -96,5 +96,5 @@ class _Part:
 
 
 def _holds(reservation: Reservation, queue: int, queues: QueueColumns) -> bool:
-    holder = queues.tree.number(reservation.holder)
-    return holder is not None and queues.tree.is_within(queue, holder)
+    name = queues.tree.name(queue)
+    return name == reservation.holder or name.startswith(f"{reservation.holder}/")
