@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PROTO_FILES := $(sort $(shell find proto -name '*.proto'))
 TEST_ARGS ?=
+SEEDS ?= 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types protos protos-check bench clean
+.PHONY: help venv demo test lint types protos protos-check bench clean chaos-runbooks
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,9 @@ protos: $(STAMP) ## regenerate the stubs under xisuan/ from proto/
 protos-check: protos ## fail when the committed stubs differ from the contracts
 	@changed=$$(git status --porcelain -- xisuan); if [ -n "$$changed" ]; then \
 		echo "the stubs differ from proto/: run make protos and commit"; echo "$$changed"; git diff -- xisuan | head -40; exit 1; fi
+
+chaos-runbooks: $(STAMP) ## kill -9 migrations at points drawn from many seeds: make chaos-runbooks SEEDS="1 2 3"
+	XISUAN_CHAOS_SEEDS="$(SEEDS)" $(BIN)/python -m pytest tests/runbooks/test_runbook_crashes.py $(TEST_ARGS)
 
 bench: $(STAMP) ## benchmarks, with the last recorded run beside them
 	mkdir -p .benchmarks
