@@ -53,7 +53,7 @@ def read_philly(path: Path, *, skip_bad: bool = False) -> Trace:
         try:
             if len(words) != len(header):
                 rule = f"须有 {len(header)} 列", f"{len(header)} fields are needed"
-                raise _Refused(header[min(len(words), len(header)) - 1], f"{len(words)} 列/fields", *rule)
+                raise _Refused(header[min(len(words), len(header) - 1)], f"{len(words)} 列/fields", *rule)
             row = dict(zip(header, words, strict=True))
             parsed = (_moment(row), round(_number(row, "duration", LARGEST_S) * MILLI), _cards(row))
         except _Refused as refused:
