@@ -62,6 +62,7 @@ def test_the_documentation_names_every_command_and_no_other() -> None:
         known |= {
             (name, command.name or command.callback.__name__) for command in place.load().registered_commands
         }
+        known |= {(name, str(group.name)) for group in place.load().registered_groups}
     assert known - documented == set(), "give each of these commands a row in docs/command-line.md"
     assert documented - known == set(), "these rows of docs/command-line.md name no command"
 

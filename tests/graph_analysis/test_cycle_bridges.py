@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inventory.graph import Flow, Observation, SystemGraph, compare_traffic, order_of_cycle, split_cycle
@@ -29,6 +29,7 @@ def cost_of(order: tuple[str, ...], weights: Weights) -> int:
     return sum(weight for (user, used), weight in weights.items() if place[user] < place[used])
 
 
+@settings(deadline=None)
 @given(weighted_cycles())
 def test_no_order_is_cheaper_than_the_split(cycle: tuple[list[str], Weights]) -> None:
     keys, weights = cycle
@@ -38,6 +39,7 @@ def test_no_order_is_cheaper_than_the_split(cycle: tuple[list[str], Weights]) ->
     assert split.cost == min(cost_of(order, weights) for order in permutations(keys))
 
 
+@settings(deadline=None)
 @given(weighted_cycles())
 def test_without_its_bridges_nothing_of_the_cycle_is_left(cycle: tuple[list[str], Weights]) -> None:
     keys, weights = cycle
@@ -48,6 +50,7 @@ def test_without_its_bridges_nothing_of_the_cycle_is_left(cycle: tuple[list[str]
     assert SystemGraph(keys, kept).cycles() == ()
 
 
+@settings(deadline=None)
 @given(weighted_cycles(), st.randoms(use_true_random=False))
 def test_the_split_does_not_depend_on_the_order_of_its_input(cycle: tuple[list[str], Weights], random) -> None:  # type: ignore[no-untyped-def]  # hypothesis' own Random
     keys, weights = cycle
@@ -88,6 +91,7 @@ def heaviest_chain(keys: list[str], uses: dict[str, set[str]], weights: dict[str
     return max(from_(key) for key in keys)
 
 
+@settings(deadline=None)
 @given(graphs())
 def test_the_critical_path_is_the_heaviest_chain(
     graph: tuple[list[str], dict[str, set[str]], dict[str, int]],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inventory.rules.condition import FieldSpec, FieldType, Value, fields_in, judge, parse_condition
@@ -126,6 +126,7 @@ facts = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(conditions, facts, st.sets(st.sampled_from(["users", "closed", "zone"])))
 def test_what_is_decided_with_few_facts_stays_decided_with_more(
     raw: Any, known: dict[str, Value], hidden: set[str]
@@ -146,6 +147,7 @@ anything = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(anything)
 def test_no_content_makes_the_reader_fail_otherwise_than_by_faults(raw: Any) -> None:
     condition, faults = parse_condition(raw, WORDS)

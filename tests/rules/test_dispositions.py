@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inventory.model.system import Disposition, Ownership, System
@@ -87,6 +87,7 @@ def test_a_year_of_seasons_blocks_and_says_so() -> None:
     assert found.review_rule.blocked_by[0][1] == "its use comes in seasons; ask its department"
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(
         ["zombie", "users", "classified", "zone", "vcpu", "data_catalog", "crypto_plan", "mlps", "arch"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inventory.utilisation.csv_table import MeasurementFileError
@@ -40,6 +40,7 @@ def test_the_grade_is_the_share_of_days_with_data(measured: int, window: int, gr
     assert coverage_of(measured, window) is Coverage(grade)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=50))
 def test_percentiles_are_values_that_were_measured(values: list[float]) -> None:
     found = spread_of(values)
@@ -120,6 +121,7 @@ def test_what_is_no_utilisation_file(case: str, content: bytes, fragment: str) -
     assert fragment in str(refused.value), case
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_crash_the_readers(content: bytes) -> None:
     for reader in (read_utilisation, read_traffic):

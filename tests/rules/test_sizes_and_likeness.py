@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inventory.model.system import AcceleratorDemand, Architecture
@@ -56,6 +56,7 @@ def test_the_confidence(case: str, measurement: object, confidence: str) -> None
     assert size.is_idle(TERMS) == (confidence in ("high", "medium"))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 256), st.integers(1, 8), st.floats(0, 100))
 def test_a_proposed_size_holds_the_measured_peak_with_comfort(vcpu: int, servers: int, cpu: float) -> None:
     size = right_size(a_district_system(vcpu=vcpu, servers=servers), idle_for(120, cpu=round(cpu, 2)), TERMS)
@@ -117,6 +118,7 @@ def test_phase_department_and_system_make_no_likeness() -> None:
     assert index.nearest(Description("", "信息系统", None, None)) == ()
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=8), max_size=5), st.text(max_size=8))
 def test_any_names_can_be_searched(names: list[str], wanted: str) -> None:
     index = LookalikeIndex([Description(str(at), name, None, None) for at, name in enumerate(names)])

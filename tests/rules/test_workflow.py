@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inventory.holidays import known_years, read_days
@@ -84,6 +84,7 @@ def test_workdays_of_an_unknown_year_are_not_counted() -> None:
     assert due is not None and due.day is None
 
 
+@settings(deadline=None)
 @given(st.dates(date(2024, 1, 1), date(2025, 11, 1)), st.integers(1, 12))
 def test_so_many_workdays_lie_between(day: date, count: int) -> None:
     days = read_days(day, day + timedelta(days=60))
@@ -93,6 +94,7 @@ def test_so_many_workdays_lie_between(day: date, count: int) -> None:
     assert not days[end].kind.is_day_off
 
 
+@settings(deadline=None)
 @given(st.dates(date(2000, 1, 1), date(2090, 1, 1)), st.integers(0, 30))
 def test_a_month_later_is_the_same_day_or_the_month_s_last(day: date, months: int) -> None:
     later = add_months(day, months)
