@@ -14,6 +14,7 @@ from simulations.questions.lost_pool import METRICS as LOSS_METRICS
 from simulations.questions.lost_pool import PoolLoss
 from simulations.questions.saturation import GrowthPlan, Saturation
 from simulations.questions.smallest_capacity import Limit, SmallestCapacity
+from simulations.questions.wave_plan import WaveImpact
 
 COMPARED = (
     "wait_mean",
@@ -217,4 +218,43 @@ def saturation_json(found: Saturation) -> dict[str, Any]:
             }
             for level in found.levels
         ],
+    }
+
+
+def show_impact(impact: WaveImpact) -> None:
+    pools = list(impact.before)
+    rows = [("之前/before", "-", "-", *(f"{impact.before[pool]:.1%}" for pool in pools))]
+    for one in impact.waves:
+        left = f"{one.waiting} 等待/wait" + (f"，{one.nowhere} 放不下/fit nowhere" if one.nowhere else "")
+        shares = (f"{one.shares[pool]:.1%}" for pool in pools)
+        rows.append((f"第 {one.wave} 批/wave {one.wave}", str(one.started), left, *shares))
+    printing.table(
+        "各批次之后一天各池的占用 / share of each pool that is taken, a day after each wave",
+        ("批次/wave", "已运行/running", "未能运行/not running", *pools),
+        rows,
+    )
+    if impact.wait_p95 is not None:
+        before, after = (METRICS["wait_p95"].text(value) for value in impact.wait_p95)
+        printing.say(
+            f"其他作业等待 p95：无迁移 {before}，有迁移 {after}"
+            f" / waiting p95 of the other jobs: {before} without, {after} with the migration"
+        )
+
+
+def impact_json(impact: WaveImpact) -> dict[str, Any]:
+    return {
+        "before": impact.before,
+        "waves": [
+            {
+                "wave": one.wave,
+                "at_ms": one.at_ms,
+                "started": one.started,
+                "waiting": one.waiting,
+                "nowhere": one.nowhere,
+                "shares": one.shares,
+            }
+            for one in impact.waves
+        ],
+        "wait_p95": None if impact.wait_p95 is None else list(impact.wait_p95),
+        "stuck": list(impact.stuck),
     }

@@ -1,10 +1,11 @@
-"""`xisuan sim lose-pool`, `capacity`, `saturation`: what planners ask, one command a question."""
+"""`xisuan sim lose-pool`, `capacity`, `saturation`, `waves`: what planners ask, one command a question."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -22,16 +23,23 @@ from console.commands.sim_scenarios import (
     narrowed,
 )
 from console.faults import AnswerIsNo, Fault
-from console.scenario_access import first_of_each, read_scenario
+from console.files import read_text
+from console.home import find_home
+from console.ledger_access import open_ledger
+from console.scenario_access import first_of_each, input_faults, make_cells, read_scenario
+from console.wave_landings import landings
+from scheduler.core.waves.document import PlanUnreadable, read_plan
 from simulations.code_version import code_version
 from simulations.metrics.definitions import METRICS, Better
 from simulations.questions.lost_pool import lose_each_pool
 from simulations.questions.saturation import GrowthPlan, saturation
 from simulations.questions.smallest_capacity import Limit, smallest_capacity
+from simulations.questions.wave_plan import wave_impact
 from simulations.scenarios.fields import DAY, parse_duration
 from simulations.scenarios.form import Scenario
 
 Answer = TypeVar("Answer")
+_MAX_BYTES = 64 * 1024 * 1024
 
 
 def lose_pool(
@@ -112,6 +120,51 @@ def saturate(
         printing.write_json(simulation_views.saturation_json(found))
     else:
         simulation_views.show_saturation(found, plan)
+
+
+def waves(
+    scenario: ScenarioFile,
+    plan: Annotated[
+        Path, typer.Option("--plan", metavar="PLAN.json", help="批次计划 / a wave plan (docs/waves.md)")
+    ],
+    systems: Annotated[
+        Path | None, typer.Option("--systems", help="系统 JSON，缺省为台账 / systems as JSON; default: the ledger")
+    ] = None,
+    policy: Policies = None,
+    trace: Traces = None,
+    capacity: Capacities = None,
+    failures: Failures = None,
+    as_json: AsJson = False,
+) -> None:
+    """批次计划对各池的影响 / what a wave plan does to the pools."""
+    asked = _one_of_each(scenario, policy, trace, capacity, failures)
+    try:
+        read = read_plan(read_text(plan, _MAX_BYTES))
+    except PlanUnreadable as error:
+        raise Fault(*str(error).splitlines()) from error
+    landed = landings(read, _systems(systems))
+    (cell,) = make_cells(asked.model_copy(update={"seeds": asked.seeds[:1]}), scenario, skip_bad=True)
+    with input_faults():
+        impact = _answer(lambda: wave_impact(cell, landed))
+    if as_json:
+        printing.write_json(simulation_views.impact_json(impact))
+    else:
+        simulation_views.show_impact(impact)
+    if impact.stuck:
+        raise AnswerIsNo(f"{len(impact.stuck)} 个系统放不下 / {len(impact.stuck)} systems find no room")
+
+
+def _systems(file: Path | None) -> list[dict[str, Any]]:
+    if file is None:
+        with open_ledger(find_home(), writing=False) as ledger:
+            return [dict(one) for one in ledger.systems("ownership=all", "")]
+    try:
+        document = json.loads(read_text(file, _MAX_BYTES))
+        return [dict(one) for one in (document["systems"] if isinstance(document, dict) else document)]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Fault(
+            f'{file}: 须为 JSON，系统列在 systems 之下 / must be JSON with the systems below "systems"'
+        ) from error
 
 
 def _one_of_each(

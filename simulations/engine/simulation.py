@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from scheduler.core.placement.policies.registry import DEFAULT_POLICY, PolicyStack
 from scheduler.core.placement.protocol import NodeBatch
 from scheduler.core.queueing.plan import Granted, Plan
 from scheduler.core.queueing.queues import QueueSpec
@@ -37,9 +38,11 @@ class EngineSettings:
     """`granularity_ms`: at most one scheduling cycle in so many milliseconds of virtual time; 0: one at every
     moment at which something happens. `until_ms` ends the simulation (None: when the last job has ended).
     `checkpoint_ms`: a run that is interrupted keeps its work up to the last whole multiple of this (0: nothing).
+    `nodes` chooses the nodes within a pool.
     """
 
     cycle: CycleSettings = field(default_factory=CycleSettings)
+    nodes: PolicyStack = DEFAULT_POLICY
     granularity_ms: int = 0
     until_ms: int | None = None
     checkpoint_ms: int = 0
@@ -85,7 +88,7 @@ class _Simulation:
         self._given = given
         self._settings = settings
         self._progress = progress
-        self._site = build_site(given.pools)
+        self._site = build_site(given.pools, settings.nodes, settings.cycle.seed)
         self._pool_ids = [pool.pool.pool_id for pool in self._site]
         self._books = Books(trace, given.queues, given.half_life_ms)
         self._remaining: list[int] = trace.runtime_ms.tolist()

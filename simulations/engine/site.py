@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from inventory.model.pool import Node, Pool, PoolHealth
 from inventory.model.units import Resources
+from scheduler.core.placement.policies.registry import PolicyStack
 from scheduler.core.placement.pool_state import PoolState
 from scheduler.core.placement.protocol import CONTAINER, PROCESS, PoolView
 from simulations.failures import Outage
@@ -46,10 +47,10 @@ def nodes_of(pool: Pool) -> tuple[Node, ...]:
 class SimulatedPool:
     """One pool. Outages may overlap: a node is up when no outage of it and none of the pool lasts."""
 
-    def __init__(self, plan: PoolPlan) -> None:
+    def __init__(self, plan: PoolPlan, policy: PolicyStack, seed: int) -> None:
         self.plan = plan
         self.pool = plan.pool
-        self.state = PoolState(plan.pool.disk_bytes, plan.nodes)
+        self.state = PoolState(plan.pool.disk_bytes, plan.nodes, policy, seed)
         self._away: dict[int | None, int] = {}  # by node number, None the pool: how many outages last
         self._noticed: dict[int | None, int] = {}  # ... and how many have been announced or last
 
@@ -102,12 +103,12 @@ class SimulatedPool:
             self.state.change_nodes((replace(node, cordoned=node.cordoned or noticed),))
 
 
-def build_site(plans: Sequence[PoolPlan]) -> list[SimulatedPool]:
-    """Fresh pools, empty. Raises ValueError for a pool id that comes twice."""
+def build_site(plans: Sequence[PoolPlan], policy: PolicyStack, seed: int) -> list[SimulatedPool]:
+    """Fresh pools, empty, whose nodes are chosen by `policy`. Raises ValueError for a pool id that comes twice."""
     ids = [plan.pool.pool_id for plan in plans]
     twice = sorted({pool_id for pool_id in ids if ids.count(pool_id) > 1})
     if twice:
         raise ValueError(
             f"算力池 {'、'.join(twice)} 重复，pool_id 须唯一 / pool {', '.join(twice)} is given twice; ids are unique"
         )
-    return [SimulatedPool(plan) for plan in plans]
+    return [SimulatedPool(plan, policy, seed) for plan in plans]

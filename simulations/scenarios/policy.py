@@ -8,6 +8,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from inventory.model.units import Resources
+from scheduler.core.placement.policies.registry import DEFAULT_POLICY, PolicyStack
 from scheduler.core.placement.stack import DEFAULT_WEIGHTS, build_stack
 from scheduler.core.queueing.queues import QueueSpec
 from scheduler.core.queueing.reservations import Reservation
@@ -16,7 +17,8 @@ from simulations.scenarios.fields import Bytes, Duration, Form, MilliCpu
 
 
 class PolicyForm(Form):
-    """`scores` weighs what makes a pool preferred (names of `scheduler.core.placement.stack.SCORES`).
+    """`nodes` chooses the nodes within a pool: a policy of `scheduler.core.placement.policies`, or a weighted stack
+    such as "fgd:3+bestfit:1". `scores` weighs what makes a pool preferred (`scheduler.core.placement.stack.SCORES`).
 
     `backfill`: what may go before a job that waits for room: "none" nothing, "easy" what does not delay the first one
     that waits, "conservative" what delays none that waits. `window`: how many jobs of each queue and priority a cycle
@@ -24,11 +26,17 @@ class PolicyForm(Form):
     `drain_after`: how much longer before a pool that has room in sum, but on no nodes, is left to drain for it.
     """
 
+    nodes: str = str(DEFAULT_POLICY)
     scores: dict[str, int] = Field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
     backfill: Backfill = Backfill.EASY
     window: int = Field(default=100, ge=1, le=1_000_000)
     hold_after: Duration = 0
     drain_after: Duration = 600_000
+
+    @field_validator("nodes")
+    @classmethod
+    def _is_policy(cls, text: str) -> str:
+        return str(PolicyStack.parse(text))
 
     @field_validator("scores")
     @classmethod

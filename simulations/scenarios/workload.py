@@ -90,7 +90,8 @@ def trace_of_jobs(name: str, jobs: Sequence[JobForm]) -> Trace:
 
 def grown(trace: Trace, demand: float, seed: int) -> Trace:
     """The trace with `demand` times as many jobs: whole copies of all, and of the rest a random choice; below 1 a
-    random choice stays. A copy comes up to an hour after its original, so that twins do not all collide."""
+    random choice stays. A copy comes up to an hour (or a fiftieth of the trace, if that is less) after its original, so
+    that twins do not all collide and the trace keeps its length."""
     if demand == 1.0 or not len(trace):
         return trace
     bits = np.random.PCG64(np.random.SeedSequence([_GROWTH, seed]))
@@ -100,7 +101,8 @@ def grown(trace: Trace, demand: float, seed: int) -> Trace:
     number = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
     if not len(rows):
         return trace.select(rows)
-    later = (bits.random_raw(len(rows)) % np.uint64(HOUR)).astype(np.int64) * (number > 0)
+    spread = max(1, min(HOUR, trace.span_ms // 50))
+    later = (bits.random_raw(len(rows)) % np.uint64(spread)).astype(np.int64) * (number > 0)
     ids = trace.job_ids[rows].tolist()
     columns: dict[str, Any] = {
         name: value[rows] if isinstance(value, np.ndarray) else value
