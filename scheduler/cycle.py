@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -30,6 +31,12 @@ from scheduler.core.queueing.kernels.pool_choice import NO_POOL, Choices
 from scheduler.core.queueing.order import FairOrder
 from scheduler.core.queueing.plan import Granted, Opinions, run_ids
 from scheduler.core.queueing.pool_choice import PoolChoice, PoolMemory
+from scheduler.core.queueing.preemption import (
+    Claimant,
+    PoolRuns,
+    PreemptionRules,
+    VictimChoice,
+)
 from scheduler.core.queueing.shapes import Flags, Int32s
 from scheduler.ports import (
     Clock,
@@ -40,12 +47,22 @@ from scheduler.ports import (
     Plan,
     PlanSink,
     Pools,
+    Preemption,
     StartEstimate,
     State,
     Verdicts,
 )
 
-__all__ = ["Backfill", "BackfillRules", "CycleReport", "CycleSettings", "Head", "PoolMemory", "run_cycle"]
+__all__ = [
+    "Backfill",
+    "BackfillRules",
+    "CycleReport",
+    "CycleSettings",
+    "Head",
+    "PoolMemory",
+    "PreemptionRules",
+    "run_cycle",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +75,7 @@ class CycleSettings:
     waiting_limit: int = 10_000
     batch: int = 512
     backfill: BackfillRules = field(default_factory=BackfillRules)
+    preemption: PreemptionRules = field(default_factory=PreemptionRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +136,7 @@ class _Cycle:
     ) -> None:
         snapshot = state.snapshot(settings.waiting_limit)
         self.host_calls = 0
+        self._state = state
         self._snapshot = snapshot
         self._pools = pools
         self._now_ms = now_ms
@@ -150,11 +169,12 @@ class _Cycle:
             self._place_batch(rows)
         self._release(self._doubtful)
         self._doubtful = []
+        preemptions = self._preempt()
         placements = Placements(self._waiting, self._pool_ids, self._granted)
         reserved = tuple(
             StartEstimate(head.workload_id, head.pool_id, head.start_ms) for head in self.holding.heads
         )
-        return Plan(self._now_ms, placements, self._verdicts(), reserved=reserved)
+        return Plan(self._now_ms, placements, self._verdicts(), preemptions, reserved)
 
     def release_all(self) -> None:
         placed = [(chunk.pool, chunk.rows) for chunk in self._granted]
@@ -279,6 +299,41 @@ class _Cycle:
         self.choice.close(pool)
         self._broken.setdefault(pool, reason)
         self._doubtful.append((pool, rows))
+
+    def _preempt(self) -> tuple[Preemption, ...]:
+        """Victims for those that were left though they have a claim, in the order in which they were left."""
+        queues, rules, waiting = self._snapshot.queues, self._settings.preemption, self._waiting
+        if not (rules.by_priority or (rules.reclaims and queues.guaranteed.any())):
+            return ()
+        victims = VictimChoice(queues, self.order.held, self._snapshot.shapes.totals, self._now_ms, rules)
+        claims: dict[int, list[int]] = {}  # rows that will start in a pool when its victims are gone
+        preemptions: list[Preemption] = []
+        for row in self._left:
+            claimant = Claimant(
+                waiting.workload_ids[row],
+                int(waiting.queue[row]),
+                int(waiting.priority[row]),
+                self._snapshot.shapes.totals[waiting.shape[row]],
+            )
+            if victims.has_claim(claimant):
+                preemptions += self._victims_for(row, claimant, victims, claims)
+        return tuple(preemptions)
+
+    def _victims_for(
+        self, row: int, claimant: Claimant, victims: VictimChoice, claims: dict[int, list[int]]
+    ) -> list[Preemption]:
+        """In the first pool where stopping others lets it start. Nothing where enough is being stopped already."""
+        for pool in self.holding.pools_to_wait_in(int(self._waiting.shape[row])):
+            view = self._snapshot.pools[pool]
+            pool_id = view.pool.pool_id
+            batch = self._batch(np.array([*claims.get(pool, ()), row], dtype=np.int32))
+            runs = PoolRuns(pool_id, self._state.running(pool_id), self.choice.free[pool], view.allocatable)
+            fits = partial(self._pools.fits_without, pool_id, batch)
+            chosen = victims.victims(claimant, runs, fits)
+            if chosen is not None:
+                claims.setdefault(pool, []).append(row)
+                return chosen
+        return []
 
     def _verdicts(self) -> tuple[Verdicts, ...]:
         snapshot = self._snapshot

@@ -85,46 +85,47 @@ def test_who_waits_is_told_for_whom_and_until_when() -> None:
 def textbook_easy(procs: int, jobs: Sequence[Job]) -> dict[int, int]:
     """FCFS with EASY, as Mu'alem and Feitelson write it (2001, algorithm 2), in plain loops."""
     queue: list[int] = []
-    running: list[tuple[int, int, int]] = []  # expected end, real end, job
+    running: dict[int, int] = {}  # job to start
     starts: dict[int, int] = {}
     todo = sorted(range(len(jobs)), key=lambda i: (jobs[i].submit, i))
-    now = 0
     while todo or queue or running:
-        now = min([jobs[i].submit for i in todo[:1]] + [real for _, real, _ in running])
-        running = [entry for entry in running if entry[1] > now]
+        now = min([jobs[i].submit for i in todo[:1]] + [start + jobs[i].runtime for i, start in running.items()])
+        running = {i: start for i, start in running.items() if start + jobs[i].runtime > now}
         while todo and jobs[todo[0]].submit <= now:
             queue.append(todo.pop(0))
-        free = procs - sum(jobs[i].procs for _, _, i in running)
-
-        def start(i: int, at: int = now) -> None:
+        for i in textbook_starts(procs, jobs, queue, running, now):
             queue.remove(i)
-            starts[i] = at
-            running.append((at + jobs[i].estimate, at + jobs[i].runtime, i))
-
-        while queue and jobs[queue[0]].procs <= free:
-            free -= jobs[queue[0]].procs
-            start(queue[0])
-        if not queue:
-            continue
-        room, shadow = free, now
-        for end in sorted({max(expected, now) for expected, _, _ in running}):
-            room += sum(jobs[i].procs for expected, _, i in running if max(expected, now) == end)
-            shadow = end
-            if room >= jobs[queue[0]].procs:
-                break
-        extra = room - jobs[queue[0]].procs
-        for i in queue[1:]:
-            job = jobs[i]
-            if job.procs > free:
-                continue
-            if now + job.estimate <= shadow:
-                free -= job.procs
-                start(i)
-            elif job.procs <= extra:
-                free -= job.procs
-                extra -= job.procs
-                start(i)
+            running[i] = starts[i] = now
     return starts
+
+
+def textbook_starts(
+    procs: int, jobs: Sequence[Job], queue: Sequence[int], running: dict[int, int], now: int
+) -> list[int]:
+    """Who starts now: from the queue's head on while it fits, then who does not delay the head."""
+    free = procs - sum(jobs[i].procs for i in running)
+    ends = {i: max(start + jobs[i].estimate, now) for i, start in running.items()}
+    started: list[int] = []
+    waiting = list(queue)
+    while waiting and jobs[waiting[0]].procs <= free:
+        i = waiting.pop(0)
+        free -= jobs[i].procs
+        ends[i] = now + jobs[i].estimate
+        started.append(i)
+    if not waiting:
+        return started
+    head = jobs[waiting[0]].procs
+    shadow = next(
+        t for t in sorted(ends.values()) if free + sum(jobs[i].procs for i in ends if ends[i] <= t) >= head
+    )
+    extra = free + sum(jobs[i].procs for i in ends if ends[i] <= shadow) - head
+    for i in waiting[1:]:
+        ends_in_time = now + jobs[i].estimate <= shadow
+        if jobs[i].procs <= free and (ends_in_time or jobs[i].procs <= extra):
+            free -= jobs[i].procs
+            extra -= 0 if ends_in_time else jobs[i].procs
+            started.append(i)
+    return started
 
 
 jobs_of_a_log = st.lists(

@@ -118,7 +118,7 @@ class Holding:
 
     def wait(self, row: WaitingRoom) -> bool:
         """The row found no pool: keeps room for it where the policy says so. False when nothing is kept."""
-        pools = [pool for pool in self.choice.waits_in(row.shape) if self._waiting_helps(row.shape, pool)]
+        pools = self.pools_to_wait_in(row.shape)
         if not pools:
             self._hopeless.add(row.shape)
             return False
@@ -134,6 +134,10 @@ class Holding:
             return False
         self._keep(pool, row, start_ms)
         return True
+
+    def pools_to_wait_in(self, shape: int) -> list[int]:
+        """Pools that will have room for this shape when others end."""
+        return [pool for pool in self.choice.waits_in(shape) if self._waiting_helps(shape, pool)]
 
     def _waiting_helps(self, shape: int, pool: int) -> bool:
         """Nodes that can never hold the shape keep nothing for it."""

@@ -99,10 +99,10 @@ class FairOrder:
         if len(rows) and self._lanes is not None:
             give_rows_back(self._tree, self._lanes, self._rows, self._waiting.queue, rows)
 
-    def held(self, queue: int) -> Int64s:
-        """What the queue holds with what was taken in this cycle (4)."""
-        row: Int64s = self._tree.held[queue]
-        return row
+    @property
+    def held(self) -> Int64s:
+        """What each queue holds with what was taken in this cycle (n, 4)."""
+        return self._tree.held
 
     def _take_some(self, limit: int) -> Int32s:
         assert self._lanes is not None

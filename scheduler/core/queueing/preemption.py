@@ -12,14 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inventory.model.units import Resources
 from scheduler.core.placement.pool_state import PoolState
 from scheduler.core.placement.protocol import NodeBatch
 from scheduler.core.queueing.plan import Preemption
 from scheduler.core.queueing.running import RunningRow
-from scheduler.core.queueing.shapes import Int64s
+from scheduler.core.queueing.shapes import Int64s, vector
 from scheduler.core.queueing.usage import QueueColumns
 
 Fits = Callable[[Sequence[str]], bool]
+# How many victims are looked at again for whether they can be spared.
+_SPARED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,11 @@ class PreemptionRules:
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """The workload that waits: `is_entitled` when it stays within a guarantee; `need` (4) is what all its tasks ask."""
+    """The workload that waits; `need` (4) is what all its tasks ask."""
 
     workload_id: str
     queue: int
     priority: int
-    is_entitled: bool
     need: Int64s
 
 
@@ -50,20 +52,38 @@ class PoolRuns:
     pool_id: str
     runs: Sequence[RunningRow]
     free: Int64s
-    allocatable: Int64s
+    allocatable: Resources
 
 
 class VictimChoice:
     """Chooses victims for one cycle; what it has chosen counts against their queues at once."""
 
-    def __init__(self, queues: QueueColumns, totals: Int64s, now_ms: int, rules: PreemptionRules) -> None:
+    def __init__(
+        self, queues: QueueColumns, held: Int64s, totals: Int64s, now_ms: int, rules: PreemptionRules
+    ) -> None:
+        """`held` is what each queue holds with what this cycle placed (n, 4)."""
         self._queues = queues
         self._totals = totals
         self._now_ms = now_ms
         self._rules = rules
-        self._held = queues.held.copy()
+        self._held = held.copy()
         self._chosen: set[str] = set()
+        self._promised: dict[str, Int64s] = {}  # by pool: what claimants before get of what is being stopped
         self._tries = 0
+
+    def has_claim(self, claimant: Claimant) -> bool:
+        """Whether it may preempt at all: by priority, or because some queue on its way up stays within its guarantee
+        in all that it asks."""
+        if self._rules.by_priority:
+            return True
+        return self._rules.reclaims and self._is_entitled(claimant)
+
+    def _is_entitled(self, claimant: Claimant) -> bool:
+        asked = claimant.need > 0
+        return bool(asked.any()) and any(
+            bool((self._held[q][asked] + claimant.need[asked] <= self._queues.guaranteed[q][asked]).all())
+            for q in self._queues.tree.path_of(claimant.queue)
+        )
 
     def victims(self, claimant: Claimant, pool: PoolRuns, fits: Fits) -> list[Preemption] | None:
         """The cheapest runs found whose end lets the claimant start, cheapest first; [] when runs that are being
@@ -73,9 +93,10 @@ class VictimChoice:
         its guarantee by what is chosen, and a queue that is not preemptible loses nothing.
         """
         stopping = [row for row in pool.runs if row.is_stopping or row.run_id in self._chosen]
-        freed = pool.free + self._sum(stopping)
+        freed = pool.free + self._sum(stopping) - self._promised.get(pool.pool_id, 0)
         gone = [row.run_id for row in stopping]
         if stopping and (claimant.need <= freed).all() and fits(gone):
+            self._promise(claimant, pool)
             return []
         if self._tries >= self._rules.limit:
             return None
@@ -86,6 +107,7 @@ class VictimChoice:
         for row in chosen:
             self._chosen.add(row.run_id)
             self._give_up(self._held, row)
+        self._promise(claimant, pool)
         return [
             Preemption(row.run_id, row.workload_id, pool.pool_id, claimant.workload_id, self._cost(row, pool))
             for row in chosen
@@ -102,21 +124,24 @@ class VictimChoice:
             (row for row in pool.runs if self._may_be_victim(claimant, row)),
             key=lambda row: (self._cost(row, pool), row.run_id),
         )
-        has_room = False
+        ask_at, step = 0, 1  # hosts are asked after ever more victims, for each question costs a call
         for row in candidates:
             if not self._stays_guaranteed(held, claimant, row):
                 continue
             self._give_up(held, row)
             taken.append(row)
             room += self._totals[row.shape]
-            has_room = bool((claimant.need <= room).all())
-            if has_room and fits(taken):
+            if len(taken) < ask_at or not (claimant.need <= room).all():
+                continue
+            if fits(taken):
                 break
+            ask_at, step = len(taken) + step, step * 2
         else:
-            return None
-        for row in reversed(taken[:-1]):
+            if len(taken) >= ask_at or not taken or not fits(taken):
+                return None
+        for row in list(reversed(taken))[:_SPARED]:
             fewer = [other for other in taken if other is not row]
-            if (claimant.need <= freed + self._sum(fewer)).all() and fits(fewer):
+            if fewer and (claimant.need <= freed + self._sum(fewer)).all() and fits(fewer):
                 taken = fewer
         return taken
 
@@ -129,41 +154,46 @@ class VictimChoice:
             return False
         if self._rules.by_priority and row.priority < claimant.priority:
             return True
+        if not self._rules.reclaims or not self._is_entitled(claimant):
+            return False
         own = set(self._queues.tree.path_of(claimant.queue))
         # Who shares every queue with the claimant has borrowed nothing from it.
-        borrows = any(queue not in own and self._is_above_guarantee(queue) for queue in path)
-        return self._rules.reclaims and claimant.is_entitled and borrows
+        return any(queue not in own and self._is_above_guarantee(queue) for queue in path)
 
     def _is_above_guarantee(self, queue: int) -> bool:
         return bool((self._held[queue] > self._queues.guaranteed[queue]).any())
 
     def _stays_guaranteed(self, held: Int64s, claimant: Claimant, row: RunningRow) -> bool:
-        """No queue of the victim falls below its guarantee, but those that the claimant itself will fill again."""
+        """No queue of the victim falls below its guarantee; what the claimant will hold there counts for it."""
         own = set(self._queues.tree.path_of(claimant.queue))
         amount = self._totals[row.shape]
         for queue in self._queues.tree.path_of(row.queue):
-            if queue in own:
-                continue
+            left = held[queue] - amount + (claimant.need if queue in own else 0)
             promised = self._queues.guaranteed[queue]
-            if ((amount > 0) & (promised > 0) & (held[queue] - amount < promised)).any():
+            if ((amount > 0) & (promised > 0) & (left < promised)).any():
                 return False
         return True
+
+    def _promise(self, claimant: Claimant, pool: PoolRuns) -> None:
+        for queue in self._queues.tree.path_of(claimant.queue):
+            self._held[queue] += claimant.need
+        self._promised[pool.pool_id] = self._promised.get(pool.pool_id, 0) + claimant.need
 
     def _give_up(self, held: Int64s, row: RunningRow) -> None:
         for queue in self._queues.tree.path_of(row.queue):
             held[queue] -= self._totals[row.shape]
 
     def _sum(self, rows: Sequence[RunningRow]) -> Int64s:
-        result: Int64s = self._totals[[row.shape for row in rows]].sum(axis=0) if rows else np.zeros(4, dtype=np.int64)
+        result: Int64s = (
+            self._totals[[row.shape for row in rows]].sum(axis=0) if rows else np.zeros(4, dtype=np.int64)
+        )
         return result
 
     def _cost(self, row: RunningRow, pool: PoolRuns) -> int:
         """Work that is lost: milliseconds run so far times the dominant share of the pool, in millionths."""
         amount = self._totals[row.shape]
-        share = max(
-            (int(amount[d]) * 1_000_000 // int(pool.allocatable[d]) for d in range(4) if pool.allocatable[d] > 0),
-            default=0,
-        )
+        whole = vector(pool.allocatable)
+        share = max((int(amount[d]) * 1_000_000 // whole[d] for d in range(4) if whole[d] > 0), default=0)
         return max(0, self._now_ms - row.started_ms) * share
 
 
