@@ -225,7 +225,7 @@ class KubernetesEngine:
     def _not_allowed(self, refused: ApiRefused) -> EngineUnavailable:
         return EngineUnavailable(
             f"{self._api.endpoint}: 集群拒绝（{refused.status} {refused}）；请给适配器的账户授权 / "
-            f"refused: grant the adapter's account what docs/adapters.md lists"
+            f"refused: grant the adapter's account what docs/kubernetes.md lists"
         )
 
 

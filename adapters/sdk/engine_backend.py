@@ -73,7 +73,7 @@ class EngineBackend:
 
     async def launch(self, launches: Sequence[Launch]) -> Sequence[RunReport | Refusal]:
         async with self._changing:
-            fresh = [one for one in launches if self._is_fresh(one.run_id)]
+            fresh = list({one.run_id: one for one in reversed(launches) if self._is_fresh(one.run_id)}.values())
             await self._intend(fresh)
             try:
                 answers = await self.engine.submit(fresh) if fresh else ()
@@ -149,11 +149,11 @@ class EngineBackend:
         return row is None or (row.stage is Stage.INTENDED and not row.stopping)
 
     async def _intend(self, launches: Sequence[Launch]) -> None:
-        new = {one.run_id: one for one in launches if self._table.get(one.run_id) is None}
+        new = [one for one in launches if self._table.get(one.run_id) is None]
         await self._write(
             [
                 self._table.new_row(RunReport(one.run_id, RunState.STARTING, one.nodes), Stage.INTENDED)
-                for one in new.values()
+                for one in new
             ]
         )
 

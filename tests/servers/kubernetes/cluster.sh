@@ -38,7 +38,7 @@ END
         --bind-address 127.0.0.1 --advertise-address 127.0.0.1 --secure-port "$port" --cert-dir "$folder/certificates" \
         --token-auth-file "$folder/tokens.csv" --authorization-mode RBAC --service-cluster-ip-range 10.0.0.0/16 \
         --service-account-issuer https://tests.invalid --service-account-key-file "$folder/accounts.key" \
-        --service-account-signing-key-file "$folder/accounts.key" --endpoint-reconciler-type none
+        --service-account-signing-key-file "$folder/accounts.key" --endpoint-reconciler-type none --kubelet-preferred-address-types InternalIP
     for attempt in $(seq 300); do
         curl -ksf -H "Authorization: Bearer $token" "https://127.0.0.1:$port/readyz" >/dev/null && break
         [ "$attempt" -lt 300 ] || { tail -n 5 "$folder/etcd.log" "$folder/apiserver.log" >&2; exit 1; }
