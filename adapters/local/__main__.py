@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from adapters.local.backend import LocalBackend
 from adapters.sdk.command import parser, run
@@ -17,12 +18,17 @@ def _arguments() -> argparse.ArgumentParser:
     result.add_argument(
         "--stop-runs-at-exit", action="store_true", help="end what runs with the adapter (else it goes on)"
     )
+    result.add_argument(
+        "--cgroup", type=Path, help="a cgroup v2 folder that was delegated to us (else the root is tried)"
+    )
     return result
 
 
 def _backend(pool: Pool, arguments: argparse.Namespace) -> LocalBackend:
     try:
-        return LocalBackend(pool, arguments.state_dir, stop_runs_at_exit=arguments.stop_runs_at_exit)
+        return LocalBackend(
+            pool, arguments.state_dir, stop_runs_at_exit=arguments.stop_runs_at_exit, cgroup=arguments.cgroup
+        )
     except ValueError as error:
         raise StartRefused(str(error)) from error
 

@@ -27,8 +27,10 @@ from adapters.contract import (
     take_page,
     task_load,
 )
+from adapters.local.cgroups import pool_group
 from adapters.local.machine import this_machine
 from adapters.local.run_directory import RunDirectory
+from adapters.local.strays import kill_strays
 from adapters.local.supervisor import kill_processes_of
 from inventory.model.pool import Node, Pool
 from inventory.model.units import Resources, format_resources
@@ -40,6 +42,7 @@ _ASK_FOR_SUPERVISOR_EVERY = 20  # looks
 _LOG_PIECE = 64 * 1024
 _STOP_AT_EXIT_MS = 2000
 _TRY_AGAIN_S = 0.2
+_SWEEP_EVERY_S = 5.0
 
 
 @dataclass(slots=True)
@@ -56,8 +59,11 @@ class _Run:
 class LocalBackend:
     """A `PoolBackend` and `LogSource` of real processes. `stop_runs_at_exit` ends them with the adapter."""
 
-    def __init__(self, pool: Pool, state_dir: Path, *, stop_runs_at_exit: bool = False) -> None:
+    def __init__(
+        self, pool: Pool, state_dir: Path, *, stop_runs_at_exit: bool = False, cgroup: Path | None = None
+    ) -> None:
         self._node = this_machine(pool)
+        self._group = pool_group(pool.pool_id, cgroup)
         self._root = state_dir / "runs"
         self._stop_runs_at_exit = stop_runs_at_exit
         self.shared_disk_bytes = pool.disk_bytes
@@ -71,7 +77,14 @@ class LocalBackend:
         self._waiting: asyncio.Queue[_Run] = asyncio.Queue()
         self._at_work: list[asyncio.Task[None]] = []
         self.capabilities = Capabilities(
-            pool_id=pool.pool_id, technology="local", runtimes=("process",), max_batch=64, enforces=("memory",)
+            pool_id=pool.pool_id,
+            technology="local",
+            runtimes=("process",),
+            max_batch=64,
+            # A group binds a run as a whole; a limit of the process, which is the next best, binds memory alone.
+            enforces=("cpu", "memory") if self._group else ("memory",),
+            zones=tuple(sorted(pool.zones)),
+            remembered_runs=REMEMBERED,
         )
 
     async def start(self, events: EventSink) -> None:
@@ -80,7 +93,7 @@ class LocalBackend:
         await asyncio.to_thread(self._recover)
         self._at_work = [
             asyncio.create_task(work)
-            for work in (self._look_out(), *(self._start_supervisors() for _ in range(2)))
+            for work in (self._look_out(), self._sweep(), *(self._start_supervisors() for _ in range(2)))
         ]
         for task in self._at_work:
             task.add_done_callback(self._work_over)
@@ -152,7 +165,7 @@ class LocalBackend:
         """Makes the directory of a run whose room has been taken; when it returns, the run is accepted."""
         directory = RunDirectory(self._root, launch.run_id)
         try:
-            accepted = await asyncio.to_thread(directory.create, launch, _now_ms())
+            accepted = await asyncio.to_thread(directory.create, launch, _now_ms(), self._group)
         except OSError as error:
             self._free = self._free + _taken(launch)
             await asyncio.to_thread(shutil.rmtree, self._root / launch.run_id, ignore_errors=True)
@@ -248,6 +261,13 @@ class LocalBackend:
             self._free = self._free + run.taken
             self._retire(run.report.run_id)
 
+    async def _sweep(self) -> None:
+        """Stops what still lives of runs that have ended: at the start, and every few seconds."""
+        while True:
+            ended = frozenset(run_id for run_id, run in self._runs.items() if run.report.state.is_final)
+            await asyncio.to_thread(kill_strays, self._root, ended)
+            await asyncio.sleep(_SWEEP_EVERY_S)
+
     def _supervisor_is_gone(self, run: _Run) -> bool:
         if run.waits:
             return False
@@ -259,7 +279,7 @@ class LocalBackend:
 
     def _give_up(self, run: _Run) -> RunReport:
         """Ends a run whose supervisor was killed: nobody can say any more how its tasks end."""
-        kill_processes_of(run.report.run_id)
+        kill_processes_of(run.report.run_id, str(run.directory.path))
         report = replace(
             run.report,
             state=RunState.LOST,

@@ -35,7 +35,11 @@ class RunDirectory:
         self.run_id = run_id
         self._path = root / run_id
 
-    def create(self, launch: Launch, accepted_ms: int) -> Accepted:
+    @property
+    def path(self) -> Path:
+        return self._path.resolve()
+
+    def create(self, launch: Launch, accepted_ms: int, cgroup: Path | None = None) -> Accepted:
         """Makes the directory; when it returns, the run survives a crash of the adapter."""
         load = task_load(launch) * launch.requirements.tasks
         taken = Resources(
@@ -51,6 +55,8 @@ class RunDirectory:
                 "environment": dict(launch.program.environment),
                 "tasks": launch.requirements.tasks,
                 "memory_bytes": launch.requirements.per_task.memory_bytes,
+                "cpu_milli": load.cpu_milli,
+                "cgroup": str(cgroup / launch.run_id) if cgroup else "",
                 "max_runtime_ms": launch.max_runtime_ms,
                 "nodes": list(launch.nodes),
                 "taken": [taken.cpu_milli, taken.memory_bytes, taken.disk_bytes, taken.accelerator_milli],

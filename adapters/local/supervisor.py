@@ -16,7 +16,7 @@ The run directory is its only interface; each file is written once and as a whol
 """
 
 # pathlib is not loaded here: it would add to the memory and the start-up time of every supervisor.
-# ruff: noqa: PTH105, PTH109, PTH110, PTH123, PTH208
+# ruff: noqa: PTH103, PTH105, PTH106, PTH109, PTH110, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ SPEC, LOCK, STARTED, STOP, ENDED, LOG, WORK = (
     "spec.json", "lock", "started.json", "stop.json", "ended.json", "output.log", "work",
 )  # fmt: skip
 RUN_ID_VARIABLE = "XISUAN_RUN_ID"
+WORK_VARIABLE = "XISUAN_RUN_DIR"
 
 _POLL_S = 0.1
 _LOCK_TRIES = 100
@@ -51,6 +52,10 @@ class Supervisor:
         self._tasks = _int(spec["tasks"])
         self._memory_bytes = _int(spec["memory_bytes"])
         self._max_runtime_ms = _int(spec["max_runtime_ms"])
+        self._directory = os.getcwd()
+        self._group = Group(
+            str(spec.get("cgroup", "")), _int(spec.get("cpu_milli", 0)), self._memory_bytes * self._tasks
+        )
         self._alive: dict[int, int] = {}  # process id -> task number
         self._exit_code: int | None = None
         self._message = ""
@@ -67,11 +72,12 @@ class Supervisor:
         else:
             begins_ms = _now_ms()
             deadline = time.monotonic() + self._max_runtime_ms / 1000 if self._max_runtime_ms else None
-            if self._start_all():
+            if self._is_limited() and self._start_all():
                 started_ms = begins_ms
                 write_json(STARTED, {"started_ms": started_ms})
             self._wait_for_all(deadline)
-        kill_processes_of(self._run_id)
+        self._group.close()
+        kill_processes_of(self._run_id, self._directory)
         return self._ending(started_ms)
 
     def _ending(self, started_ms: int | None) -> dict[str, object]:
@@ -86,6 +92,16 @@ class Supervisor:
             "started_ms": started_ms,
             "ended_ms": _now_ms(),
         }
+
+    def _is_limited(self) -> bool:
+        """Makes the group whose limits the pool has promised; without it the run has failed, and is not started."""
+        try:
+            self._group.make()
+        except OSError as error:
+            self._exit_code = _CANNOT_EXECUTE
+            self._message = f"{self._group.path}: 无法建立 cgroup（{error.strerror}） / the cgroup cannot be made: {error.strerror}"
+            return False
+        return True
 
     def _start_all(self) -> bool:
         """All tasks, or none: where one cannot start, the others are ended and the run has failed."""
@@ -126,7 +142,8 @@ class Supervisor:
             os.dup2(log, 1)
             os.dup2(log, 2)
             os.chdir(WORK)
-            if self._memory_bytes:
+            self._group.enter()
+            if self._memory_bytes and not self._group.path:
                 # RLIMIT_DATA counts what a process may write to (Linux 4.7). RLIMIT_AS would count address space
                 # that is only reserved, too: Java, Go and JavaScript reserve gigabytes that they never use.
                 resource.setrlimit(resource.RLIMIT_DATA, (self._memory_bytes, self._memory_bytes))
@@ -141,6 +158,7 @@ class Supervisor:
                 "LANG": "C.UTF-8",
                 **self._environment,
                 RUN_ID_VARIABLE: self._run_id,
+                WORK_VARIABLE: self._directory,
                 "XISUAN_WORKLOAD_ID": self._workload_id,
                 "XISUAN_TASK": str(task),
             }
@@ -210,16 +228,65 @@ class Supervisor:
             self._message = f"任务 {task} 异常结束（{how}），见日志 / task {task} ended with {how}: see its log"
 
 
-def kill_processes_of(run_id: str) -> int:
-    """Kills every process that carries this run id in its environment; returns how many were found.
+class Group:
+    """The cgroup v2 of one run, at `path`; an empty path stands for a machine without, and does nothing.
+
+    `cpu_milli` and `memory_bytes` are those of all tasks together.
+    """
+
+    def __init__(self, path: str, cpu_milli: int, memory_bytes: int) -> None:
+        self.path = path
+        self._cpu_milli = cpu_milli
+        self._memory_bytes = memory_bytes
+
+    def make(self) -> None:
+        if not self.path:
+            return
+        os.makedirs(self.path, exist_ok=True)
+        if self._cpu_milli:
+            self._write("cpu.max", f"{self._cpu_milli * 100} 100000")  # microseconds in each tenth of a second
+        if self._memory_bytes:
+            self._write("memory.max", str(self._memory_bytes))
+            if os.path.exists(self.path + "/memory.swap.max"):
+                self._write("memory.swap.max", "0")  # a limit that swaps is none
+
+    def enter(self) -> None:
+        """In a task, before it becomes its program: it and all that it starts are in the group."""
+        if self.path:
+            self._write("cgroup.procs", "0")
+
+    def close(self) -> None:
+        """Kills what is left in the group, and removes it."""
+        if not self.path or not os.path.exists(self.path):
+            return
+        if os.path.exists(self.path + "/cgroup.kill"):
+            self._write("cgroup.kill", "1")
+        for _ in range(100):
+            try:
+                os.rmdir(self.path)
+                return
+            except OSError:  # processes that are being killed are in it still
+                time.sleep(0.02)
+
+    def _write(self, name: str, text: str) -> None:
+        descriptor = os.open(f"{self.path}/{name}", os.O_WRONLY)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
+
+
+def kill_processes_of(run_id: str, directory: str) -> int:
+    """Kills every process that carries this run's id and directory in its environment; returns how many were found.
 
     Catches what has left the process group (a daemon), and never an unrelated process, whatever its number.
     """
     mark = f"{RUN_ID_VARIABLE}={run_id}".encode()
+    place = f"{WORK_VARIABLE}={directory}".encode()
     found = 0
     for _ in range(5):  # a process may fork while they are being counted
         pids = [pid for pid in os.listdir("/proc") if pid.isdigit() and int(pid) != os.getpid()]
-        marked = [int(pid) for pid in pids if mark in _environment_of(pid)]
+        marked = [int(pid) for pid in pids if {mark, place} <= set(_environment_of(pid))]
         if not marked:
             break
         found += len(marked)

@@ -100,6 +100,7 @@ def test_a_program_sees_its_settings_and_nothing_of_the_adapter(
     assert seen == {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "LANG": "C.UTF-8",
+        "XISUAN_RUN_DIR": str(local.state_dir / "runs" / run_id),
         "HOME": work,
         "GREETING": "你好",
         "XISUAN_RUN_ID": run_id,

@@ -52,6 +52,16 @@ from adapters.wire.workloads import (
     submission_to_wire,
     workload_to_wire,
 )
+from inventory.model.constraints import (
+    AcceleratorKind,
+    Affinity,
+    InputPlace,
+    NodeSelector,
+    SelectorOperator,
+    Spread,
+    Taint,
+    Toleration,
+)
 from inventory.model.partition import NEVER_LOST, OnDisconnect, OnReconnect, PartitionPolicy
 from inventory.model.placement import PoolOpinion, Reason, ReasonCode
 from inventory.model.pool import Node, NodeGroup, Pool
@@ -70,15 +80,35 @@ durations = st.integers(0, 10 * 366 * 86_400_000)
 amounts = st.builds(
     Resources, st.integers(1, 10**9), st.integers(0, 2**50), st.integers(0, 2**60), st.integers(0, 10**9)
 )
+per_task = st.builds(
+    Resources,
+    st.integers(1, 10**9),
+    st.integers(0, 2**50),
+    st.integers(0, 2**60),
+    st.integers(0, 999) | st.integers(0, 64).map(lambda cards: cards * 1000),
+)
+label_sets = st.dictionaries(ids, words, max_size=3).map(lambda given: frozenset(given.items()))
+some_values = st.frozensets(words, min_size=1, max_size=3)
+selectors = st.builds(
+    NodeSelector, ids, st.sampled_from([SelectorOperator.IN, SelectorOperator.NOT_IN]), some_values
+) | st.builds(NodeSelector, ids, st.sampled_from([SelectorOperator.EXISTS, SelectorOperator.DOES_NOT_EXIST]))
 requirements = st.builds(
     Requirements,
-    amounts,
+    per_task,
     st.integers(1, 10),
     st.none() | st.sampled_from(Zone),
     st.integers(0, 4),
     st.frozensets(st.sampled_from(Architecture)),
     st.none() | ids,
     st.frozensets(ids, max_size=3),
+    st.none() | st.sampled_from(AcceleratorKind),
+    st.frozensets(selectors, max_size=2),
+    st.frozensets(st.builds(Toleration, ids | st.just("*"), st.just("") | words), max_size=2),
+    label_sets,
+    st.frozensets(st.builds(Affinity, label_sets.filter(bool), ids, st.booleans()), max_size=2),
+    st.frozensets(st.builds(Spread, ids, st.integers(1, 9)), max_size=2),
+    st.none() | ids,
+    st.integers(0, 9),
 )
 settings_of_programs: st.SearchStrategy[Mapping[str, str]] = st.dictionaries(
     st.from_regex(r"[A-J_]{1,8}", fullmatch=True), words, max_size=3
@@ -99,6 +129,7 @@ submissions = st.builds(
     estimated_ms=durations,
     max_runtime_ms=durations,
     labels=st.dictionaries(words, words, max_size=3),
+    inputs=st.lists(st.builds(InputPlace, words, st.integers(0, 2**60)), max_size=2).map(tuple),
 )
 reports = st.builds(
     RunReport,
@@ -191,7 +222,22 @@ def test_a_very_long_message_of_a_run_is_cut() -> None:
     assert len(report_to_wire(RunReport("r", RunState.FAILED, message="x" * 5000)).message) == 1000
 
 
-@given(st.builds(Node, ids, st.sampled_from(Architecture), amounts, st.none() | ids, st.booleans()))
+taints = st.frozensets(st.builds(Taint, ids, st.just("") | words), max_size=2)
+
+
+@given(
+    st.builds(
+        Node,
+        ids,
+        st.sampled_from(Architecture),
+        amounts,
+        st.none() | ids,
+        st.booleans(),
+        label_sets,
+        taints,
+        st.just("") | words,
+    )
+)
 def test_nodes(node: Node) -> None:
     assert node_from_wire(node_to_wire(node)) == node
 
@@ -219,6 +265,11 @@ pools = st.builds(
     vcpu_hour_cny=finite,
     classes=st.frozensets(words, max_size=3),
     node_groups=st.lists(groups, max_size=3, unique_by=lambda group: group.group).map(tuple),
+    region=st.just("") | words,
+    idle_watts=st.none() | finite,
+    loaded_watts=st.none() | finite,
+    carbon_g_kwh=st.none() | finite,
+    node_policy=st.sampled_from(["", "fgd", "fgd:3+bestfit:1"]),
 )
 
 
