@@ -49,6 +49,8 @@ class Book:
         # What pools are owed, by pool: read at every turn of the dispatcher, so it is kept and not searched for.
         self._placed_on: dict[str, dict[str, None]] = {}
         self._outlived_on: dict[str, dict[str, None]] = {}
+        self._preempted_on: dict[str, dict[str, None]] = {}
+        self._preempted: dict[str, str] = {}  # why, by run id
         self._leaving: dict[str, None] = {}
 
     def workload(self, workload_id: str) -> Workload | None:
@@ -104,9 +106,33 @@ class Book:
         return (run for run in placed if not self._workloads[run.workload_id].state.is_final)
 
     def stops_owed(self, pool_id: str, draining: bool) -> Iterator[Run]:
-        """Runs of this pool that go on although their workload is finished, or although the pool is drained."""
-        owed = self._runs_on if draining else self._outlived_on
-        return (self._runs[run_id] for run_id in owed.get(pool_id, ()))
+        """Runs of this pool that go on although their workload is finished, although they are preempted, or although
+        the pool is drained."""
+        if draining:
+            owed: Iterable[str] = self._runs_on.get(pool_id, ())
+        else:
+            owed = {**self._outlived_on.get(pool_id, {}), **self._preempted_on.get(pool_id, {})}
+        return (self._runs[run_id] for run_id in owed)
+
+    def preempt(self, run_id: str, reason: str) -> str | None:
+        """From now on this run is owed a stop; returns its pool, or None where it has ended or is stopped already.
+
+        Not a change: a crash forgets it, the run goes on, and the next cycle decides afresh. What lasts is the end
+        that its pool reports.
+        """
+        run = self._runs.get(run_id)
+        if run is None or run_id in self._preempted or self._workloads[run.workload_id].state.is_final:
+            return None
+        self._preempted[run_id] = reason
+        self._preempted_on.setdefault(run.pool_id, {})[run_id] = None
+        row = self.tables.running.row(run_id)
+        assert row is not None  # a live run is in the tables
+        self.tables.running.change(run_id, row._replace(is_stopping=True))
+        return run.pool_id
+
+    def preempted_for(self, run_id: str) -> str | None:
+        """Why this run is being stopped; None for a run that is not preempted."""
+        return self._preempted.get(run_id)
 
     def settle(self) -> None:
         """Lets finished workloads go. The writer calls it when everything applied so far is durable."""
@@ -209,6 +235,8 @@ class Book:
         del self._runs[change.run_id], self._live_run_of[after.workload_id]
         _drop(self._runs_on, after.pool_id, change.run_id)
         _drop(self._outlived_on, after.pool_id, change.run_id)
+        _drop(self._preempted_on, after.pool_id, change.run_id)
+        self._preempted.pop(change.run_id, None)
         self._latest_ms = max(self._latest_ms, after.ended_ms or 0)
         self.tables.end(change.run_id, self._latest_ms)
         self._leave_if_finished(after.workload_id)

@@ -7,11 +7,13 @@ called again with the same report: what is known already gives no change.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from inventory.model.placement import Placement
 from inventory.model.workload import RUN_TRANSITIONS, Run, RunState, Workload, WorkloadState
 from scheduler.core.book import Book
 from scheduler.core.changes import Change, RunChanged, RunPlaced, WorkloadChanged
+from scheduler.core.queueing.plan import Preemption
 
 
 def place(book: Book, placements: Sequence[Placement], now_ms: int) -> tuple[list[Change], frozenset[str]]:
@@ -46,6 +48,20 @@ def place(book: Book, placements: Sequence[Placement], now_ms: int) -> tuple[lis
     return changes, frozenset(refused)
 
 
+def preempt(book: Book, preemptions: Sequence[Preemption]) -> frozenset[str]:
+    """Owes the victims their stops; returns the pools that have to be told. Who has ended meanwhile is no victim.
+
+    A victim's workload is queued again when its pool reports the end (`report_run`); no attempt is counted.
+    """
+    pools: set[str] = set()
+    for victim in preemptions:
+        reason = f"为 {victim.for_workload_id} 让出资源而被抢占 / preempted for {victim.for_workload_id}"
+        pool_id = book.preempt(victim.run_id, reason)
+        if pool_id is not None:
+            pools.add(pool_id)
+    return frozenset(pools)
+
+
 def report_run(book: Book, reported: RunChanged) -> list[Change]:
     """The changes that follow from a pool's report on one run; none when it tells nothing new.
 
@@ -55,6 +71,9 @@ def report_run(book: Book, reported: RunChanged) -> list[Change]:
     run = book.run(reported.run_id)
     if run is None or reported.state not in RUN_TRANSITIONS[run.state]:
         return []
+    reason = book.preempted_for(reported.run_id)
+    if reason is not None and reported.state is RunState.STOPPED:
+        reported = replace(reported, state=RunState.PREEMPTED, message=reason)
     changes: list[Change] = [reported]
     if reported.state.is_final:
         workload = book.workload(run.workload_id)

@@ -20,7 +20,7 @@ from inventory.model.pool import PoolHealth
 from inventory.model.workload import Submission, Workload, WorkloadState
 from inventory.store.errors import StoreError
 from scheduler.core.book import Book
-from scheduler.core.lifecycle import place
+from scheduler.core.lifecycle import place, preempt
 from scheduler.core.queueing.tables import QueueTables
 from scheduler.core.queueing.waiting import Passed
 from scheduler.cycle import CycleReport, CycleSettings, PoolMemory, run_cycle
@@ -128,8 +128,10 @@ class Planner:
             verdicts |= {entry.workload_id: entry for entry in plan.unplaced}
             look.unplaced = [entry.workload_id for entry in plan.unplaced]
             look.passed.heads = [head.workload_id for head in report.heads]
-            if report.commit.accepted:
-                self._on_placed(plan.placements.pools_used)
+            # Pools are owed launches, and stops of those who are preempted there.
+            victims = {preemption.pool_id for preemption in plan.preemptions}
+            if report.commit.accepted or victims:
+                self._on_placed(plan.placements.pools_used | victims)
             if report.released:
                 self._wanted.set()  # somebody was refused for want of what is free again
         self._verdicts = verdicts
@@ -285,9 +287,10 @@ class _StoreSink:
             closed = self.registry.closed()
             current = [placement for placement in plan.placements if placement.pool_id not in closed]
             changes, stale = place(book, current, self.clock.now_ms())
+            preempt(book, plan.preemptions)
             return Decision(frozenset(placement.run_id for placement in current) - stale, changes)
 
-        accepted = self.writer.submit(decide).result() if run_ids else run_ids
+        accepted = self.writer.submit(decide).result() if run_ids or plan.preemptions else run_ids
         return Commit(accepted, run_ids - accepted)
 
 
