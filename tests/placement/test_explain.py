@@ -72,7 +72,10 @@ def test_a_workload_that_can_go_somewhere_names_the_best_pool_first() -> None:
     assert found.verdict is None
     assert found.feasible == ("cq-gov", "cq-ai")
     assert found.summary_en == "2 of 3 pools can take it: cq-gov, cq-ai"
-    assert "  cq-gov: 可用 / feasible, 343 (price 50, latency 97, free_capacity 98)" in explanation_lines(found)
+    assert (
+        "  cq-gov: 可用 / feasible, 543 (price 50, latency 97, data_locality 100, free_capacity 98)"
+        in explanation_lines(found)
+    )
 
 
 def test_what_no_pool_will_ever_take_is_said_so() -> None:

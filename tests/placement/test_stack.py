@@ -8,7 +8,7 @@ from inventory.model.pool import PoolHealth
 from inventory.model.workload import Requirements
 from scheduler.core.placement.evaluation import Evaluation
 from scheduler.core.placement.protocol import PoolView, Shape
-from scheduler.core.placement.stack import FILTERS, SCORES, UnknownPolicy, build_stack
+from scheduler.core.placement.stack import DEFAULT_WEIGHTS, FILTERS, UnknownPolicy, build_stack
 from tests.cycle.fakes import BOTH_RUNTIMES, a_pool, amount
 
 ONE_CPU = Shape(Requirements(amount(1, 1)))
@@ -22,7 +22,7 @@ def a_view(pool_id: str, **pool: object) -> PoolView:
 def test_the_default_stack_has_every_filter_and_every_score() -> None:
     stack = build_stack()
     assert len(stack.declared_filters) + len(stack.free_filters) == len(FILTERS) == 10
-    assert {name for name, _, _ in (*stack.declared_scores, *stack.free_scores)} == set(SCORES)
+    assert {name for name, _, _ in (*stack.declared_scores, *stack.free_scores)} == set(DEFAULT_WEIGHTS)
 
 
 def test_an_unknown_filter_is_named_and_the_valid_ones_are_listed() -> None:
@@ -31,7 +31,10 @@ def test_an_unknown_filter_is_named_and_the_valid_ones_are_listed() -> None:
 
 
 def test_an_unknown_score_is_named_and_the_valid_ones_are_listed() -> None:
-    with pytest.raises(UnknownPolicy, match=r"unknown score speed; valid ones: free_capacity, latency, price$"):
+    with pytest.raises(
+        UnknownPolicy,
+        match=r"unknown score speed; valid ones: carbon, data_locality, energy, free_capacity, latency, price$",
+    ):
         build_stack(weights={"speed": 1})
 
 

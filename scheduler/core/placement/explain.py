@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from inventory.model.placement import PoolOpinion, ReasonCode, Verdict
+from inventory.model.placement import PoolOpinion, Reason, ReasonCode, Verdict
 from inventory.model.workload import Workload
 from scheduler.core.placement.evaluation import Evaluation, tie_key
 from scheduler.core.placement.protocol import PoolView, Shape
@@ -47,7 +47,17 @@ _CODE_WORDS: Mapping[ReasonCode, tuple[str, str]] = {
     ReasonCode.QUARANTINED: ("已隔离", "quarantined"),
 }
 
-
+# What a workload may give up by itself; nothing about the room it needs follows from it.
+_WISHES = frozenset(
+    {
+        ReasonCode.ZONE,
+        ReasonCode.PROTECTION_LEVEL,
+        ReasonCode.ARCHITECTURE,
+        ReasonCode.ACCELERATOR,
+        ReasonCode.POOL_NOT_ALLOWED,
+        ReasonCode.RUNTIME,
+    }
+)
 _COLON = ("：", ": ")
 _SEMICOLON = ("；", "; ")
 
@@ -99,6 +109,9 @@ class Explanation:
         parts = [f"{head}{_COLON[language]}{counts}"]
         if nearest is not None:
             remedies = _SEMICOLON[language].join((r.remedy_zh, r.remedy_en)[language] for r in nearest.reasons)
+            if len(nearest.reasons) == 1 and nearest.reasons[0].code in _WISHES:
+                # No other filter of that pool objects, its free room included.
+                remedies = (f"只差一项：{remedies}", f"it would fit but for one thing: {remedies}")[language]
             parts.append(f"{('最接近的是', 'nearest is')[language]} {nearest.pool_id}{_COLON[language]}{remedies}")
         return _SEMICOLON[language].join([*parts, _VERDICT_WORDS[verdict][language]])
 
@@ -151,6 +164,17 @@ def explanation_lines(explanation: Explanation) -> list[str]:
                 f"  {opinion.pool_id}: {zh} / {en}: 需要/needs {reason.needed}; 现有/has {reason.offered}; "
                 f"{reason.remedy_zh} / {reason.remedy_en}"
             )
+            lines.extend(_node_lines(reason))
+    return lines
+
+
+def _node_lines(reason: Reason) -> list[str]:
+    """How many nodes each filter of the pool's host refused, and what the nearest of them lack."""
+    lines = []
+    for one in reason.nodes:
+        zh, en = _CODE_WORDS[one.code]
+        nearest = f": 最接近/nearest {one.nearest_zh} / {one.nearest_en}" if one.nearest_zh else ""
+        lines.append(f"    {one.nodes} 个节点/nodes {zh} / {en}{nearest}")
     return lines
 
 

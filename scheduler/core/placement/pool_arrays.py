@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from inventory.model.workload import Requirements
 from scheduler.core.placement.kernels.arrays import (
     FRAGMENTATION,
     WRITTEN,
+    FreeColumns,
     Ledger,
     PoolArrays,
     Shapes,
@@ -193,6 +195,18 @@ class LivePool:
     def hold(self, tasks: TaskColumns) -> None:
         """`kernels.batches.hold_tasks`: fills in `tasks.cards`."""
         hold_tasks(self.pool, self.free, self.ledger, tasks)
+
+    def copy(self) -> LivePool:
+        """Another pool in the same state, to try things on."""
+        other = copy(self)
+        other.free = FreeColumns(*(column.copy() for column in self.free))
+        other.ledger = Ledger._make(column.copy() for column in self.ledger)
+        other.shapes = Shapes._make(column.copy() for column in self.shapes)
+        other.runs = RunColumns(len(self.shapes.rows))
+        for new, old in zip(other.runs.columns, self.runs.columns, strict=True):
+            new[:] = old
+        other._row_of, other._seen = dict(self._row_of), dict(self._seen)
+        return other
 
     def free_amounts(self) -> Int64s:
         """(3, n): milli-CPU, bytes, milli-cards; negative where a node holds more than it has."""

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from inventory.model.constraints import InputPlace
 from inventory.model.placement import Reason
 from inventory.model.pool import Pool, PoolHealth
 from inventory.model.units import Resources
@@ -54,11 +55,12 @@ class Shape:
     """All of a workload that placement looks at. Workloads of one shape get one opinion from each pool.
 
     `runtime` is what its program needs: a command without an image is a "process", an image is a "container".
-    `total` is what all its tasks need together.
+    `inputs` is the data that it reads. `total` is what all its tasks need together.
     """
 
     requirements: Requirements
     runtime: str = PROCESS
+    inputs: tuple[InputPlace, ...] = ()
     total: Resources = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -67,7 +69,8 @@ class Shape:
 
     @classmethod
     def of(cls, workload: Workload) -> Shape:
-        return cls(workload.requirements, PROCESS if workload.program.image is None else CONTAINER)
+        runtime = PROCESS if workload.program.image is None else CONTAINER
+        return cls(workload.requirements, runtime, workload.inputs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

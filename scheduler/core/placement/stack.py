@@ -22,7 +22,7 @@ from scheduler.core.placement.filters import (
     zone,
 )
 from scheduler.core.placement.protocol import Filter, Score
-from scheduler.core.placement.scores import free_capacity, latency, price
+from scheduler.core.placement.scores import carbon, data_locality, energy, free_capacity, latency, price
 
 # In the order in which people read the reasons: may it at all, can it technically, is there room, is it open.
 FILTERS: Mapping[str, Filter] = {
@@ -42,10 +42,15 @@ SCORES: Mapping[str, Score] = {
     "free_capacity": free_capacity.score,
     "price": price.score,
     "latency": latency.score,
+    "energy": energy.score,
+    "carbon": carbon.score,
+    "data_locality": data_locality.score,
 }
 
-# Room first, because a full pool costs waiting time for all; then money and distance alike.
-DEFAULT_WEIGHTS: Mapping[str, int] = {"free_capacity": 2, "price": 1, "latency": 1}
+# Room first, because a full pool costs waiting time for all; then money and distance alike. Energy and carbon are for
+# owners who ask for them: a pool that does not state its power must not lose workloads for it unasked. Data counts
+# as much as room, and the same everywhere for workloads without inputs.
+DEFAULT_WEIGHTS: Mapping[str, int] = {"free_capacity": 2, "price": 1, "latency": 1, "data_locality": 2}
 
 # Policies that read `PoolView.free`. All others give one answer a shape and pool for the whole cycle, so they are
 # asked once; a policy that reads `free` and is missing here would be answered from before the last placement.
@@ -86,6 +91,22 @@ def build_stack(filters: Iterable[str] = tuple(FILTERS), weights: Mapping[str, i
         declared_scores=tuple(entry for entry in weighted if entry[0] not in READS_FREE),
         free_scores=tuple(entry for entry in weighted if entry[0] in READS_FREE),
     )
+
+
+def parse_weights(text: str) -> dict[str, int]:
+    """ "price:2,carbon:1" as weights; a weight left out is 1. Raises UnknownPolicy, or ValueError with the rule."""
+    weights: dict[str, int] = {}
+    for part in text.split(","):
+        name, colon, number = part.strip().partition(":")
+        if (colon and not number.strip().isdecimal()) or not name:
+            raise ValueError(
+                f"{part.strip()!r} 不是评分权重，请写成 price:2 / is not a weighted score; write price:2"
+            )
+        if name in weights:
+            raise ValueError(f"评分 {name} 写了两次，请只写一次 / score {name} is given twice; give it once")
+        weights[name] = int(number) if colon else 1
+    _require_known("评分", "score", weights, SCORES)
+    return weights
 
 
 def _require_known(kind_zh: str, kind_en: str, names: Iterable[str], known: Mapping[str, object]) -> None:

@@ -66,6 +66,9 @@ class RuledPlacement:
     draws: Int64s
     _own: Int64s = field(init=False)
 
+    def __post_init__(self) -> None:
+        self._own = np.zeros(len(self.live.table.ids), dtype=np.int64)
+
     def place(self) -> TaskColumns | None:
         """All tasks or none. Where a gang must stay in one domain, the fullest that can hold it comes first."""
         gang = self.asked.gang_topology
