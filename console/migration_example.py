@@ -182,9 +182,7 @@ class Example:
         story.step("第二次割接：到验收", "second run: to acceptance")
         run_id = self._open()
         self._approve(run_id, AUTHORITY, "示例批〔2026〕2号")
-        self._until(
-            run_id, lambda one: one["waiting_for"] == "accept" or one["state"] in ("held", "rolled_back")
-        )
+        self._until(run_id, lambda one: one["waiting_for"] == "accept" or one["state"] in ("held", "rolled_back"))
         self._tell_times(self._calls.run(run_id))
         try:
             self._approve(run_id, OPERATOR, "示例验〔2026〕1号")

@@ -3,8 +3,8 @@
     python -m tests.runbooks.lives FOLDER SCHEDULE
 
 Modules are loaded once; each life is a fork that opens the store, drives the run, plays the people who approve, and
-is killed (SIGKILL, by itself, at the point that the schedule names) or comes to the end. SCHEDULE is "each" (at every
-point of every step once) or "seed:N" (at points drawn from a generator seeded with N). Prints the number of lives.
+is killed (SIGKILL, by itself, at the point that the schedule names) or comes to the end. SCHEDULE is "each:execute" or
+"each:compensate" (right before and right after every step, or compensation, once) or "seed:N" (at points drawn from a generator seeded with N). Prints the number of lives.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ MOST_LIVES = 400
 _LONGEST_STRETCH = 40
 
 
-def each_point(folder: Path) -> Callable[[str], None]:
-    """Kills at every point around the execution of a step, each once in the run's whole history."""
+def each_point(folder: Path, kind: str) -> Callable[[str], None]:
+    """Kills at every point around the steps (or compensations), each once in the run's whole history."""
     notes = folder / "killed.json"
 
     def observe(point: str) -> None:
-        if not point.startswith("execut"):
+        if not point.startswith((f"executing {kind}", f"executed {kind}")):
             return
         killed = json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else []
         if point not in killed:
@@ -66,11 +66,11 @@ def live(folder: Path, observe: Callable[[str], None]) -> None:
 
 
 def main(folder: Path, schedule: str) -> None:
-    kind, _, seed = schedule.partition(":")
+    kind, _, which = schedule.partition(":")
     for number in range(1, MOST_LIVES):
         child = os.fork()
         if child == 0:
-            observe = each_point(folder) if kind == "each" else drawn_points(int(seed), number)
+            observe = each_point(folder, which) if kind == "each" else drawn_points(int(which), number)
             live(folder, observe)
             os._exit(0)
         _, status = os.waitpid(child, 0)

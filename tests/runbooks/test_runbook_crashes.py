@@ -19,7 +19,7 @@ from scheduler.core.migration.transitions import MigrationState, StepState
 from tests.runbooks.runbooks import PAPER, SYSTEM, Site, a_site, a_template, an_order, noting, step
 
 ROOT = Path(__file__).parents[2]
-SEEDS = [int(seed) for seed in os.environ.get("XISUAN_CHAOS_SEEDS", "1 2").split()]
+SEEDS = [int(seed) for seed in os.environ.get("XISUAN_CHAOS_SEEDS", "1").split()]
 FORWARD = [
     "build",
     "replicate",
@@ -72,7 +72,7 @@ def require_sound(site: Site, migrated: int) -> None:
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("schedule", ["each", *(f"seed:{seed}" for seed in SEEDS)])
+@pytest.mark.parametrize("schedule", ["each:execute", *(f"seed:{seed}" for seed in SEEDS)])
 def test_a_run_that_is_killed_again_and_again_does_every_step_once(schedule: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     opened(tmp_path, log)
@@ -87,7 +87,7 @@ def test_a_run_that_is_killed_again_and_again_does_every_step_once(schedule: str
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("schedule", ["each", *(f"seed:{seed}" for seed in SEEDS)])
+@pytest.mark.parametrize("schedule", ["each:compensate", *(f"seed:{seed}" for seed in SEEDS)])
 def test_a_rollback_that_is_killed_again_and_again_undoes_every_step_once(schedule: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     # It passes in the rehearsal and fails in the window.
@@ -108,7 +108,8 @@ def test_a_rollback_that_is_killed_again_and_again_undoes_every_step_once(schedu
 @pytest.mark.faults
 def test_a_command_whose_machine_died_is_not_begun_again_unless_a_person_says_so(tmp_path: Path) -> None:
     log, supervisor = tmp_path / "log", tmp_path / "supervisor"
-    line = f'echo "do $XISUAN_STEP $XISUAN_ATTEMPT" >> {log}; [ -e {supervisor} ] || {{ echo $PPID > {supervisor}.new; mv {supervisor}.new {supervisor}; exec sleep 60; }}'
+    once_only = f"[ -e {supervisor} ] || {{ echo $PPID > {supervisor}.new; mv {supervisor}.new {supervisor}; exec sleep 60; }}"
+    line = f'echo "do $XISUAN_STEP $XISUAN_ATTEMPT" >> {log}; {once_only}'
     once = {"kind": "command", "argv": ["/bin/sh", "-c", line], "idempotent": False}
     replication = {
         "steps": [step("replicate", once, compensation=noting(log, "undo"), provides="replication_lag")]

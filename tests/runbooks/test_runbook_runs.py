@@ -319,7 +319,16 @@ def test_a_window_that_is_overrun_may_be_continued_by_policy(site: Site, log: Pa
 
 
 def test_no_go_touches_nothing(site: Site, log: Path) -> None:
-    replication = {"steps": [step("replicate", {**noting(log, "do"), "argv": ["/bin/echo", "5000"], "value": True}, compensation=noting(log, "undo"), provides="replication_lag")]}  # fmt: skip
+    replication = {
+        "steps": [
+            step(
+                "replicate",
+                {**noting(log, "do"), "argv": ["/bin/echo", "5000"], "value": True},
+                compensation=noting(log, "undo"),
+                provides="replication_lag",
+            )
+        ]
+    }
     template = a_template(log, replication=replication)
     template["phases"]["cutover"]["steps"][1]["do"]["criteria"] = [
         {"evidence": "replication_lag", "at_most": 1000}
@@ -391,7 +400,13 @@ def test_a_secret_reaches_its_command_and_no_record(
     password = "correct-horse-battery"
     monkeypatch.setenv("THE_PASSWORD", password)
     line = f'test "$PASSWORD" = {password} && echo "it is $PASSWORD" && echo $PASSWORD >&2'
-    shown = {"kind": "command", "argv": ["/bin/sh", "-c", line.replace(password, "correct-horse-$REST")], "environment": {"REST": "battery"}, "secrets": {"PASSWORD": "admin"}, "idempotent": True}  # fmt: skip
+    shown = {
+        "kind": "command",
+        "argv": ["/bin/sh", "-c", line.replace(password, "correct-horse-$REST")],
+        "environment": {"REST": "battery"},
+        "secrets": {"PASSWORD": "admin"},
+        "idempotent": True,
+    }
     replication = {
         "steps": [step("replicate", shown, compensation=noting(log, "undo"), provides="replication_lag")]
     }

@@ -38,60 +38,116 @@ def refused(template: dict[str, Any], order: dict[str, Any] | None = None) -> st
     ("change", "named", "rule"),
     [
         pytest.param(
-            lambda t: steps_of(t, "cutover")[3].pop("compensation"), "start", "compensation", id="an action without a compensation"
+            lambda t: steps_of(t, "cutover")[3].pop("compensation"),
+            "start",
+            "compensation",
+            id="an action without a compensation",
         ),
         pytest.param(
-            lambda t: steps_of(t, "cutover")[2].update(after=["start"]), "start", "loop", id="steps that wait for each other"
+            lambda t: steps_of(t, "cutover")[2].update(after=["start"]),
+            "start",
+            "loop",
+            id="steps that wait for each other",
         ),
         pytest.param(
-            lambda t: steps_of(t, "cutover")[2].update(after=["nowhere"]), "nowhere", "no step", id="a step after an unknown one"
+            lambda t: steps_of(t, "cutover")[2].update(after=["nowhere"]),
+            "nowhere",
+            "no step",
+            id="a step after an unknown one",
         ),
         pytest.param(
-            lambda t: steps_of(t, "cutover")[3]["do"].update(kind="teleport"), "teleport", "unknown kind", id="an unknown kind of step"
+            lambda t: steps_of(t, "cutover")[3]["do"].update(kind="teleport"),
+            "teleport",
+            "unknown kind",
+            id="an unknown kind of step",
         ),
         pytest.param(
-            lambda t: steps_of(t, "acceptance")[0]["do"].update(role="emperor"), "emperor", "unknown value", id="an unknown role"
+            lambda t: steps_of(t, "acceptance")[0]["do"].update(role="emperor"),
+            "emperor",
+            "unknown value",
+            id="an unknown role",
         ),
         pytest.param(
-            lambda t: steps_of(t, "acceptance")[0]["do"].update(role="integrator"), "acceptance", "competent_authority", id="a gate whose approver has another role"
+            lambda t: steps_of(t, "acceptance")[0]["do"].update(role="integrator"),
+            "acceptance",
+            "competent_authority",
+            id="a gate whose approver has another role",
         ),
         pytest.param(lambda t: t["phases"].pop("rehearsal"), "rehearsal", "missing", id="a phase left out"),
+        pytest.param(lambda t: t["phases"].update(teatime={}), "teatime", "unknown value", id="an unknown phase"),
         pytest.param(
-            lambda t: t["phases"].update(teatime={}), "teatime", "unknown value", id="an unknown phase"
+            lambda t: t["phases"].update(survey={"steps": [step("look", {"kind": "window"})]}),
+            "look",
+            "documents",
+            id="a step in a phase on paper",
         ),
         pytest.param(
-            lambda t: t["phases"].update(survey={"steps": [step("look", {"kind": "window"})]}), "look", "documents", id="a step in a phase on paper"
+            lambda t: steps_of(t, "verification")[0].pop("provides"),
+            "verified",
+            "provides",
+            id="evidence that no step gives",
         ),
         pytest.param(
-            lambda t: steps_of(t, "verification")[0].pop("provides"), "verified", "provides", id="evidence that no step gives"
-        ),
-        pytest.param(
-            lambda t: steps_of(t, "cutover").__setitem__(slice(0, 1), []), "window", "needs a step", id="a cutover that waits for no window"
+            lambda t: steps_of(t, "cutover").__setitem__(slice(0, 1), []),
+            "window",
+            "needs a step",
+            id="a cutover that waits for no window",
         ),
         pytest.param(
             lambda t: steps_of(t, "cutover")[3].update(id="verify"), "verify", "twice", id="two steps of one name"
         ),
         pytest.param(
-            lambda t: steps_of(t, "cutover")[3]["do"]["argv"].append("${colour}"), "colour", "no parameter", id="a parameter that is not declared"
+            lambda t: steps_of(t, "cutover")[3]["do"]["argv"].append("${colour}"),
+            "colour",
+            "no parameter",
+            id="a parameter that is not declared",
         ),
         pytest.param(
-            lambda t: steps_of(t, "cutover")[3]["do"]["argv"].append("${system.key}"), "system.key", "per_system", id="a system where there is none"
+            lambda t: steps_of(t, "cutover")[3]["do"]["argv"].append("${system.key}"),
+            "system.key",
+            "per_system",
+            id="a system where there is none",
         ),
         pytest.param(
-            lambda t: steps_of(t, "cutover")[3]["do"].update(secrets={"PASSWORD": "admin"}), "admin", "not listed", id="a secret that is not declared"
+            lambda t: steps_of(t, "cutover")[3]["do"].update(secrets={"PASSWORD": "admin"}),
+            "admin",
+            "not listed",
+            id="a secret that is not declared",
         ),
         pytest.param(
-            lambda t: steps_of(t, "cutover")[3].update(do={"kind": "switch", "to": "a", "back": "b"}, compensation=None), "start", "either", id="a switch without a hook"
+            lambda t: steps_of(t, "cutover")[3].update(
+                do={"kind": "switch", "to": "a", "back": "b"}, compensation=None
+            ),
+            "start",
+            "either",
+            id="a switch without a hook",
         ),
-        pytest.param(lambda t: t.update(policy={"commit_point": "cutover"}), "cutover", "commit_point", id="a commit point too early"),
-        pytest.param(lambda t: t["phases"]["rehearsal"].pop("rehearses"), "rehearsal", "rehearses", id="a rehearsal of nothing"),
-        pytest.param(lambda t: steps_of(t, "cutover")[3].update(timeout_s=0), "timeout_s", "greater", id="no time at all"),
-        pytest.param(lambda t: t.update(colour="red"), "colour", "no such field", id="a field that does not exist"),
         pytest.param(
-            lambda t: steps_of(t, "cutover")[3]["do"].pop("idempotent"), "idempotent", "required", id="a command that does not say whether it may be repeated"
+            lambda t: t.update(policy={"commit_point": "cutover"}),
+            "cutover",
+            "commit_point",
+            id="a commit point too early",
+        ),
+        pytest.param(
+            lambda t: t["phases"]["rehearsal"].pop("rehearses"),
+            "rehearsal",
+            "rehearses",
+            id="a rehearsal of nothing",
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "cutover")[3].update(timeout_s=0), "timeout_s", "greater", id="no time at all"
+        ),
+        pytest.param(
+            lambda t: t.update(colour="red"), "colour", "no such field", id="a field that does not exist"
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "cutover")[3]["do"].pop("idempotent"),
+            "idempotent",
+            "required",
+            id="a command that does not say whether it may be repeated",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_runbook_is_refused_with_name_and_rule(change: Change, named: str, rule: str) -> None:
     template = copy.deepcopy(a_template(LOG))
     change(template)
@@ -111,10 +167,14 @@ def test_a_runbook_is_refused_with_name_and_rule(change: Change, named: str, rul
         ({"systems": [{"key": SYSTEM}, {"key": "甲", "target": True}]}, "target", "exactly 0"),
         ({"parameters": {"colour": "red"}}, "colour", "remove it"),
         ({"secrets": {"admin": {"env": "ADMIN"}}}, "admin", "remove it"),
-        ({"window": {"starts": "2026-09-22T22:00:00+08:00", "ends": "2026-09-22T21:00:00+08:00"}}, "window", "end after"),
+        (
+            {"window": {"starts": "2026-09-22T22:00:00+08:00", "ends": "2026-09-22T21:00:00+08:00"}},
+            "window",
+            "end after",
+        ),
         ({"window": {"starts": "2026-09-22T22:00:00", "ends": "2026-09-23T06:00:00"}}, "window", "timezone"),
     ],
-)  # fmt: skip
+)
 def test_an_order_is_refused_with_name_and_rule(changes: dict[str, Any], named: str, rule: str) -> None:
     said = refused(a_template(LOG), an_order(**changes))
     assert named in said and rule in said, said

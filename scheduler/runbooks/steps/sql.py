@@ -146,6 +146,8 @@ def _named(keys: list[str]) -> str:
 
 
 def _said(error: psycopg.Error) -> str:
-    """psycopg's messages name host, port and user, never the password; the last line holds the cause."""
+    """The server's own line, else psycopg's last one; both name host, port and user, never the password."""
+    if error.diag.message_primary:
+        return error.diag.message_primary
     lines = str(error).strip().splitlines()
     return lines[-1].strip() if lines else type(error).__name__
