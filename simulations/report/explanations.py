@@ -54,7 +54,7 @@ EXPLANATIONS: Mapping[str, Sentence] = {
         "因抢占、故障、维护而需要重做的部分。",
         "The part of runs that is done again after preemption, failures and maintenance.",
     ),
-    "failures": Sentence("因节点或池故障而结束的运行次数。", "Runs ended by failures of nodes or pools."),
+    "failed_runs": Sentence("因节点或池故障而结束的运行次数。", "Runs ended by failures of nodes or pools."),
     "energy": Sentence(
         "PUE × (在线节点 × 空载功率 + 占用核 × 每核功率 + 占用卡 × 每卡功率) 对时间积分（Fan 等，ISCA 2007 的线性模型）。",
         "PUE x (nodes up x idle power + busy cores x power a core + busy cards x power a card), integrated over time "
