@@ -99,7 +99,8 @@ class Supervisor:
             self._group.make()
         except OSError as error:
             self._exit_code = _CANNOT_EXECUTE
-            self._message = f"{self._group.path}: 无法建立 cgroup（{error.strerror}） / the cgroup cannot be made: {error.strerror}"
+            why = error.strerror
+            self._message = f"{self._group.path}: 无法建立 cgroup（{why}） / the cgroup cannot be made: {why}"
             return False
         return True
 

@@ -181,9 +181,9 @@ class SimulatedPool:
         if not self._room.take(launch.nodes, fate.load, fate.disk_bytes):
             return _no_room(launch)
         self._fates.append(fate)
-        run = self._remember(fate, RunState.STARTING)
+        self._remember(fate, RunState.STARTING)
         self._arm(fate.starts_ms, launch.run_id)
-        report = run.report()
+        report = RunReport(launch.run_id, RunState.STARTING, launch.nodes)
         self._changes.append(report)
         return report
 

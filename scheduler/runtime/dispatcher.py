@@ -226,4 +226,5 @@ def _launch_of(run: Run, workload: Workload) -> Launch:
         nodes=run.nodes,
         max_runtime_ms=workload.max_runtime_ms,
         estimated_ms=workload.estimated_ms,
+        queue=workload.queue,
     )
