@@ -34,6 +34,7 @@ class Recorder:
     def __init__(self) -> None:
         self._workloads: dict[str, Workload] = {}
         self._states: dict[str, WorkloadState] = {}
+        self._started_ms: dict[str, int] = {}  # by run: the event of its end may not say it again
         self._lasted_ms: dict[str, int] = {}
 
     def add(self, events: Iterable[Event]) -> None:
@@ -79,7 +80,9 @@ class Recorder:
         return self._of(name, kept, notes)
 
     def _run_changed(self, workload_id: str, payload: Mapping[str, Any]) -> None:
-        started, ended = payload["started_ms"], payload["ended_ms"]
+        if payload["started_ms"] is not None:
+            self._started_ms[payload["run_id"]] = payload["started_ms"]
+        started, ended = self._started_ms.get(payload["run_id"]), payload["ended_ms"]
         if RunState(payload["state"]) in _LASTING and started is not None and ended is not None:
             self._lasted_ms[workload_id] = max(0, ended - started)
 
