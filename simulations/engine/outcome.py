@@ -104,9 +104,6 @@ class OutcomeLog:
         self._ending.append(Ending.CUT)
         return len(self._job) - 1
 
-    def started_ms(self, run: int) -> int:
-        return self._started[run]
-
     def end(self, run: int, at_ms: int, ending: Ending, kept_ms: int) -> None:
         self._ended[run] = at_ms
         self._kept[run] = kept_ms

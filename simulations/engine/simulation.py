@@ -165,32 +165,32 @@ class _Simulation:
 
     def _advance(self, moment: int) -> None:
         """Everything up to and including this moment."""
-        while (at_ms := self._timeline.next_ms()) is not None and at_ms <= moment:
-            event = self._timeline.take()
-            if isinstance(event, str):
-                if event in self._running:  # else it was interrupted before
-                    self._end(event, at_ms, Ending.FINISHED)
-                continue
-            kind, about = event
-            if isinstance(about, Outage):
-                self._change_nodes(kind, about, at_ms)
-            elif kind == _PRICE:
-                self._change_price(about, at_ms)
-            self._is_changed = True
+        timeline, running = self._timeline, self._running
+        while (at_ms := timeline.next_ms()) is not None and at_ms <= moment:
+            for at_ms, event in timeline.take_until(moment):
+                if isinstance(event, str):
+                    if event in running:  # else it was interrupted before
+                        self._end(event, at_ms, Ending.FINISHED)
+                    continue
+                kind, about = event
+                if isinstance(about, Outage):
+                    self._change_nodes(kind, about, at_ms)
+                elif kind == _PRICE:
+                    self._change_price(about, moment)
+                self._is_changed = True
         self._give_back()
         self._clock.moment_ms = moment
 
     def _end(self, run_id: str, at_ms: int, ending: Ending) -> None:
         running = self._running.pop(run_id)
         row = self._books.end(run_id, at_ms)
-        elapsed = at_ms - self._log.started_ms(running.run)
-        kept = elapsed
+        assert row is not None, "books and simulation know the same runs"
+        kept = at_ms - row.started_ms
         if ending is not Ending.FINISHED:
             step = self._settings.checkpoint_ms
-            kept = elapsed // step * step if step else 0
+            kept = kept // step * step if step else 0
             self._begin_again(running.job, kept)
         self._log.end(running.run, at_ms, ending, kept)
-        assert row is not None, "books and simulation know the same runs"
         self._ended.setdefault(running.pool, []).append(run_id)
         self._is_changed = True
 
