@@ -8,7 +8,7 @@ that they go on, and whoever asks must find the truth here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from inventory.model.units import Resources
@@ -21,6 +21,7 @@ from inventory.model.workload import (
     advance_workload,
 )
 from scheduler.core.changes import Change, RunChanged, RunPlaced, WorkloadChanged, WorkloadSubmitted
+from scheduler.core.queueing.reservations import Reservation
 from scheduler.core.queueing.tables import QueueTables, expected_ms
 
 
@@ -35,8 +36,9 @@ class Attempts:
 class Book:
     """Live workloads and runs. Only `apply` changes it; it raises `IllegalTransition` on an impossible change."""
 
-    def __init__(self, tables: QueueTables | None = None) -> None:
-        """`tables` are empty ones over the queues as they are defined."""
+    def __init__(self, tables: QueueTables | None = None, calendar: Sequence[Reservation] = ()) -> None:
+        """`tables` are empty ones over the queues as they are defined; `calendar` are their reservations."""
+        self.calendar = tuple(calendar)
         self.tables = tables if tables is not None else QueueTables()
         self._latest_ms = 0  # of all that was applied: the moment of a change that does not say its own
         self._workloads: dict[str, Workload] = {}

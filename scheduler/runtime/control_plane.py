@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from scheduler.core.book import Book
 from scheduler.core.changes import Change, RunChanged, WorkloadChanged, WorkloadSubmitted
 from scheduler.core.lifecycle import cancel, reconcile
 from scheduler.core.placement.explain import Explanation, explain, explain_opinions
+from scheduler.core.queueing.document import read_queues
 from scheduler.cycle import CycleSettings
 from scheduler.ports import Clock
 from scheduler.runtime.change_feed import ChangeFeed
@@ -47,6 +48,7 @@ from scheduler.store.projection import (
     pool_admission_changed,
     pool_health_changed,
     pool_registered,
+    queues_defined,
     workload_id_at,
 )
 from scheduler.store.scheduler_store import SchedulerStore
@@ -240,6 +242,18 @@ class ControlPlane:
             await self._attach(pool.pool_id)
         except AdapterUnavailable as error:
             log.warning("%s is registered, and attached when its host is back: %s", pool.pool_id, error)
+
+    # Queues
+
+    async def define_queues(self, content: Mapping[str, Any]) -> None:
+        """Replaces queues, budgets and reservations by this document (`scheduler.core.queueing.document`).
+
+        Raises QueuesUnreadable with every fault. When it returns, the document is durable and in force.
+        """
+        document = read_queues(content)
+        draft = queues_defined(document.model_dump(mode="json"))
+        await asyncio.wrap_future(self.writer.redefine(draft))
+        self._planner.wake()
 
     async def _admit(self, pool_id: str, admission: str, reason: str) -> tuple[str, ...]:
         """The ids of the runs that the pool had at this moment."""

@@ -209,8 +209,9 @@ class _BookState:
             tables.waiting.pass_over(self.look.passed, self.look.unplaced)
             selection = tables.waiting.select(limit, self.look.passed)
             queues = tables.usage.columns(self.planner.now_ms())
+            calendar = book.calendar
         self.look.is_complete = selection.is_complete
-        return Snapshot(selection.columns(), tables.shapes, queues, pools)
+        return Snapshot(selection.columns(), tables.shapes, queues, pools, calendar)
 
     def running(self, pool_id: str) -> Sequence[RunningRow]:
         with self.writer.reading() as book:

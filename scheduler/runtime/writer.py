@@ -25,6 +25,7 @@ from typing import Any, Generic, TypeVar
 from inventory.store.chain import Draft
 from scheduler.core.book import Book
 from scheduler.core.changes import Change, WorkloadSubmitted
+from scheduler.core.queueing.document import QueueDocument, read_queues
 from scheduler.services.ports import ErrorCode, RequestError
 from scheduler.store.projection import draft_of
 from scheduler.store.recording_order import RecordingOrder
@@ -143,6 +144,17 @@ class Writer:
         job = _Job(_uncancellable(), exclusive=action)
         self._enqueue(job)
         return job.future
+
+    def redefine(self, draft: Draft) -> Future[None]:
+        """Stores what the book is built over (the queues) and builds it anew: calls wait as long as a start takes."""
+
+        def record_and_forget() -> None:
+            with self._book_lock:
+                self._store.record(Batch([draft], {}), actor=self._actor, now_ms=self._now_ms())
+                self._book = None
+                self._loaded_book()
+
+        return self.exclusively(record_and_forget)
 
     @contextmanager
     def reading(self) -> Iterator[Book]:
@@ -296,11 +308,16 @@ class Writer:
 
 
 def load_book(store: SchedulerStore) -> Book:
-    """The book as the store knows it."""
-    book = Book()
+    """The book as the store knows it, over the queues as they were last defined."""
+    defined = store.queues()
+    book = Book() if defined is None else _book_over(read_queues(defined))
     for workload, runs in store.live():
         book.load(workload, runs)
     return book
+
+
+def _book_over(document: QueueDocument) -> Book:
+    return Book(document.tables(), document.calendar())
 
 
 def _uncancellable() -> Future[Any]:

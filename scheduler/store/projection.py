@@ -28,6 +28,7 @@ POOL_REGISTERED = "pool.registered"
 POOL_ADMISSION_CHANGED = "pool.admission_changed"
 POOL_HEALTH_CHANGED = "pool.health_changed"
 LEADERSHIP_STARTED = "leadership.started"
+QUEUES_DEFINED = "queues.defined"
 WAVES_PLANNED = "migration.waves_planned"
 WAVE_STARTED = "migration.wave_started"
 
@@ -82,6 +83,11 @@ def pool_admission_changed(pool_id: str, admission: str, reason: str) -> Draft:
 
 def pool_health_changed(pool_id: str, health: str, message: str) -> Draft:
     return Draft(POOL_HEALTH_CHANGED, pool_id, {"health": health, "message": message})
+
+
+def queues_defined(document: object) -> Draft:
+    """The whole document (`scheduler.core.queueing.document`): the newest one holds."""
+    return Draft(QUEUES_DEFINED, "queues", {"document": document})
 
 
 def waves_planned(plan_id: str, document: object) -> Draft:
@@ -231,6 +237,7 @@ SCHEDULER = Projection(
         POOL_ADMISSION_CHANGED: _pool_admission_changed,
         POOL_HEALTH_CHANGED: _only_recorded,
         LEADERSHIP_STARTED: _only_recorded,
+        QUEUES_DEFINED: _only_recorded,
         WAVES_PLANNED: _waves_planned,
         WAVE_STARTED: _wave_started,
         # A migration run is the fold of its events (`scheduler.core.migration.run`): no table repeats it.

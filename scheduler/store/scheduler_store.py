@@ -22,6 +22,7 @@ from scheduler.core.admission import Known
 from scheduler.store.documents import pool_of, run_of, workload_of
 from scheduler.store.projection import (
     LEADERSHIP_STARTED,
+    QUEUES_DEFINED,
     RUN_CHANGED,
     RUN_PLACED,
     WORKLOAD_CHANGED,
@@ -214,6 +215,16 @@ class SchedulerStore:
         query = select(adapter_cursors.c.cursor).where(adapter_cursors.c.pool_id == pool_id)
         with self.store.connect() as connection:
             return connection.execute(query).scalar_one_or_none() or ""
+
+    def queues(self) -> Mapping[str, Any] | None:
+        """The newest queue document; None when none was ever applied."""
+        query = (
+            select(events.c.payload).where(events.c.kind == QUEUES_DEFINED).order_by(events.c.seq.desc()).limit(1)
+        )
+        with self.store.connect() as connection:
+            payload = connection.execute(query).scalar_one_or_none()
+        document: Mapping[str, Any] | None = None if payload is None else json.loads(payload)["document"]
+        return document
 
     def newest_plan(self) -> StoredPlan | None:
         query = select(wave_plans).order_by(wave_plans.c.number.desc()).limit(1)
