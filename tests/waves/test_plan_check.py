@@ -15,6 +15,7 @@ from inventory.model.units import Resources
 from scheduler.core.waves.check import PlanRule, check_plan
 from scheduler.core.waves.greedy import plan_waves
 from scheduler.core.waves.problem import Item, PoolSlot, WaveProblem
+from tests.waves.estate_files import LIMIT_RULES
 from tests.waves.estates import WITHOUT_PILOTS, a_pool, a_problem, a_system, cards, days_only, key, nodes
 
 Spoil = Callable[[WavePlan], WavePlan]
@@ -223,6 +224,7 @@ def test_every_rule_has_a_test() -> None:
         ),
         *(PlanRule.NODE_SIZE, PlanRule.POOL_CLOSED, PlanRule.UNKNOWN_POOL, PlanRule.COPY_VOLUME, PlanRule.FREEZE),
         *(PlanRule.GROUP_SPLIT, PlanRule.ORDER, PlanRule.PILOT_RISK, PlanRule.WINDOW_CAP),
+        *LIMIT_RULES,  # tests/waves/test_plan_limits.py
     }
     assert tested == set(PlanRule)
 

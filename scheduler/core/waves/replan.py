@@ -7,7 +7,7 @@ aims count. `edited_score` says at once what an edit by hand does.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from inventory.model.migration import Pair, WavePlan
@@ -67,14 +67,44 @@ def replan(problem: WaveProblem, old: WavePlan, approved: Collection[str], seed:
         aims=(Aim.CHANGE, *(aim for aim in problem.aims if aim is not Aim.CHANGE)),
         weights=(),
     )
-    plan = solve(asked, seed, budget)
+    broken = check_plan(problem, old)
+    plan = _best(asked, [_with_sound_ones_pinned(asked, old, broken), asked], seed, budget)
     before, after = edited_score(problem, old), edited_score(problem, plan)
     return Repair(
         plan=plan,
-        broken=check_plan(problem, old),
+        broken=broken,
         changes=changed(old, plan),
         price={aim.value: after.aims[aim] - before.aims[aim] for aim in Aim},
     )
+
+
+def _with_sound_ones_pinned(problem: WaveProblem, old: WavePlan, broken: Sequence[Violation]) -> WaveProblem:
+    """Everything stays that breaks no rule by itself: if the rest finds places, hardly anything has changed."""
+    guilty = {each.system_key for each in broken}
+    group_of = {item.key: item.group for item in problem.items}
+    moved = {group_of[key] for key in guilty if key in group_of}
+    pinned = {pin.system_key for pin in problem.pins}
+    sound = tuple(
+        Pin(each.system_key, each.window_id, each.pool_id, "sound")
+        for each in old.assignments
+        if each.system_key not in pinned and group_of.get(each.system_key, "") not in {"", *moved}
+    )
+    known = {slot.window.window_id for slot in problem.windows}
+    return replace(problem, pins=(*problem.pins, *(pin for pin in sound if pin.window_id in known)))
+
+
+def _best(asked: WaveProblem, ways: Sequence[WaveProblem], seed: int, budget: Budget) -> WavePlan:
+    """The best plan of several ways to ask, by what was asked for. Only a plan that every rule allows counts."""
+    plans = [solve(way, seed, _share(budget, len(ways) - place)) for place, way in enumerate(ways)]
+    sound = [plan for plan in plans if not check_plan(asked, plan)]
+    return min(sound, key=lambda plan: edited_score(asked, plan).rank(asked))
+
+
+def _share(budget: Budget, rest: int) -> Budget:
+    left = budget.seconds_left
+    if left is None or budget.clock is None:
+        return replace(budget, effort=budget.effort / rest)
+    return replace(budget, ends_at=budget.clock() + left / rest)
 
 
 def edited_score(problem: WaveProblem, plan: WavePlan) -> Score:

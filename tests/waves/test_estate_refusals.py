@@ -1,0 +1,110 @@
+"""Estates that contradict themselves are refused with the rule and the name before anything is solved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scheduler.core.waves.estate_rules import EstateError
+from tests.waves.estate_files import a_pool_row, a_row, a_team, an_estate, problem_of, window
+
+
+def weekends(**changes: Any) -> dict[str, Any]:
+    calendar = {"starts_on": "2026-03-02", "weeks": 8, **changes}
+    return an_estate(a_row("甲"), calendar=calendar)
+
+
+REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
+    ("no owner", an_estate(a_row("甲", owner=" ")), "no_owner", "'甲'"),
+    ("an unknown team", an_estate(a_row("甲", team="无")), "unknown_team", "'无'"),
+    ("an unknown skill", an_estate(a_row("甲", skill="无")), "unknown_team", "'无'"),
+    ("a negative duration", an_estate(a_row("甲", minutes=-5)), "form", "minutes = -5"),
+    ("an unknown field", an_estate(a_row("甲", colour="red")), "form", "colour"),
+    ("an unknown used system", an_estate(a_row("甲", "乙")), "unknown_system", "'乙'"),
+    ("a system that uses itself", an_estate(a_row("甲", "甲")), "unknown_system", "uses itself"),
+    ("two systems of one id", an_estate(a_row("甲"), a_row("甲")), "duplicate_id", "'甲'"),
+    ("a calendar that ends too early", weekends(known_until="2026-03-20"), "calendar_ends_early", "2026-03-20"),
+    ("a calendar without a window", weekends(weeks=1, nights=[0]), "no_window", "no window"),
+    (
+        "two pins of one system",
+        an_estate(a_row("甲"), pins=[{"system": "甲", "window": window(n)} for n in (0, 1)]),
+        "contradictory_pins",
+        "'甲'",
+    ),
+    (
+        "pins that split a group",
+        an_estate(
+            a_row("甲", group="库"),
+            a_row("乙", group="库"),
+            pins=[{"system": "甲", "window": window(0)}, {"system": "乙", "window": window(1)}],
+        ),
+        "contradictory_pins",
+        "'库'",
+    ),
+    (
+        "a pin after the deadline",
+        an_estate(a_row("甲", deadline="2026-03-10"), pins=[{"system": "甲", "window": window(2)}]),
+        "contradictory_pins",
+        "outside its own dates",
+    ),
+    (
+        "a pin to a window that the calendar does not reach",
+        an_estate(a_row("甲"), pins=[{"system": "甲", "window": "W2027-01-01"}]),
+        "unknown_window",
+        "W2027-01-01",
+    ),
+    (
+        "a deadline before the earliest day",
+        an_estate(a_row("甲", earliest="2026-03-20", deadline="2026-03-10")),
+        "reversed_dates",
+        "'甲'",
+    ),
+    (
+        "a cycle of hard orders",
+        an_estate(a_row("甲", uses=[{"system": "乙", "hard": True}]), a_row("乙", "甲")),
+        "order_cycle",
+        "'甲' -> '乙'",
+    ),
+    (
+        "a link to no pool",
+        an_estate(a_row("甲"), links=[{"id": "线", "gbps": 1, "pools": ["无"]}]),
+        "unknown_pool",
+        "'无'",
+    ),
+    (
+        "an absence that ends before it begins",
+        an_estate(a_row("甲"), teams=[a_team("组", away=[{"first": "2026-03-09", "last": "2026-03-08"}])]),
+        "reversed_dates",
+        "'组'",
+    ),
+    (
+        "two pools of one id",
+        an_estate(a_row("甲"), pools=[a_pool_row("池"), a_pool_row("池")]),
+        "duplicate_id",
+        "'池'",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("estate", "rule", "says"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
+)
+def test_a_contradiction_is_refused_with_rule_and_name(estate: dict[str, Any], rule: str, says: str) -> None:
+    with pytest.raises(EstateError) as refusal:
+        problem_of(estate)
+    assert refusal.value.rule == rule
+    assert says in str(refusal.value) and f"[{rule}]" in str(refusal.value)
+
+
+def test_a_plain_estate_is_taken_and_a_weekend_calendar_knows_holidays_and_makeup_days() -> None:
+    problem = problem_of(
+        weekends(weeks=2, holidays=["2026-03-12"], nights=[2, 4, 5], makeup_workdays=["2026-03-07"])
+    )
+    # Thursday the 12th is a holiday, so Wednesday night is a window; Saturday the 7th is worked, so Friday is none.
+    assert [slot.window.window_id for slot in problem.windows] == [
+        "W2026-03-07",
+        "W2026-03-11",
+        "W2026-03-13",
+        "W2026-03-14",
+    ]
