@@ -20,7 +20,7 @@ def test_the_table_is_that_of_the_code() -> None:
         (key, f"{one.zh} / {one.en}", one.unit or "–", one.better.value, one.defined)
         for key, one in METRICS.items()
     ]
-    assert ROWS == expected
+    assert expected == ROWS
 
 
 def test_every_definition_stands_in_a_docstring_of_the_function_named() -> None:
