@@ -117,7 +117,9 @@ class TemplateBackend:
     async def _follow(self) -> None:
         submitted: set[str] = set()
         while True:
-            with contextlib.suppress(EngineUnavailable):  # asked again; until then nothing is known to have changed
+            with contextlib.suppress(
+                EngineUnavailable
+            ):  # asked again; until then nothing is known to have changed
                 await self._look(submitted)
             await asyncio.sleep(_ASK_EVERY_S)
 
