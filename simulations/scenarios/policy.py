@@ -12,7 +12,7 @@ from scheduler.core.placement.policies.registry import DEFAULT_POLICY, PolicySta
 from scheduler.core.placement.stack import DEFAULT_WEIGHTS, build_stack
 from scheduler.core.queueing.queues import QueueSpec
 from scheduler.core.queueing.reservations import Reservation
-from scheduler.cycle import Backfill, BackfillRules, CycleSettings
+from scheduler.cycle import Backfill, BackfillRules, CycleSettings, PreemptionRules
 from simulations.scenarios.fields import Bytes, Duration, Form, MilliCpu
 
 
@@ -24,9 +24,13 @@ class PolicyForm(Form):
     that waits, "conservative" what delays none that waits. `window`: how many jobs of each queue and priority a cycle
     looks at. `hold_after`: how long a job waits before room is kept for it (0: at once, as in the textbook);
     `drain_after`: how much longer before a pool that has room in sum, but on no nodes, is left to drain for it.
+    `reclaims`: a queue within its guarantee stops runs of those who borrow; `preempts`: a higher priority stops lower
+    ones. A run that is stopped begins again later, from its last checkpoint.
     """
 
     nodes: str = str(DEFAULT_POLICY)
+    reclaims: bool = True
+    preempts: bool = False
     scores: dict[str, int] = Field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
     backfill: Backfill = Backfill.EASY
     window: int = Field(default=100, ge=1, le=1_000_000)
@@ -50,6 +54,7 @@ class PolicyForm(Form):
             seed=seed,
             waiting_limit=self.window,
             backfill=BackfillRules(self.backfill, self.window, self.hold_after, self.drain_after),
+            preemption=PreemptionRules(reclaims=self.reclaims, by_priority=self.preempts),
         )
 
 

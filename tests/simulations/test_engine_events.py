@@ -115,6 +115,34 @@ def test_a_higher_priority_goes_first() -> None:
     assert starts(run(jobs)) == {"A": 0, "high": 10, "low": 20}
 
 
+def test_a_higher_priority_stops_a_lower_one_where_the_policy_says_so() -> None:
+    """The victim keeps its checkpoints and goes on when there is room."""
+    jobs = log(Job("low", at=0, cpus=10, runs=30), Job("high", at=12, cpus=10, runs=10, priority=5))
+    settings = replace(policy(preempts=True), checkpoint_ms=5_000)
+    assert endings(run(jobs, settings=settings)) == [
+        ("low", 0, 12, Ending.PREEMPTED),
+        ("high", 12, 22, FINISHED),
+        ("low", 22, 42, FINISHED),
+    ]
+    assert starts(run(jobs)) == {"low": 0, "high": 30}
+
+
+def test_a_queue_takes_back_what_it_is_guaranteed() -> None:
+    """The other queue borrows all ten processors; the owner of six stops the younger of its runs."""
+    owned = QueueSpec("owner", guaranteed=Resources(6_000, 1 << 30))
+    jobs = log(
+        Job("b1", at=0, cpus=4, runs=50, queue="borrower"),
+        Job("b2", at=1, cpus=6, runs=50, queue="borrower"),
+        Job("o", at=5, cpus=6, runs=10, queue="owner"),
+    )
+    assert endings(run(jobs, queues=(owned,))) == [
+        ("b1", 0, 50, FINISHED),
+        ("b2", 1, 5, Ending.PREEMPTED),
+        ("o", 5, 15, FINISHED),
+        ("b2", 15, 65, FINISHED),
+    ]
+
+
 def test_queues_share_by_their_weights() -> None:
     """Forty jobs of one processor and one second in each queue; while both wait, a gets two of three."""
     jobs = log(*(Job(f"{q}{i}", at=0, cpus=2, runs=1, queue=q) for q in ("a", "b") for i in range(40)))
