@@ -7,7 +7,7 @@ run: its name is derived from the run id, so a launch that is repeated finds its
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adapters.contract import AcceleratorSupport, Capabilities, Launch, Refusal, RefusalCode
@@ -97,6 +97,10 @@ class KubernetesEngine:
         except ApiRefused as refused:
             raise self._not_allowed(refused) from refused
         return [self._cluster.seen(item) for item in found if run_id_of(item) is not None]
+
+    async def recall(self, missing: Mapping[str, str]) -> Sequence[Seen]:
+        """A cluster has no memory beyond its objects."""
+        return ()
 
     async def nodes(self) -> Sequence[Node]:
         return self._cluster.nodes()

@@ -6,7 +6,7 @@ again after a crash or a gap, and reports each change once. An engine only trans
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -99,6 +99,10 @@ class Engine(Protocol):
 
         An active run that is missing here is gone: it is reported as lost, or as stopped if that was asked.
         """
+
+    async def recall(self, missing: Mapping[str, str]) -> Sequence[Seen]:
+        """How runs ended that a survey no longer shows, where the engine keeps a longer memory of them; `missing` are
+        handles by run id. Runs that are not told of are gone."""
 
     async def nodes(self) -> Sequence[Node]:
         """All nodes now, in a stable order."""

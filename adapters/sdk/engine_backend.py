@@ -124,6 +124,24 @@ class EngineBackend:
         async for piece in self.engine.logs(row.handle, offset, follow):
             yield piece
 
+    # -- for optional calls ------------------------------------------------------------------------------------
+
+    def handle_and_report(self, run_id: str) -> tuple[str, RunReport] | None:
+        """A run that the engine has, with the engine's name for it; None for others."""
+        row = self._table.get(run_id)
+        return (row.handle, row.report) if row is not None and row.handle else None
+
+    async def mark_suspended(self, run_id: str, *, suspended: bool) -> RunReport:
+        """Notes what the engine has just done to a known run, before it is observed."""
+        async with self._changing:
+            row = self._table.get(run_id)
+            assert row is not None, "asked for a run that was found a moment ago"
+            if row.stage is Stage.HELD and row.report.suspended != suspended:
+                row = replace(row, report=replace(row.report, suspended=suspended))
+                await self._write([row])
+                self._events.publish([row.report])
+            return row.report
+
     # -- Observer -----------------------------------------------------------------------------------------------
 
     def observed(self, seen: Sequence[Seen]) -> None:
@@ -244,6 +262,9 @@ class EngineBackend:
             # Nobody was told that these runs exist, and they do not. While the adapter runs, an unanswered call
             # may still arrive at the engine: then they are kept until the next start.
             never = [row.run_id for row in missing if row.stage is Stage.INTENDED and not row.stopping]
+            recalled = await self.engine.recall({row.run_id: row.handle for row in gone if row.handle})
+            await self._record(recalled)
+            gone = [row for row in gone if not self._has_ended(row.run_id)]
             await self._end_missing(gone, never if is_first else ())
             await self._cancel([*self._owed_stops(), *self._outlived(seen)])
 
@@ -295,7 +316,7 @@ class EngineBackend:
                 continue
             rows[run_id] = changed
             # Watchers hear of states, each once; what a run waits for meanwhile is there for who inspects it.
-            if row.stage is Stage.INTENDED or changed.report.state is not row.report.state:
+            if row.stage is Stage.INTENDED or _shown(changed.report) != _shown(row.report):
                 changes.append(changed.report)
         await self._write(list(rows.values()))
         self._events.publish(changes)
@@ -339,6 +360,11 @@ class EngineBackend:
     def _worker_over(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
             self._events.fail(f"{type(task.exception()).__name__}: {task.exception()}")
+
+
+def _shown(report: RunReport) -> tuple[RunState, bool]:
+    """What watchers are told the changes of."""
+    return report.state, report.suspended
 
 
 def _now_ms() -> int:

@@ -26,7 +26,12 @@ from console.faults import AnswerIsNo, ExitCode, Fault
 app = typer.Typer(no_args_is_help=True, help="算力池适配器 / pool adapters")
 
 # The technologies that have an adapter, each with its module. `--help` after the name lists its arguments.
-TECHNOLOGIES = {"kubernetes": "adapters.kubernetes", "local": "adapters.local", "simulated": "adapters.simulated"}
+TECHNOLOGIES = {
+    "kubernetes": "adapters.kubernetes",
+    "local": "adapters.local",
+    "simulated": "adapters.simulated",
+    "slurm": "adapters.slurm",
+}
 _SIGNS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.SKIPPED: "–"}
 _RESTART_S = 120.0
 
