@@ -46,8 +46,8 @@ class Mutant:
 class _Backend(SimulatedBackend):
     """The simulated pool, for mutants to get wrong."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(declared_pool("simulated"), _PROFILE, 7, folder)
+    def __init__(self, folder: Path, profile: Profile = _PROFILE) -> None:
+        super().__init__(declared_pool("simulated"), profile, 7, folder)
 
 
 class _Local(LocalBackend):
@@ -362,7 +362,10 @@ class _NoNodeIsWrong(_Backend):
 
 
 class _KnownTooLate(_Backend):
-    """Accepts at once, and knows the run a little later."""
+    """Accepts at once, and knows the run only when it runs."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, Profile(launch_latency_ms=60_000))
 
     async def inspect(self, run_id: str) -> RunReport | None:
         report = await super().inspect(run_id)
