@@ -33,8 +33,8 @@ def window(number: int) -> str:
     return f"W{NIGHTS[number]}"
 
 
-def a_row(name: str, *uses: str, **changes: Any) -> dict[str, Any]:
-    plain = {"id": name, "owner": "示例局", "zone": "政务外网", "vcpu": 4, "memory_gb": 8, "uses": list(uses)}
+def a_row(key: str, *uses: str, **changes: Any) -> dict[str, Any]:
+    plain = {"id": key, "owner": "示例局", "zone": "政务外网", "vcpu": 4, "memory_gb": 8, "uses": list(uses)}
     return {**plain, **changes}
 
 
