@@ -100,11 +100,19 @@ class Estate:
         ledger_key = self.by_graph_key.get(graph_key_)
         return graph_key_ if ledger_key is None else self.systems[ledger_key].name
 
+    @cached_property
+    def _callers(self) -> Mapping[str, frozenset[str]]:
+        """graph key -> the systems whose traffic to it was measured."""
+        found: dict[str, set[str]] = {}
+        for flow in self.flows:
+            if flow.user != flow.used and (flow.requests or flow.bytes):
+                found.setdefault(flow.used, set()).add(flow.user)
+        return {used: frozenset(users) for used, users in found.items()}
+
     def living_users_of(self, key: str) -> tuple[str, ...]:
         """Names of living systems that use this one: declared, or seen in the traffic."""
         mine = graph_key(self.systems[key])
-        users = set(self.graph.used_by(mine))
-        users |= {flow.user for flow in self.flows if flow.used == mine and flow.user != mine}
+        users = {*self.graph.used_by(mine), *self._callers.get(mine, ())}
         living = (user for user in users if user in self.by_graph_key and self.is_living(self.by_graph_key[user]))
         return tuple(sorted(self.name_of(user) for user in living))
 

@@ -22,6 +22,7 @@ _TELLS_NOTHING = re.compile(
 )
 _PIECES = (1, 3)
 _AT_ONCE = 1_000
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,9 @@ class LookalikeIndex:
 
     def _best(self, wanted: Description, likeness: Any, limit: int, at_least_pct: int) -> tuple[Match, ...]:
         # Rounded down before comparing: a likeness in percent is an integer everywhere, and ties fall to the key.
-        percents = [int(value * 100 + 1e-9) for value in likeness]
-        chosen = [
-            at
-            for at, percent in enumerate(percents)
-            if percent >= at_least_pct and self._known[at].key != wanted.key
-        ]
+        near = (likeness >= at_least_pct / 100 - _ROUNDING).nonzero()[0].tolist()
+        percents = {at: int(likeness[at] * 100 + _ROUNDING) for at in near}
+        chosen = [at for at in near if percents[at] >= at_least_pct and self._known[at].key != wanted.key]
         chosen.sort(key=lambda at: (-percents[at], self._known[at].key))
         return tuple(
             Match(

@@ -39,8 +39,8 @@ def filled(request: pytest.FixtureRequest, home: Home, tmp_path: Path) -> Iterat
         yield tmp_path
 
 
-GRANT = ("except", "gate-cloud", "区示例局", "--until", "2099-01-01", "--approver", "王局")
-GRANT += ("--reason", "急", "--document", "1号")
+_WHO = ("except", "gate-cloud", "区示例局", "--until", "2099-01-01", "--approver", "王局")
+GRANT = (*_WHO, "--reason", "急", "--document", "1号")
 
 
 def assess(*arguments: object):  # type: ignore[no-untyped-def]  # what the command said

@@ -7,22 +7,19 @@ from pathlib import Path
 import pytest
 
 from inventory.rules.compatibility import DEFAULT_MATRIX, read_matrix
-from inventory.rules.rulebook import DEFAULT_RULES, Rulebook, parse_rulebook, read_rulebook
+from inventory.rules.rulebook import DEFAULT_RULES, parse_rulebook, read_rulebook
 from inventory.rules.source import RuleFileError
 from tests.rules.subjects import the_rules
 
 TEXT = DEFAULT_RULES.read_text(encoding="utf-8")
 
 
-def all_sources(book: Rulebook) -> list[object]:
-    rules = (*book.dispositions, *book.findings, *book.gates, *book.readiness, *book.risk, *book.caps)
-    return [rule.source for rule in rules]
-
-
 def test_every_rule_quotes_a_listed_document_or_says_that_it_is_our_own() -> None:
-    for rule in (*the_rules().dispositions, *the_rules().findings, *the_rules().gates, *the_rules().caps):
-        source = rule.source
-        assert (source.document is not None and source.title) or source.own, rule.rule_id
+    book = the_rules()
+    rules = (*book.dispositions, *book.findings, *book.gates, *book.readiness, *book.risk)
+    sources = {rule.rule_id: rule.source for rule in rules} | {cap.rule_id: cap.source for cap in book.caps}
+    for rule_id, source in sources.items():
+        assert (source.document is not None and source.title) or source.own, rule_id
         assert all(source.says)
 
 
