@@ -6,7 +6,6 @@ import time
 
 from adapters.conformance.programs import seconds
 from adapters.conformance.session import (
-    ENDED,
     FAILED,
     RUNNING,
     STARTING,
@@ -166,9 +165,10 @@ async def states_in_order(s: Session) -> None:
     async with watching(s, cursor) as watcher:
         await s.accepted(item)
         await watcher.until_told(item.run_id, SUCCEEDED)
-        states = [state for state in watcher.states(item.run_id) if state != STARTING]
-    require(states == [RUNNING, SUCCEEDED], "running, then succeeded", states)
-    require(all(state in {STARTING, RUNNING, *ENDED} for state in states), "states of a pool", states)
+        states = watcher.states(item.run_id)
+    # What is short may end before its pool looks again: states may be left out, and never come in another order.
+    order = [STARTING, RUNNING, SUCCEEDED]
+    require(states == [state for state in order if state in states], "starting, running, succeeded", states)
 
 
 async def many_at_once(s: Session) -> None:
@@ -205,8 +205,8 @@ SPECS = (
     ),
     Spec(
         "launch.order",
-        "A run is told running before it is told ended",
-        "先报运行中，再报结束",
+        "The states of a run are told in order: starting, running, ended",
+        "状态按序报告：启动、运行、结束",
         states_in_order,
         (ENDS,),
     ),
