@@ -25,7 +25,6 @@ from adapters.port import (
 from inventory.model.pool import Pool, PoolHealth
 from inventory.model.units import Resources
 from inventory.model.workload import Requirements, RunState
-from scheduler.core.placement.policies.registry import DEFAULT_POLICY
 from scheduler.core.placement.pool_state import PoolState
 from scheduler.core.queueing.preemption import fits_without
 from scheduler.ports import NodeAnswers, NodeBatch, PoolView
@@ -90,7 +89,7 @@ class PoolLink:
         self._adapter = adapter
         self._cursor = cursor
         self._report_to = report
-        self._state = PoolState(pool.disk_bytes, policy=pool.node_policy or DEFAULT_POLICY)
+        self._state = PoolState(pool.disk_bytes, policy=pool.node_policy or None)
         for run in held:
             self._state.adopt(run.run_id, run.requirements, run.nodes)
         self._node_count = 0

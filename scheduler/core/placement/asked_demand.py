@@ -25,11 +25,11 @@ MOST_SHAPES = 256  # in the picture, the most frequent ones
 class AskedDemand:
     """Counts what is asked. `fixed` is a demand that is known beforehand, which is never replaced."""
 
-    def __init__(self, fixed: Demand | None, is_read: bool) -> None:
+    def __init__(self, fixed: Demand | None) -> None:
         self._counts: Counter[TaskShape] = Counter()
         self._since = 0  # tasks asked since the last picture
         self._due_at = FIRST
-        self._learns = fixed is None and is_read
+        self._learns = fixed is None
         self._demand = fixed or NO_DEMAND
 
     @property

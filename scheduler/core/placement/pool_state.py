@@ -27,7 +27,7 @@ from scheduler.core.placement.node_refusal import refuse_disk, refuse_nodes
 from scheduler.core.placement.node_table import Flags, Marks, NodeTable, refuse_too_many_cards
 from scheduler.core.placement.policies.demand import Demand
 from scheduler.core.placement.policies.encode import Int64s
-from scheduler.core.placement.policies.registry import DEFAULT_POLICY, PolicyStack
+from scheduler.core.placement.policies.registry import PolicyStack, default_policy
 from scheduler.core.placement.pool_arrays import LivePool, is_ruled, need_row
 from scheduler.core.placement.protocol import NodeAnswers, NodeBatch, PoolView
 from scheduler.core.placement.topology import Neighbours, RuledPlacement
@@ -56,18 +56,19 @@ class PoolState:
         self,
         disk_bytes: int,
         nodes: Iterable[Node] = (),
-        policy: PolicyStack | str = DEFAULT_POLICY,
+        policy: PolicyStack | str | None = None,
         seed: int = 0,
         demand: Demand | None = None,
     ) -> None:
         """`disk_bytes` is the pool's shared storage; the disk of single nodes is not counted.
 
-        `policy` is a stack, or the text of one (PolicyError for one that cannot be used). `seed` is what the random
+        `policy` is a stack, or the text of one (PolicyError for one that cannot be used); None: the default for pools
+        with cards or without (`registry.default_policy`). `seed` is what the random
         policy draws from. `demand` is what policies that look ahead expect; None: they learn it from what is asked.
         """
-        self._policy = PolicyStack.parse(policy) if isinstance(policy, str) else policy
+        self._chosen = PolicyStack.parse(policy) if isinstance(policy, str) else policy
         self._seed = seed
-        self._demand = AskedDemand(demand, is_read=self._policy.reads_demand)
+        self._demand = AskedDemand(demand)
         self._disk = disk_bytes
         self._disk_free: Int64s = np.array([disk_bytes], dtype=np.int64)
         self._nodes: dict[str, Node] = {}
@@ -110,7 +111,7 @@ class PoolState:
 
         Idempotent on the run id: a run that holds nodes gets the same nodes again.
         """
-        if self._demand.is_due:
+        if self._demand.is_due and self._policy.reads_demand:
             self._live = None
         live = self._arrays()
         if len(set(batch.run_ids)) < len(batch.run_ids):
@@ -128,7 +129,8 @@ class PoolState:
                 granted[runs] = self._place_ruled(batch, int(runs[0]), int(rows[runs[0]]), refused)
             else:
                 granted[runs] = self._place_plain(batch, runs, rows[runs], refused)
-        self._demand.count(batch.shapes, numbers)
+        if self._policy.reads_demand:
+            self._demand.count(batch.shapes, numbers)
         refusals = {
             n: self._refusal(batch.shapes[n], int(row_of[n])) for n in np.unique(numbers[~granted]).tolist()
         }
@@ -214,10 +216,13 @@ class PoolState:
 
     @property
     def policy(self) -> PolicyStack:
+        """What the pool places by now."""
         return self._policy
 
     def _replace_nodes(self, nodes: dict[str, Node]) -> None:
         refuse_too_many_cards(nodes.values())
+        has_cards = any(node.allocatable.accelerator_milli for node in nodes.values())
+        self._policy = self._chosen or default_policy(has_cards)
         self._nodes = nodes
         self._table = self._live = None
 

@@ -19,7 +19,8 @@ FINE = 4096  # see policies.tightest
 
 @inlined
 def cpu_level(cpu: int, demand: DemandTables) -> int:
-    return demand.cpu_level[min(cpu, len(demand.cpu_level) - 1)]
+    """A node that holds more CPU than it has (a negative `cpu`) has the level of one that has none."""
+    return demand.cpu_level[max(0, min(cpu, len(demand.cpu_level) - 1))]
 
 
 @inlined

@@ -146,8 +146,9 @@ class PolicyStack:
         return policies[0][0] if len(policies) == 1 else Weighted(policies)
 
 
-# What a pool places by unless its owner says otherwise; docs/placement.md has the measurements.
-DEFAULT_POLICY = PolicyStack(((TIGHTEST, 1),))
+def default_policy(has_cards: bool) -> PolicyStack:
+    """What a pool places by unless its owner says otherwise; docs/placement.md has the measurements."""
+    return PolicyStack(((FUTURE_FILL if has_cards else TIGHTEST, 1),))
 
 
 def policy_named(text: str, scale: Scale, demand: Demand) -> Policy:
