@@ -98,6 +98,7 @@ class PoolChoice:
             order=memory.order,
             allocatable=_amounts([view.allocatable for view in views]),
             free=_amounts([view.free for view in views]),
+            has_cards=np.array([view.largest_task.accelerator_milli > 0 for view in views], dtype=np.bool_),
             is_closed=np.zeros(count, dtype=np.bool_),
             has_shadow=np.zeros(count, dtype=np.bool_),
             shadow_ms=np.zeros(count, dtype=np.int64),

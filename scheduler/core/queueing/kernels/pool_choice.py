@@ -24,6 +24,7 @@ class PoolColumns(NamedTuple):
     order: Int32s
     allocatable: Int64s
     free: Int64s  # changes
+    has_cards: Flags  # where there are none, cards are not a matter of room (see `filters.too_large.judged`)
     is_closed: Flags
     has_shadow: Flags
     shadow_ms: Int64s
@@ -64,9 +65,10 @@ def free_score(total: Int64s, free: Int64s, whole: Int64s) -> int:
 
 
 @compiled
-def fits(total: Int64s, room: Int64s) -> bool:
+def fits(total: Int64s, room: Int64s, counts_cards: bool) -> bool:
     """True when no dimension of the total exceeds the room."""
-    return bool(total[0] <= room[0] and total[1] <= room[1] and total[2] <= room[2] and total[3] <= room[3])
+    cards = total[3] if counts_cards else 0
+    return bool(total[0] <= room[0] and total[1] <= room[1] and total[2] <= room[2] and cards <= room[3])
 
 
 @compiled
@@ -84,11 +86,11 @@ def choose_pools(pools: PoolColumns, shapes: ShapeRows, batch: Batch, rules: Int
             p = pools.order[k]
             if pools.is_closed[p] or not shapes.is_open[shape[i], p]:
                 continue
-            if checks_capacity and not fits(total, pools.free[p]):
+            if checks_capacity and not fits(total, pools.free[p], pools.has_cards[p]):
                 continue
             takes_extra = False
             if pools.has_shadow[p] and (end_ms[i] == 0 or end_ms[i] > pools.shadow_ms[p]):
-                if not fits(total, pools.extra[p]):
+                if not fits(total, pools.extra[p], True):
                     continue
                 takes_extra = True
             score = shapes.score[shape[i], p]
