@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from scheduler.core.placement.policies.registry import DEFAULT_POLICY, PolicyStack
+from scheduler.core.placement.policies.registry import PolicyStack
 from scheduler.core.placement.protocol import NodeBatch
 from scheduler.core.queueing.plan import Granted, Plan
 from scheduler.core.queueing.queues import QueueSpec
@@ -38,11 +38,11 @@ class EngineSettings:
     """`granularity_ms`: at most one scheduling cycle in so many milliseconds of virtual time; 0: one at every
     moment at which something happens. `until_ms` ends the simulation (None: when the last job has ended).
     `checkpoint_ms`: a run that is interrupted keeps its work up to the last whole multiple of this (0: nothing).
-    `nodes` chooses the nodes within a pool.
+    `nodes` chooses the nodes within a pool (None: what pools do by default).
     """
 
     cycle: CycleSettings = field(default_factory=CycleSettings)
-    nodes: PolicyStack = DEFAULT_POLICY
+    nodes: PolicyStack | None = None
     granularity_ms: int = 0
     until_ms: int | None = None
     checkpoint_ms: int = 0

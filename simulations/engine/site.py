@@ -47,10 +47,14 @@ def nodes_of(pool: Pool) -> tuple[Node, ...]:
 class SimulatedPool:
     """One pool. Outages may overlap: a node is up when no outage of it and none of the pool lasts."""
 
-    def __init__(self, plan: PoolPlan, policy: PolicyStack, seed: int) -> None:
+    def __init__(self, plan: PoolPlan, policy: PolicyStack | None, seed: int) -> None:
         self.plan = plan
         self.pool = plan.pool
-        self.state = PoolState(plan.pool.disk_bytes, plan.nodes, policy, seed)
+        disk = plan.pool.disk_bytes
+        if policy is None:
+            self.state = PoolState(disk, plan.nodes, seed=seed)
+        else:
+            self.state = PoolState(disk, plan.nodes, policy, seed)
         self._away: dict[int | None, int] = {}  # by node number, None the pool: how many outages last
         self._noticed: dict[int | None, int] = {}  # ... and how many have been announced or last
 
@@ -103,8 +107,11 @@ class SimulatedPool:
             self.state.change_nodes((replace(node, cordoned=node.cordoned or noticed),))
 
 
-def build_site(plans: Sequence[PoolPlan], policy: PolicyStack, seed: int) -> list[SimulatedPool]:
-    """Fresh pools, empty, whose nodes are chosen by `policy`. Raises ValueError for a pool id that comes twice."""
+def build_site(plans: Sequence[PoolPlan], policy: PolicyStack | None, seed: int) -> list[SimulatedPool]:
+    """Fresh pools, empty, whose nodes are chosen by `policy` (None: as pools do by default).
+
+    Raises ValueError for a pool id that comes twice.
+    """
     ids = [plan.pool.pool_id for plan in plans]
     twice = sorted({pool_id for pool_id in ids if ids.count(pool_id) > 1})
     if twice:

@@ -15,7 +15,6 @@ from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
-from scheduler.core.placement.policies.registry import PolicyStack
 from scheduler.core.queueing.queues import QueueTree
 from simulations.engine.outcome import Outcome
 from simulations.engine.simulation import EngineSettings, Progress, SimulationInput, simulate
@@ -101,7 +100,7 @@ class Cell:
                 granularity_ms=chosen.cycle,
                 until_ms=chosen.until,
                 checkpoint_ms=chosen.checkpoint,
-                nodes=PolicyStack.parse(_one(chosen.policies).nodes),
+                nodes=_one(chosen.policies).node_policy,
             ),
             skip_bad=self.skip_bad,
         )

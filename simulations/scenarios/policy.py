@@ -8,7 +8,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from inventory.model.units import Resources
-from scheduler.core.placement.policies.registry import DEFAULT_POLICY, PolicyStack
+from scheduler.core.placement.policies.registry import PolicyStack
 from scheduler.core.placement.stack import DEFAULT_WEIGHTS, build_stack
 from scheduler.core.queueing.queues import QueueSpec
 from scheduler.core.queueing.reservations import Reservation
@@ -18,7 +18,8 @@ from simulations.scenarios.fields import Bytes, Duration, Form, MilliCpu
 
 class PolicyForm(Form):
     """`nodes` chooses the nodes within a pool: a policy of `scheduler.core.placement.policies`, or a weighted stack
-    such as "fgd:3+bestfit:1". `scores` weighs what makes a pool preferred (`scheduler.core.placement.stack.SCORES`).
+    such as "fgd:3+bestfit:1" (left out: what pools do by default). `scores` weighs what makes a pool preferred (names
+    of `scheduler.core.placement.stack.SCORES`).
 
     `backfill`: what may go before a job that waits for room: "none" nothing, "easy" what does not delay the first one
     that waits, "conservative" what delays none that waits. `window`: how many jobs of each queue and priority a cycle
@@ -28,7 +29,7 @@ class PolicyForm(Form):
     ones. A run that is stopped begins again later, from its last checkpoint.
     """
 
-    nodes: str = str(DEFAULT_POLICY)
+    nodes: str | None = None
     reclaims: bool = True
     preempts: bool = False
     scores: dict[str, int] = Field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
@@ -39,14 +40,18 @@ class PolicyForm(Form):
 
     @field_validator("nodes")
     @classmethod
-    def _is_policy(cls, text: str) -> str:
-        return str(PolicyStack.parse(text))
+    def _is_policy(cls, text: str | None) -> str | None:
+        return None if text is None else str(PolicyStack.parse(text))
 
     @field_validator("scores")
     @classmethod
     def _known(cls, scores: dict[str, int]) -> dict[str, int]:
         build_stack(weights=scores)
         return scores
+
+    @property
+    def node_policy(self) -> PolicyStack | None:
+        return None if self.nodes is None else PolicyStack.parse(self.nodes)
 
     def settings(self, seed: int) -> CycleSettings:
         return CycleSettings(
