@@ -87,7 +87,7 @@ class Users:
                 number, last = number + 1, now
             else:  # the same notice again: its key makes that safe
                 self.refused += 1
-            time.sleep(0.02)
+            time.sleep(0.1)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

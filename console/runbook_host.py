@@ -34,6 +34,7 @@ from xisuan.client import (
     Workload,
     WorkloadSpec,
 )
+from xisuan.operations import HoldCapacityRequest, Operations
 
 TICK_S = 0.1
 _PATIENCE_S = 2.0
@@ -77,16 +78,31 @@ class ServiceWorkloads:
             self._client.cancel(workload_id, reason)
 
 
-class RoomInPools:
-    """Capacity for a run, as far as the scheduler's gateway can promise it: there is room for it in the pool now.
+class ServiceReservations:
+    """Capacity for a run in the scheduler's calendar: kept for the run's own queue until acceptance."""
 
-    A calendar reservation of the control plane is not reachable over the gateway; the evidence says so.
-    """
-
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, operations: Operations) -> None:
         self._client = client
+        self._operations = operations
 
     def hold(self, capacity: Capacity) -> str:
+        self._require_room(capacity)
+        request = HoldCapacityRequest(
+            run_id=capacity.hold_id,
+            pool_id=capacity.pool_id,
+            cpu_milli=capacity.cpu_milli,
+            memory_bytes=capacity.memory_bytes,
+        )
+        with _reachable():
+            self._operations.hold_capacity(request)
+        return f"{queue_of(capacity.hold_id)} @ {capacity.pool_id}: {capacity.cpu_milli} milli-CPU"
+
+    def release(self, hold_id: str) -> None:
+        with _reachable():
+            self._operations.release_capacity(hold_id)
+
+    def _require_room(self, capacity: Capacity) -> None:
+        """A reservation is a promise to be kept: what the pool cannot place now is not promised."""
         spec = WorkloadSpec(
             queue=queue_of(capacity.hold_id),
             client_key="capacity",
@@ -100,10 +116,6 @@ class RoomInPools:
             reasons = [reason for one in result.placement.opinions for reason in one.reasons]
             why = result.error.message or "; ".join(f"{one.code}: {one.needed} / {one.offered}" for one in reasons)
             raise CapacityRefused(f"{capacity.pool_id}: 放不下 / has no room for {wanted}: {why}")
-        return "已核实有余量，未预留 / room was found; the gateway holds no reservations"
-
-    def release(self, hold_id: str) -> None:
-        """Nothing was held."""
 
 
 class _reachable:
@@ -130,8 +142,9 @@ def serve(store_url: str, folder: Path, address: str, is_over: Callable[[float],
     """Carries runs forward until `is_over(seconds)`, which waits that long, says so."""
     folder.mkdir(parents=True, exist_ok=True)
     store = open_store(store_url)
-    with Client(address, patience_s=_PATIENCE_S) as client:
-        ports = StepPorts(SystemClock(), ServiceWorkloads(client), RoomInPools(client), folder / "steps")
+    with Client(address, patience_s=_PATIENCE_S) as client, Operations(address, patience_s=_PATIENCE_S) as service:
+        reservations = ServiceReservations(client, service)
+        ports = StepPorts(SystemClock(), ServiceWorkloads(client), reservations, folder / "steps")
         driver = Driver(RunRecord(store), ports, DriverSettings(checkpoints_url(store_url, folder)))
         driver.start()
         try:

@@ -23,6 +23,7 @@ from xisuan.migration.v1 import migration_service_pb2 as migration_pb
 from xisuan.migration.v1.migration_service_pb2 import (
     ActOnRunRequest,
     GetStatusResponse,
+    HoldCapacityRequest,
     ListWavesResponse,
     OpenRunRequest,
     PlanRequest,
@@ -43,6 +44,7 @@ __all__ = [
     "GetDiffResponse",
     "GetRatesResponse",
     "GetStatusResponse",
+    "HoldCapacityRequest",
     "ImportRequest",
     "ImportResponse",
     "ListWavesResponse",
@@ -173,6 +175,13 @@ class Operations:
         request = migration_pb.GetRunRequest(run_id=run_id, history=history)
         answer = self._channel.call(self._migration.GetRun, request)
         return answer.run_json, tuple(answer.history_json)
+
+    def hold_capacity(self, request: HoldCapacityRequest) -> None:
+        """Capacity of a pool, kept for the run's queue until it is released. Idempotent."""
+        self._channel.call(self._migration.HoldCapacity, request)
+
+    def release_capacity(self, run_id: str) -> None:
+        self._channel.call(self._migration.ReleaseCapacity, migration_pb.ReleaseCapacityRequest(run_id=run_id))
 
     def runs(self) -> tuple[str, ...]:
         """Every run in short, as JSON texts, oldest first."""

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from scheduler.runtime.calls import RayHosts, RuntimeSettings, pool_host_name
+from scheduler.runtime.capacity_calendar import CapacityCalendar, RunsInTurn
 from scheduler.runtime.clock import SystemClock
 from scheduler.runtime.control_plane import ControlPlane, ControlPlaneSettings
 from scheduler.runtime.desks import InTurn
@@ -57,7 +58,12 @@ class ControlPlaneShell:
                     "scheduling": plane,
                     "ledger": InTurn(LedgerDesk(store.store, now_ms), plane.writer, LEDGER_READS),
                     "migration": InTurn(migration, plane.writer, MIGRATION_READS),
-                    "runs": InTurn(RunCalls(store.store, migration, now_ms), plane.writer, RUN_READS),
+                    "runs": RunsInTurn(
+                        RunCalls(store.store, migration, now_ms),
+                        plane.writer,
+                        RUN_READS,
+                        CapacityCalendar(plane, store.queues, now_ms),
+                    ),
                     "assessment": InTurn(AssessmentDesk(store.store, now_ms), plane.writer, ASSESSMENT_READS),
                 }
                 self._plane = plane

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from adapters.wire.inspection import Inspection
 from scheduler.services.answering import Context, answering
-from scheduler.services.run_ports import Act, RunAction, RunOpening, Runs
+from scheduler.services.run_ports import Act, HeldCapacity, RunAction, RunOpening, Runs
 from xisuan.migration.v1 import migration_service_pb2 as pb
 
 _ACTS: Final = {
@@ -25,11 +25,13 @@ _ACTS: Final = {
     pb.RUN_ACT_ROLL_BACK: Act.ROLL_BACK,
 }
 _SHA256 = re.compile(r"([0-9a-f]{64})?")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _MAX_WAVE = 100_000
+_MOST = 2**62
 
 
 class ExecutionCalls:
-    """The four calls about runs."""
+    """The calls about runs, and about the capacity that they hold."""
 
     _runs: Runs
 
@@ -55,6 +57,27 @@ class ExecutionCalls:
     async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:
         async with answering(context):
             return pb.ListRunsResponse(run_json=[_json(run) for run in await self._runs.runs()])
+
+    async def HoldCapacity(self, request: pb.HoldCapacityRequest, context: Context) -> pb.HoldCapacityResponse:
+        async with answering(context):
+            check = Inspection()
+            for field, text in (("run_id", request.run_id), ("pool_id", request.pool_id)):
+                if _ID.fullmatch(text) is None:
+                    check.refuse(
+                        field, text[:80], "须为字母、数字、点、横线", "must be letters, digits, dots, dashes"
+                    )
+            cpu_milli = check.whole_number("cpu_milli", request.cpu_milli, 1, _MOST)
+            memory = check.whole_number("memory_bytes", request.memory_bytes, 1, _MOST)
+            check.close()
+            await self._runs.hold(HeldCapacity(request.run_id, request.pool_id, cpu_milli, memory))
+            return pb.HoldCapacityResponse()
+
+    async def ReleaseCapacity(
+        self, request: pb.ReleaseCapacityRequest, context: Context
+    ) -> pb.ReleaseCapacityResponse:
+        async with answering(context):
+            await self._runs.release(request.run_id)
+            return pb.ReleaseCapacityResponse()
 
 
 def _action(request: pb.ActOnRunRequest) -> RunAction:

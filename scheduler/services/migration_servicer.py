@@ -34,8 +34,14 @@ class MigrationServicer(ExecutionCalls, MigrationServiceServicer):
         async with answering(context):
             draft = await self._migration.draft(_plan_request(request))
             plan_id = "" if draft.violations else await self._migration.adopt(draft, request.actor)
+            measure = draft.plan.measure
             return pb.PlanResponse(
-                plan_id=plan_id, plan_json=write_plan(draft.plan), violations=_violations(draft.violations)
+                plan_id=plan_id,
+                plan_json=write_plan(draft.plan),
+                violations=_violations(draft.violations),
+                solver=draft.plan.solver,
+                finish_days=measure.finish_days if measure else 0,
+                bound_days=measure.bound_days if measure else 0,
             )
 
     async def Check(self, request: pb.CheckRequest, context: Context) -> pb.CheckResponse:
@@ -87,7 +93,7 @@ def _plan_request(request: pb.PlanRequest) -> PlanRequest:
     cap = check.whole_number("window_cap", request.window_cap, 0, MAX_CAP)
     weeks = check.whole_number("horizon_weeks", request.horizon_weeks, 0, MAX_WEEKS)
     check.close()
-    return PlanRequest(starts_on, request.seed, cap, weeks)
+    return PlanRequest(starts_on, request.seed, cap, weeks, request.solver, request.effort, request.options_yaml)
 
 
 def _day(text: str, check: Inspection) -> date:

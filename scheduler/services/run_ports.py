@@ -50,6 +50,16 @@ class RunOpening:
     wave: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class HeldCapacity:
+    """What a run holds of a pool, for its own queue, from approval to acceptance."""
+
+    run_id: str
+    pool_id: str
+    cpu_milli: int
+    memory_bytes: int
+
+
 class Runs(Protocol):
     async def open(self, opening: RunOpening) -> str:
         """The id of the new run. INVALID_ARGUMENT names every fault of the files, a line each."""
@@ -62,3 +72,8 @@ class Runs(Protocol):
     async def history(self, run_id: str) -> tuple[RunDocument, ...]: ...
 
     async def runs(self) -> tuple[RunDocument, ...]: ...
+
+    async def hold(self, held: HeldCapacity) -> None:
+        """Durable when it returns. Idempotent on the run."""
+
+    async def release(self, run_id: str) -> None: ...

@@ -3,8 +3,9 @@
     python -m tests.runbooks.lives FOLDER SCHEDULE
 
 Modules are loaded once; each life is a fork that opens the store, drives the run, plays the people who approve, and
-is killed (SIGKILL, by itself, at the point that the schedule names) or comes to the end. SCHEDULE is "each:execute" or
-"each:compensate" (right before and right after every step, or compensation, once) or "seed:N" (at points drawn from a generator seeded with N). Prints the number of lives.
+is killed (SIGKILL, by itself, at the point that the schedule names) or comes to the end. SCHEDULE is "each:execute"
+or "each:compensate" (right before and right after every step, or compensation, once) or "seed:N" (at points drawn
+from a generator seeded with N). Prints the number of lives.
 """
 
 from __future__ import annotations

@@ -59,6 +59,9 @@ class PlanRequest(_message.Message):
     WINDOW_CAP_FIELD_NUMBER: _builtins.int
     HORIZON_WEEKS_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    SOLVER_FIELD_NUMBER: _builtins.int
+    EFFORT_FIELD_NUMBER: _builtins.int
+    OPTIONS_YAML_FIELD_NUMBER: _builtins.int
     starts_on: _builtins.str
     """ISO date: the first day that may hold a window. Required."""
     seed: _builtins.int
@@ -68,6 +71,12 @@ class PlanRequest(_message.Message):
     horizon_weeks: _builtins.int
     """Weeks that may be used; 0: the default, 52."""
     actor: _builtins.str
+    solver: _builtins.str
+    """greedy (also empty) or cp-sat."""
+    effort: _builtins.float
+    """What cp-sat may spend, in deterministic seconds of its own; 0: 5."""
+    options_yaml: _builtins.str
+    """What people declare beyond the ledger, as YAML (docs/waves.md): groups, contract ends, freezes, teams, links, pins."""
     def __init__(
         self,
         *,
@@ -76,10 +85,13 @@ class PlanRequest(_message.Message):
         window_cap: _builtins.int = ...,
         horizon_weeks: _builtins.int = ...,
         actor: _builtins.str = ...,
+        solver: _builtins.str = ...,
+        effort: _builtins.float = ...,
+        options_yaml: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "horizon_weeks", b"horizon_weeks", "seed", b"seed", "starts_on", b"starts_on", "window_cap", b"window_cap"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "effort", b"effort", "horizon_weeks", b"horizon_weeks", "options_yaml", b"options_yaml", "seed", b"seed", "solver", b"solver", "starts_on", b"starts_on", "window_cap", b"window_cap"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -92,8 +104,18 @@ class PlanResponse(_message.Message):
     PLAN_ID_FIELD_NUMBER: _builtins.int
     PLAN_JSON_FIELD_NUMBER: _builtins.int
     VIOLATIONS_FIELD_NUMBER: _builtins.int
+    SOLVER_FIELD_NUMBER: _builtins.int
+    FINISH_DAYS_FIELD_NUMBER: _builtins.int
+    BOUND_DAYS_FIELD_NUMBER: _builtins.int
     plan_id: _builtins.str
     plan_json: _builtins.str
+    solver: _builtins.str
+    """The solver that made it."""
+    finish_days: _builtins.int
+    """Days from the first day to the last window, and a bound that no plan that places as many systems is below. Both 0
+    where the solver states none.
+    """
+    bound_days: _builtins.int
     @_builtins.property
     def violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Violation]: ...
     def __init__(
@@ -102,10 +124,13 @@ class PlanResponse(_message.Message):
         plan_id: _builtins.str = ...,
         plan_json: _builtins.str = ...,
         violations: _abc.Iterable[Global___Violation] | None = ...,
+        solver: _builtins.str = ...,
+        finish_days: _builtins.int = ...,
+        bound_days: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan_id", b"plan_id", "plan_json", b"plan_json", "violations", b"violations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bound_days", b"bound_days", "finish_days", b"finish_days", "plan_id", b"plan_id", "plan_json", b"plan_json", "solver", b"solver", "violations", b"violations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -563,3 +588,80 @@ class ListRunsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRunsResponse: _TypeAlias = ListRunsResponse  # noqa: Y015
+
+@_typing.final
+class HoldCapacityRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    POOL_ID_FIELD_NUMBER: _builtins.int
+    CPU_MILLI_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    pool_id: _builtins.str
+    cpu_milli: _builtins.int
+    memory_bytes: _builtins.int
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        pool_id: _builtins.str = ...,
+        cpu_milli: _builtins.int = ...,
+        memory_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cpu_milli", b"cpu_milli", "memory_bytes", b"memory_bytes", "pool_id", b"pool_id", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HoldCapacityRequest: _TypeAlias = HoldCapacityRequest  # noqa: Y015
+
+@_typing.final
+class HoldCapacityResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HoldCapacityResponse: _TypeAlias = HoldCapacityResponse  # noqa: Y015
+
+@_typing.final
+class ReleaseCapacityRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseCapacityRequest: _TypeAlias = ReleaseCapacityRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseCapacityResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseCapacityResponse: _TypeAlias = ReleaseCapacityResponse  # noqa: Y015

@@ -85,6 +85,16 @@ class MigrationServiceStub:
                 request_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ListRunsRequest.SerializeToString,
                 response_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ListRunsResponse.FromString,
                 _registered_method=True)
+        self.HoldCapacity = channel.unary_unary(
+                '/xisuan.migration.v1.MigrationService/HoldCapacity',
+                request_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.HoldCapacityRequest.SerializeToString,
+                response_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.HoldCapacityResponse.FromString,
+                _registered_method=True)
+        self.ReleaseCapacity = channel.unary_unary(
+                '/xisuan.migration.v1.MigrationService/ReleaseCapacity',
+                request_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReleaseCapacityRequest.SerializeToString,
+                response_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReleaseCapacityResponse.FromString,
+                _registered_method=True)
 
 
 class MigrationServiceServicer:
@@ -163,6 +173,21 @@ class MigrationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def HoldCapacity(self, request, context):
+        """Holds capacity of a pool for the run's own queue (migration/<run id in lower case>), from approval to
+        acceptance: a reservation in the calendar of queues. Idempotent on the run; for runbook hosts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseCapacity(self, request, context):
+        """Idempotent; a run that holds nothing is no error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MigrationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -210,6 +235,16 @@ def add_MigrationServiceServicer_to_server(servicer, server):
                     servicer.ListRuns,
                     request_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ListRunsRequest.FromString,
                     response_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ListRunsResponse.SerializeToString,
+            ),
+            'HoldCapacity': grpc.unary_unary_rpc_method_handler(
+                    servicer.HoldCapacity,
+                    request_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.HoldCapacityRequest.FromString,
+                    response_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.HoldCapacityResponse.SerializeToString,
+            ),
+            'ReleaseCapacity': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseCapacity,
+                    request_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReleaseCapacityRequest.FromString,
+                    response_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReleaseCapacityResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -461,6 +496,60 @@ class MigrationService:
             '/xisuan.migration.v1.MigrationService/ListRuns',
             xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ListRunsRequest.SerializeToString,
             xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ListRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HoldCapacity(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.migration.v1.MigrationService/HoldCapacity',
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.HoldCapacityRequest.SerializeToString,
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.HoldCapacityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseCapacity(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.migration.v1.MigrationService/ReleaseCapacity',
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReleaseCapacityRequest.SerializeToString,
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReleaseCapacityResponse.FromString,
             options,
             channel_credentials,
             insecure,

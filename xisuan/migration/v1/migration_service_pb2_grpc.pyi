@@ -64,6 +64,12 @@ class MigrationServiceStub:
     GetRun: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.GetRunRequest, _migration_service_pb2.GetRunResponse]
     """One run, with its history when asked for. NOT_FOUND for an unknown one."""
     ListRuns: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.ListRunsRequest, _migration_service_pb2.ListRunsResponse]
+    HoldCapacity: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.HoldCapacityRequest, _migration_service_pb2.HoldCapacityResponse]
+    """Holds capacity of a pool for the run's own queue (migration/<run id in lower case>), from approval to
+    acceptance: a reservation in the calendar of queues. Idempotent on the run; for runbook hosts.
+    """
+    ReleaseCapacity: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.ReleaseCapacityRequest, _migration_service_pb2.ReleaseCapacityResponse]
+    """Idempotent; a run that holds nothing is no error."""
 
 @_typing.type_check_only
 class MigrationServiceAsyncStub(MigrationServiceStub):
@@ -101,6 +107,12 @@ class MigrationServiceAsyncStub(MigrationServiceStub):
     GetRun: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.GetRunRequest, _migration_service_pb2.GetRunResponse]  # type: ignore[assignment]
     """One run, with its history when asked for. NOT_FOUND for an unknown one."""
     ListRuns: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ListRunsRequest, _migration_service_pb2.ListRunsResponse]  # type: ignore[assignment]
+    HoldCapacity: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.HoldCapacityRequest, _migration_service_pb2.HoldCapacityResponse]  # type: ignore[assignment]
+    """Holds capacity of a pool for the run's own queue (migration/<run id in lower case>), from approval to
+    acceptance: a reservation in the calendar of queues. Idempotent on the run; for runbook hosts.
+    """
+    ReleaseCapacity: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ReleaseCapacityRequest, _migration_service_pb2.ReleaseCapacityResponse]  # type: ignore[assignment]
+    """Idempotent; a run that holds nothing is no error."""
 
 class MigrationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Plans are carried as JSON text in the versioned form of `xisuan migration plan --json` (docs/waves.md), so that
@@ -189,5 +201,23 @@ class MigrationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _migration_service_pb2.ListRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_migration_service_pb2.ListRunsResponse, _abc.Awaitable[_migration_service_pb2.ListRunsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def HoldCapacity(
+        self,
+        request: _migration_service_pb2.HoldCapacityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migration_service_pb2.HoldCapacityResponse, _abc.Awaitable[_migration_service_pb2.HoldCapacityResponse]]:
+        """Holds capacity of a pool for the run's own queue (migration/<run id in lower case>), from approval to
+        acceptance: a reservation in the calendar of queues. Idempotent on the run; for runbook hosts.
+        """
+
+    @_abc_1.abstractmethod
+    def ReleaseCapacity(
+        self,
+        request: _migration_service_pb2.ReleaseCapacityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migration_service_pb2.ReleaseCapacityResponse, _abc.Awaitable[_migration_service_pb2.ReleaseCapacityResponse]]:
+        """Idempotent; a run that holds nothing is no error."""
 
 def add_MigrationServiceServicer_to_server(servicer: MigrationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
