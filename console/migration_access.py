@@ -98,6 +98,9 @@ class RemoteMigration:
                 window_cap=request.window_cap,
                 horizon_weeks=request.horizon_weeks,
                 actor=actor,
+                solver=request.solver,
+                effort=request.effort,
+                options_yaml=request.options,
             )
         )
         return Planned(answer.plan_id, read_plan(answer.plan_json), _broken_of_wire(answer.violations))

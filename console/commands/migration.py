@@ -61,6 +61,15 @@ def plan(
         Path | None, typer.Option("--psplib", metavar="FILE.sm", help="PSPLIB 项目实例 / a project instance")
     ] = None,
     estate: EstateFile = None,
+    options: Annotated[
+        Path | None,
+        typer.Option(
+            "--options", metavar="FILE.yaml", help="台账之外的申报：队伍、期限、专线 / declared beside the ledger"
+        ),
+    ] = None,
+    solver: Annotated[
+        str, typer.Option("--solver", help="greedy 或/or cp-sat（按台账时 / with the ledger）")
+    ] = "",
     seconds: Seconds = 30.0,
     effort: Effort = 0.0,
     workers: Workers = 0,
@@ -78,7 +87,8 @@ def plan(
             "缺少 --start DAY（从哪天起可割接），例如 --start 2026-03-02"
             " / --start DAY is missing: the first day that may hold a window, for example 2026-03-02"
         )
-    request = PlanRequest(day(start, "--start"), seed, cap, weeks)
+    declared_options = "" if options is None else read_text(options, _MAX_PLAN_BYTES)
+    request = PlanRequest(day(start, "--start"), seed, cap, weeks, solver, effort, declared_options)
     declared = _pools(pools, node_groups)
     home, name = find_home(), actor(by)
     with replacing(json_file) as output:

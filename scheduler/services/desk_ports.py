@@ -100,12 +100,16 @@ class RatesAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """0 means the default of `inventory.model.migration.WaveSettings`."""
+    """0 means the default of `inventory.model.migration.WaveSettings`. `solver` is greedy (also empty) or cp-sat, which
+    may spend `effort` (deterministic seconds; 0: 5). `options` is the YAML text of `waves.plan_options`."""
 
     starts_on: date
     seed: int = 0
     window_cap: int = 0
     horizon_weeks: int = 0
+    solver: str = ""
+    effort: float = 0.0
+    options: str = ""
 
 
 @dataclass(frozen=True, slots=True)

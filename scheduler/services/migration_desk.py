@@ -20,12 +20,16 @@ from inventory.model.migration import Assignment, Declarations, Wave, WavePlan, 
 from inventory.model.pool import Pool
 from inventory.model.system import Architecture, system_key
 from inventory.model.workload import Submission, WorkloadState
+from scheduler.core.budget import Budget
 from scheduler.core.cutover import SYSTEM_LABEL
 from scheduler.core.waves.check import Violation, check_plan
 from scheduler.core.waves.document import PlanUnreadable, read_plan, write_plan
 from scheduler.core.waves.estate import ProblemError, build_problem
+from scheduler.core.waves.estate_rules import EstateError
 from scheduler.core.waves.greedy import plan_waves
+from scheduler.core.waves.plan_options import read_options, with_options
 from scheduler.core.waves.problem import WaveProblem
+from scheduler.core.waves.solve import solve
 from scheduler.core.waves.targets import PoolUse
 from scheduler.services.cutover_workloads import client_key, cutover_submission, queue_of
 from scheduler.services.desk_ports import (
@@ -66,10 +70,13 @@ class MigrationDesk:
                 settings = replace(settings, systems_per_window=request.window_cap)
             if request.horizon_weeks:
                 settings = replace(settings, horizon_weeks=request.horizon_weeks)
-            problem = self._problem(settings, Declarations(), pools)
+            options = read_options(request.options)
+            problem = self._problem(settings, options.declarations, pools)
+            if request.options:
+                problem = with_options(problem, options)
         if not problem.items:
             raise _nothing_to_move(problem)
-        plan = plan_waves(problem, request.seed)
+        plan = _planned(problem, request)
         return PlanDraft(plan, check_plan(problem, plan))
 
     def adopt(self, draft: PlanDraft, actor: str) -> str:
@@ -222,10 +229,23 @@ def _refusing() -> Iterator[None]:
         raise RequestError(
             ErrorCode.INVALID_ARGUMENT, first + (f" (+{len(more)})" if more else ""), "BAD_PLAN"
         ) from error
-    except (ProblemError, FreezeFileError) as error:
+    except (ProblemError, FreezeFileError, EstateError) as error:
         raise RequestError(ErrorCode.FAILED_PRECONDITION, str(error).splitlines()[0], "NO_PROBLEM") from error
     except (ValueError, LookupError) as error:
         raise RequestError(ErrorCode.INVALID_ARGUMENT, str(error), "BAD_SETTINGS") from error
+
+
+def _planned(problem: WaveProblem, request: PlanRequest) -> WavePlan:
+    """By the solver that was asked for; the search is bounded by effort, not by a clock, so that it repeats."""
+    if request.solver in ("", "greedy"):
+        return plan_waves(problem, request.seed)
+    if request.solver != "cp-sat":
+        raise RequestError(
+            ErrorCode.INVALID_ARGUMENT,
+            f"求解器 {request.solver!r} 须为 greedy 或 cp-sat / the solver {request.solver!r} must be greedy or cp-sat",
+            "BAD_SOLVER",
+        )
+    return solve(problem, request.seed, Budget(effort=request.effort if request.effort > 0 else 5.0))
 
 
 def _require_year(day: date) -> None:
