@@ -27,7 +27,7 @@ from simulations.failures import Outage
 from simulations.traces.trace import Trace
 
 # The order of events of one moment.
-_END, _RETURN, _NOTICE, _LEAVE, _PRICE, _CALENDAR = range(6)
+_END, _RETURN, _NOTICE, _LEAVE, _TARIFF, _CALENDAR = range(6)
 # Cycles of one moment: a preemption makes room for the next one. More than these wait for the next event.
 _ROUNDS = 16
 Progress = Callable[[int], None]
@@ -148,8 +148,9 @@ class _Simulation:
             if outage.until_ms is not None:
                 self._timeline.add(outage.until_ms, _RETURN, (_RETURN, outage))
         for number, pool in enumerate(self._site):
-            if not pool.plan.power.price_kwh.is_constant:
-                self._timeline.add(self._began_ms, _PRICE, (_PRICE, number))
+            power = pool.plan.power
+            if not (power.price_kwh.is_constant and power.carbon.is_constant):
+                self._timeline.add(self._began_ms, _TARIFF, (_TARIFF, number))
         for reservation in self._given.reservations:
             for at_ms in (reservation.start_ms, reservation.until_ms):
                 if self._began_ms <= at_ms < FAR:
@@ -175,8 +176,8 @@ class _Simulation:
                 kind, about = event
                 if isinstance(about, Outage):
                     self._change_nodes(kind, about, at_ms)
-                elif kind == _PRICE:
-                    self._change_price(about, moment)
+                elif kind == _TARIFF:
+                    self._change_tariff(about, moment)
                 self._is_changed = True
         self._give_back()
         self._clock.moment_ms = moment
@@ -228,12 +229,10 @@ class _Simulation:
             pool.leave(outage)
         self._note_capacity(outage.pool, at_ms)
 
-    def _change_price(self, number: int, at_ms: int) -> None:
-        pool = self._site[number]
-        pool.price_at(at_ms)
-        later = pool.plan.power.price_kwh.next_change_ms(at_ms)
+    def _change_tariff(self, number: int, at_ms: int) -> None:
+        later = self._site[number].tariff_at(at_ms)
         if later is not None:
-            self._timeline.add(later, _PRICE, (_PRICE, number))
+            self._timeline.add(later, _TARIFF, (_TARIFF, number))
 
     def _note_capacity(self, number: int, at_ms: int) -> None:
         nodes, offered = self._site[number].offered()

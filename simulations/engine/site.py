@@ -51,6 +51,7 @@ class SimulatedPool:
         self.plan = plan
         self.pool = plan.pool
         disk = plan.pool.disk_bytes
+        policy = policy or (PolicyStack.parse(plan.pool.node_policy) if plan.pool.node_policy else None)
         if policy is None:
             self.state = PoolState(disk, plan.nodes, seed=seed)
         else:
@@ -81,9 +82,13 @@ class SimulatedPool:
         self._noticed[outage.node] -= 1
         self._show(outage.node)
 
-    def price_at(self, now_ms: int) -> None:
-        """The view shows the price of this moment to price scores."""
-        self.pool = replace(self.pool, kwh_cny=self.plan.power.price_kwh.at(now_ms))
+    def tariff_at(self, now_ms: int) -> int | None:
+        """The view shows the price and the carbon of this moment to scores. Returns when either changes next."""
+        power = self.plan.power
+        carbon = self.pool.carbon_g_kwh if power.carbon.is_constant else power.carbon.at(now_ms)
+        self.pool = replace(self.pool, kwh_cny=power.price_kwh.at(now_ms), carbon_g_kwh=carbon)
+        changes = (power.price_kwh.next_change_ms(now_ms), power.carbon.next_change_ms(now_ms))
+        return min((change for change in changes if change is not None), default=None)
 
     def offered(self) -> tuple[int, Resources]:
         """How many nodes are up, and what they and the shared disk offer; nothing while the pool is away."""

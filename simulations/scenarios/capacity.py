@@ -63,8 +63,16 @@ class PowerForm(Form):
             vcpu_watts=self.vcpu_watts,
             card_watts=self.card_watts,
             price_kwh=_series(self.price_kwh, pool.kwh_cny),
-            carbon=_series(self.carbon, 0.0),
+            carbon=_series(self.carbon, pool.carbon_g_kwh or 0.0),
         )
+
+    def declared(self, pool: Pool) -> Pool:
+        """The pool with what scores read of power: that of its largest node, and the grid's carbon at the origin."""
+        largest = max(pool.node_groups, key=lambda group: group.capacity.cpu_milli).capacity
+        vcpus, cards = largest.cpu_milli / 1000, largest.accelerator_milli / 1000
+        loaded = self.idle_watts + vcpus * self.vcpu_watts + cards * self.card_watts
+        carbon = pool.carbon_g_kwh if self.carbon is None else self.carbon.series().at(0)
+        return replace(pool, idle_watts=self.idle_watts, loaded_watts=loaded, carbon_g_kwh=carbon)
 
 
 def _series(form: SeriesForm | None, otherwise: float) -> StepSeries:
@@ -178,7 +186,7 @@ class CapacityForm(Form):
         cards = sum(group.nodes * group.capacity.accelerator_milli for group in groups) // 1000
         sized = replace(pool, node_groups=groups, cards=cards)
         form = self.power.get(pool.pool_id) or self.power.get("default") or PowerForm()
-        return PoolPlan(sized, nodes_of(sized), form.power(sized))
+        return PoolPlan(form.declared(sized), nodes_of(sized), form.power(sized))
 
 
 def _from_catalogue(form: CatalogueForm, folder: Path) -> list[Pool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from scheduler.core.queueing.queues import QueueSpec
 from scheduler.core.queueing.reservations import Reservation
 from simulations.engine.outcome import Ending
 from simulations.failures import Outage
+from simulations.scenarios.capacity import CapacityForm
 from tests.simulations.small_logs import Job, a_pool, endings, log, policy, run, starts
 
 FINISHED, FAILED, MAINTAINED, CUT = Ending.FINISHED, Ending.FAILED, Ending.MAINTAINED, Ending.CUT
@@ -168,6 +170,20 @@ def test_a_reservation_keeps_room_for_its_queue() -> None:
         Job("gov-1", at=12, cpus=6, runs=5, estimate=5, queue="gov"),
     )
     assert starts(run(jobs, reservations=(kept,))) == {"other-1": 0, "other-2": 30, "gov-1": 12}
+
+
+def test_scores_see_the_carbon_of_the_moment() -> None:
+    """Pool a's grid is the cleaner one until 100 s, pool b's after it."""
+    node = {"count": 1, "cpu": 10, "memory": "1Ti"}
+    steps = {"steps": [{"at": "0s", "value": 100}, {"at": "100s", "value": 900}]}
+    form = {
+        "pools": [{"id": name, "nodes": [node]} for name in ("a", "b")],
+        "power": {"a": {"carbon": steps}, "b": {"carbon": 500}},
+    }
+    plans = CapacityForm.model_validate(form).plans(Path())
+    jobs = log(Job("early", at=0, cpus=1, runs=1), Job("late", at=150, cpus=1, runs=1))
+    outcome = run(jobs, *plans, settings=policy(scores={"carbon": 1}))
+    assert outcome.runs.pool.tolist() == [0, 1]
 
 
 def test_the_same_input_gives_the_same_runs() -> None:
