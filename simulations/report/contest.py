@@ -14,6 +14,8 @@ from simulations.metrics.result import Result
 from simulations.metrics.statistics import Estimate, estimate, paired_difference, shared_confidence
 
 AXES = ("policy", "capacity", "failures", "trace")
+# Metrics that differ by less than this part of their value decide nothing, however clear the difference is.
+MATERIAL = 0.005
 # What decides unless the asker says otherwise: the first of these that exists and differs.
 DECIDING = (
     "wait_mean", "slowdown_mean", "allocation_accelerator", "allocation_cpu", "makespan", "charge_cny", "energy_kwh",
@@ -121,7 +123,8 @@ class Verdict:
 
 
 def verdict(contest: Contest, key: str | None = None) -> Verdict | None:
-    """Judged by the metric `key`, or by the first of `DECIDING` on which the entries differ. None where no entry has
+    """Judged by the metric `key`, or by the first of `DECIDING` on which the entries differ by
+    more than half a percent. None where no entry has
     such a metric. Raises ValueError for a metric that does not exist or that is no merit."""
     key = key or _deciding(contest)
     if key is None:
@@ -147,6 +150,7 @@ def verdict(contest: Contest, key: str | None = None) -> Verdict | None:
 def _deciding(contest: Contest) -> str | None:
     there = [key for key in DECIDING if all(contest.by_seed(entry, key) for entry in contest.entries)]
     for key in there:
-        if len({value.mean for entry in contest.entries if (value := contest.value(entry, key))}) > 1:
+        means = [value.mean for entry in contest.entries if (value := contest.value(entry, key))]
+        if max(means) - min(means) > MATERIAL * max(abs(mean) for mean in means):
             return key
     return there[0] if there else None
