@@ -15,16 +15,8 @@ from inventory.model.units import GIB, TIB, Resources
 from inventory.model.workload import RunState
 
 _FIELDS = (
-    "JobID",
-    "Name",
-    "State",
-    "StartTime",
-    "EndTime",
-    "NodeList",
-    "Reason",
-    "exit_code",
-    "tres-alloc",
-    "Comment",
+    *("JobID", "Name", "State", "StartTime", "EndTime", "NodeList", "Reason", "exit_code", "tres-alloc"),
+    *("tres-per-node", "tres-per-task", "NumTasks", "Comment"),
 )
 FORMAT = ",".join(f"{field}:|" for field in _FIELDS)
 _PENDING = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
@@ -123,17 +115,20 @@ def _failed(job: Job) -> RunReport:
 
 def _job(line: str) -> Job:
     fields = line.split("|", len(_FIELDS) - 1)
-    job_id, name, state, start, end, nodes, reason, status, tres, comment = fields
+    job_id, name, state, start, end, names, reason, status, tres, per_node, per_task, tasks, comment = fields
+    nodes = tuple(expand_hostlist(names.strip())) if names.strip() else ()
+    # Only a cluster that accounts for cards lists them as allocated; what was asked for is always there.
+    cards = max(_cards(per_node) * len(nodes), _cards(per_task) * _number(tasks))
     return Job(
         job_id.strip(),
         name.strip(),
         state.strip(),
         _milliseconds(start),
         _milliseconds(end),
-        tuple(expand_hostlist(nodes.strip())) if nodes.strip() else (),
+        nodes,
         reason.strip(),
-        int(status) if status.strip().isdigit() else 0,
-        _amount(tres),
+        _number(status),
+        _amount(tres, cards),
         *_read_comment(comment.strip().rstrip("|")),
     )
 
@@ -154,7 +149,17 @@ def _milliseconds(text: str) -> int | None:
     return int(text) * 1000 if text.strip().isdigit() and int(text) > 0 else None
 
 
-def _amount(tres: str) -> Resources:
+def _number(text: str) -> int:
+    return int(text) if text.strip().isdigit() else 0
+
+
+def _cards(gres: str) -> int:
+    """The count in `gres:gpu:2` or `gres:gpu:h100:2`; 0 for "N/A" and other resources."""
+    words = gres.strip().split(":")
+    return _number(words[-1]) if "gpu" in words else 0
+
+
+def _amount(tres: str, cards: int) -> Resources:
     """`cpu=4,mem=8G,node=2,billing=4,gres/gpu=2` as amounts of all nodes together."""
     named = dict(part.split("=", 1) for part in tres.strip().split(",") if "=" in part)
     memory = named.get("mem", "0")
@@ -164,5 +169,5 @@ def _amount(tres: str) -> Resources:
         int(float(named.get("cpu", "0")) * 1000),
         int(float(digits or "0") * factor),
         0,
-        int(named.get("gres/gpu", "0")) * 1000,
+        max(cards, _number(named.get("gres/gpu", "0"))) * 1000,
     )
