@@ -9,9 +9,9 @@ from simulations.report.wording import answer, certainty, overall
 from tests.report.made_results import a_result, results
 
 
-def judged(waits: dict[str, float], seeds: range = range(6)) -> Verdict:
+def judged(waits: dict[str, float], seeds: range = range(6), by: str | None = None) -> Verdict:
     (contest,) = contests(results(waits, seeds))
-    found = verdict(contest)
+    found = verdict(contest, by)
     assert found is not None
     return found
 
@@ -26,7 +26,7 @@ def test_a_clear_difference_is_found_although_seeds_differ_more_than_policies() 
 
 
 def test_what_cannot_be_told_apart_is_said_so_with_the_seeds_that_it_would_take() -> None:
-    found = judged({"aa": 200.0, "bbb": 200.1})
+    found = judged({"aa": 200.0, "bbb": 200.1}, by="wait_mean")
     assert not found.is_sure
     assert "领先" in answer(found).zh and "最好" not in answer(found).zh
     assert "Not sure" in certainty(found).en and "seeds would be needed" in certainty(found).en
@@ -55,6 +55,10 @@ def test_the_first_metric_that_differs_decides() -> None:
     (contest,) = contests([a_result(policy, 0, 50) for policy in ("a", "long-name")])
     found = verdict(contest)
     assert found is not None and (found.metric.key, found.best) == ("charge_cny", "a")
+
+
+def test_an_immaterial_difference_decides_nothing_however_clear_it_is() -> None:
+    assert judged({"a": 200.0, "long-name": 200.9}).metric.key == "charge_cny"
 
 
 def test_what_differs_is_compared_and_the_rest_is_held_fixed() -> None:
