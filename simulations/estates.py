@@ -187,6 +187,7 @@ def _add_dependencies(systems: list[dict[str, Any]], shape: EstateShape, chance:
     if count < 2:
         return
     seen: set[tuple[int, int]] = set()
+    added: list[tuple[int, int]] = []
     for _ in range(20 * shape.dependencies):
         if len(seen) >= shape.dependencies:
             break
@@ -194,9 +195,10 @@ def _add_dependencies(systems: list[dict[str, Any]], shape: EstateShape, chance:
         used = int(user * chance.random() ** 2)
         if seen and chance.random() < shape.cycle_share:
             # A cycle of two: somebody's platform calls back. Few paths lead between neighbours, so it stays small.
-            used, user = max(seen, key=lambda edge: edge[1] / edge[0])
+            used, user = max(added[-200:], key=lambda edge: edge[1] / edge[0])
         if user != used and (user, used) not in seen:
             seen.add((user, used))
+            added.append((user, used))
             systems[user]["uses"].append(
                 {"system": systems[used]["id"], "traffic_gb_day": chance.choice([1, 1, 2, 5, 20])}
             )

@@ -13,10 +13,14 @@ from inventory.model.migration import WaveSettings
 from inventory.model.pool import Pool
 from inventory.model.system import Architecture, System, Zone
 from inventory.model.units import TIB
+from scheduler.core.budget import Budget
 from scheduler.core.waves.check import check_plan
 from scheduler.core.waves.estate import build_problem
+from scheduler.core.waves.estate_file import estate_problem
 from scheduler.core.waves.greedy import plan_waves
 from scheduler.core.waves.problem import WaveProblem
+from scheduler.core.waves.solve import solve
+from simulations.estates import EstateShape, realistic_estate
 from tests.waves.estates import A_MONDAY, a_pool, a_system, nodes
 
 SETTINGS = WaveSettings(starts_on=A_MONDAY, systems_per_window=20)
@@ -89,3 +93,15 @@ def test_checking_a_plan_of_a_thousand_systems(benchmark: Callable[..., Any]) ->
     problem = a_large_problem(tangled=True)
     plan = plan_waves(problem, 1)
     assert benchmark(check_plan, problem, plan) == ()
+
+
+@pytest.mark.parametrize(
+    ("shape", "effort"),
+    [(EstateShape(127, 300, 3), 2.0), (EstateShape(1000, 4000, 8), 30.0)],
+    ids=["127 systems", "1,000 systems"],
+)
+def test_solving_an_estate(benchmark: Callable[..., Any], shape: EstateShape, effort: float) -> None:
+    problem = estate_problem(realistic_estate(shape, 1))
+    plan = benchmark.pedantic(solve, (problem, 1, Budget(effort=effort)), rounds=1)  # type: ignore[attr-defined]  # the fixture
+    assert check_plan(problem, plan) == ()
+    benchmark.extra_info["gap"] = plan.measure.gap  # type: ignore[attr-defined]  # the fixture
