@@ -22,7 +22,7 @@ from scheduler.core.placement.filters import (
     zone,
 )
 from scheduler.core.placement.protocol import Filter, Score
-from scheduler.core.placement.scores import carbon, data_locality, energy, free_capacity, latency, price
+from scheduler.core.placement.scores import carbon, energy, free_capacity, input_locality, latency, price
 
 # In the order in which people read the reasons: may it at all, can it technically, is there room, is it open.
 FILTERS: Mapping[str, Filter] = {
@@ -44,7 +44,7 @@ SCORES: Mapping[str, Score] = {
     "latency": latency.score,
     "energy": energy.score,
     "carbon": carbon.score,
-    "data_locality": data_locality.score,
+    "data_locality": input_locality.score,
 }
 
 # Room first, because a full pool costs waiting time for all; then money and distance alike. Energy and carbon are for
