@@ -19,6 +19,7 @@ from scheduler.core.waves.cp_sat.projects import configured
 from scheduler.core.waves.part import Part, PartItem, PartPrefix
 from scheduler.core.waves.problem import Aim
 from scheduler.core.waves.solution import NOWHERE
+from scheduler.core.waves.team_sharing import share_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,50 +69,6 @@ def improve_part(part: Part, order: Order, seed: int, budget: Budget) -> PartAns
         if effort >= budget.effort or budget.is_spent or short <= named:
             return replace(answer, windows=None, proven=())
         named |= short
-
-
-def share_out(part: Part, windows: Mapping[int, int]) -> tuple[dict[int, int], frozenset[int]]:
-    """A team for each system that needs one, by item number; and the windows in which the teams cannot share the work
-    out (or no way was found within a bound of steps)."""
-    by_window: dict[int, list[PartItem]] = defaultdict(list)
-    for item in part.items:
-        w = windows[part.groups[item.group].number]
-        if item.teams and w != NOWHERE:
-            by_window[w].append(item)
-    chosen: dict[int, int] = {}
-    short = []
-    for w, items in by_window.items():
-        left = {team: part.minutes[team, w] for item in items for team in item.teams if (team, w) in part.minutes}
-        found = _shared(sorted(items, key=lambda item: (len(item.teams), -item.minutes, item.number)), left)
-        if found is None:
-            short.append(w)
-        else:
-            chosen.update(found)
-    return chosen, frozenset(short)
-
-
-def _shared(items: Sequence[PartItem], left: dict[int, int]) -> dict[int, int] | None:
-    """Depth first, the emptiest team first; at most 2,000 steps."""
-    steps = 0
-
-    def place(number: int) -> dict[int, int] | None:
-        nonlocal steps
-        if number == len(items):
-            return {}
-        item = items[number]
-        for team in sorted((t for t in item.teams if t in left), key=lambda t: (-left[t], t)):
-            if left[team] < item.minutes or steps >= 2000:
-                continue
-            steps += 1
-            left[team] -= item.minutes
-            found = place(number + 1)
-            left[team] += item.minutes
-            if found is not None:
-                found[item.number] = team
-                return found
-        return None
-
-    return place(0)
 
 
 class _Model:
