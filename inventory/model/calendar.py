@@ -51,8 +51,9 @@ class Freeze:
     """封网期: no cutover from `first` to `last` (both included) for systems that match.
 
     A system matches when each non-empty scope holds it: `sectors` (行业), `zones`, `ownerships`, `tags` (any of
-    them), `regions`, `departments` (a department's own blackout); empty scopes mean every system. `source` names the rule that ordered the freeze. `overridable_by` names who may allow a cutover
-    all the same (None: nobody). `provisional`: the dates stand in for a notice that is not out yet.
+    them), `regions`, `departments` (a department's own blackout); empty scopes mean every
+    system. `source` names the rule that ordered the freeze. `overridable_by` names who may allow a cutover all the
+    same (None: nobody). `provisional`: the dates stand in for a notice that is not out yet.
     """
 
     name: str
