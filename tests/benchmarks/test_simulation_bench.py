@@ -1,7 +1,7 @@
 """How fast the engine simulates: 200 shapes at a load of 0.9, with queueing, backfill over 100 waiting, departures.
 
 Run with `make bench`, or `pytest tests/benchmarks/test_simulation_bench.py --benchmark-only -s -k million`. One cycle in
-ten seconds of virtual time; jobs last an hour on average; estimates are one to three times too long.
+thirty seconds of virtual time; jobs last an hour on average; estimates are one to three times too long.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def test_a_stress_trace_at_a_load_of_nine_tenths(benchmark: Any, jobs: int, node
     trace = stress(jobs, nodes)
     group = {"count": nodes, "cpu": CPUS, "memory": f"{MEMORY_GIB}Gi"}
     given = SimulationInput((PoolPlan.plain(PoolForm.model_validate({"id": "p", "nodes": [group]}).pool()),))
-    settings = EngineSettings(PolicyForm(window=100).settings(seed=0), granularity_ms=10_000)
+    settings = EngineSettings(PolicyForm(window=100).settings(seed=0), granularity_ms=30_000)
     simulate(stress(100, nodes), given, settings)  # compiles or loads the kernels
     outcome: Outcome = benchmark.pedantic(lambda: simulate(trace, given, settings), rounds=1)
     assert (outcome.runs.ending == 0).sum() == jobs
