@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from typing import TypeVar
 
 from adapters.wire.scalars import (
     MAX_ACCELERATOR_MILLI,
@@ -27,6 +28,7 @@ from inventory.model.constraints import (
     Spread,
     Toleration,
 )
+from inventory.model.partition import OnDisconnect, OnReconnect, PartitionPolicy
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import parse_bytes, parse_cpu
 
@@ -200,6 +202,21 @@ def inputs(value: object) -> tuple[InputPlace, ...]:
     return tuple(InputPlace(text(place), disk_bytes(size)) for place, size in value.items())
 
 
+def partition(value: object) -> PartitionPolicy:
+    """What happens while the pool cannot be heard: {lost_after: 5m, on_disconnect: stop, on_reconnect: keep_original}."""
+    names = {"lost_after", "on_disconnect", "on_reconnect"}
+    if not isinstance(value, dict) or "lost_after" not in value or not set(value) <= names:
+        raise ValueError(
+            "须写 {lost_after: 5m}，可加 on_disconnect: keep|stop 与 on_reconnect: keep_original|keep_replacement"
+            " / write {lost_after: 5m}, and if you like on_disconnect and on_reconnect"
+        )
+    return PartitionPolicy(
+        duration_ms(value["lost_after"]),
+        _word(OnDisconnect, value.get("on_disconnect", OnDisconnect.KEEP), "on_disconnect"),
+        _word(OnReconnect, value.get("on_reconnect", OnReconnect.KEEP_ORIGINAL), "on_reconnect"),
+    )
+
+
 def accelerator_kind(value: object) -> AcceleratorKind:
     word = text(value).strip()
     for kind in AcceleratorKind:
@@ -214,6 +231,16 @@ def settings(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ValueError("须为“名称: 值”，每行一个 / write one name: value a line")
     return {text(name): text(entry) for name, entry in value.items()}
+
+
+_Word = TypeVar("_Word", OnDisconnect, OnReconnect)
+
+
+def _word(words: type[_Word], value: object, field: str) -> _Word:
+    known = "|".join(words)
+    if value not in list(words):
+        raise ValueError(f"{field} = {value!r}：须为 {known} / {field} must be one of {known}")
+    return words(value)
 
 
 def _amount(value: object, parse: object, rule: str) -> int:

@@ -20,6 +20,7 @@ from console import job_fields
 from console.faults import Fault
 from console.yaml_documents import YamlDocument, read_documents
 from inventory.model.constraints import AcceleratorKind, Affinity, InputPlace, NodeSelector, Spread, Toleration
+from inventory.model.partition import NEVER_LOST, PartitionPolicy
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import Resources
 from inventory.model.workload import Program, Requirements, Submission
@@ -69,6 +70,7 @@ class JobForm(BaseModel):
     together: Text = ""
     tasks_per_node: int = Field(default=0, ge=0, le=MAX_TASKS)
     inputs: Annotated[tuple[InputPlace, ...], BeforeValidator(job_fields.inputs)] = ()
+    partition: Annotated[PartitionPolicy, BeforeValidator(job_fields.partition)] = NEVER_LOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ def _of_form(form: JobForm, queue: str) -> Submission:
         max_runtime_ms=form.max_runtime,
         labels=form.labels,
         inputs=form.inputs,
+        partition=form.partition,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+from adapters.wire.inspection import Inspection
+from adapters.wire.partitions import partition_from_wire
 from adapters.wire.scalars import (
     ARCHITECTURE_OF,
     RUN_STATE_OF,
@@ -141,6 +143,18 @@ def _spec_json(spec: WorkloadSpec) -> dict[str, Any]:
         "estimated_ms": spec.estimated_runtime.ToMilliseconds(),
         "max_runtime_ms": spec.max_runtime.ToMilliseconds(),
         "labels": dict(spec.labels),
+        "partition": _partition_json(spec),
+    }
+
+
+def _partition_json(spec: WorkloadSpec) -> dict[str, Any] | None:
+    if not spec.HasField("partition"):
+        return None
+    policy = partition_from_wire(spec.partition, Inspection(), "partition")
+    return {
+        "lost_after_ms": policy.lost_after_ms,
+        "on_disconnect": policy.on_disconnect.value,
+        "on_reconnect": policy.on_reconnect.value,
     }
 
 

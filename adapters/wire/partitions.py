@@ -7,6 +7,9 @@ from adapters.wire.scalars import duration_from_wire, duration_to_wire
 from inventory.model.partition import NEVER_LOST, OnDisconnect, OnReconnect, PartitionPolicy
 from xisuan.common.v1 import common_pb2
 
+# Leases are renewed over a network several times in this time; a shorter one would expire by hiccups.
+SHORTEST_LOST_AFTER_MS = 1_000
+
 _ON_DISCONNECT: dict[OnDisconnect, common_pb2.OnDisconnect.ValueType] = {
     OnDisconnect.KEEP: common_pb2.ON_DISCONNECT_KEEP,
     OnDisconnect.STOP: common_pb2.ON_DISCONNECT_STOP,
@@ -48,3 +51,16 @@ def partition_from_wire(message: common_pb2.PartitionPolicy, check: Inspection, 
         on_disconnect=_ON_DISCONNECT_OF.get(message.on_disconnect, OnDisconnect.KEEP),
         on_reconnect=_ON_RECONNECT_OF.get(message.on_reconnect, OnReconnect.KEEP_ORIGINAL),
     )
+
+
+def partition_of_workload(message: common_pb2.PartitionPolicy, check: Inspection, path: str) -> PartitionPolicy:
+    """The policy that a workload states; without `lost_after` there is none, whatever its other words say."""
+    policy = partition_from_wire(message, check, path)
+    if 0 < policy.lost_after_ms < SHORTEST_LOST_AFTER_MS:
+        check.refuse(
+            f"{path}.lost_after",
+            f"{policy.lost_after_ms} ms",
+            "须不短于 1 秒，否则网络一抖动运行就会丢失",
+            "must be at least 1 s, or a hiccup of the network loses the run",
+        )
+    return policy if policy.lost_after_ms else NEVER_LOST

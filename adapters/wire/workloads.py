@@ -25,6 +25,7 @@ from adapters.wire.constraints import (
     topology,
 )
 from adapters.wire.inspection import Inspection
+from adapters.wire.partitions import partition_of_workload, partition_to_wire
 from adapters.wire.programs import program_from_wire, program_to_wire
 from adapters.wire.scalars import (
     ARCHITECTURES,
@@ -76,6 +77,7 @@ def submission_from_wire(spec: workload_pb2.WorkloadSpec, path: str = "workload"
         max_runtime_ms=duration_from_wire(spec.max_runtime, check, f"{path}.max_runtime"),
         labels=_labels(spec, check, path),
         inputs=inputs_from_wire(spec.inputs, check, f"{path}.inputs"),
+        partition=partition_of_workload(spec.partition, check, f"{path}.partition"),
     )
     check.close()
     return submission
@@ -104,6 +106,7 @@ def submission_to_wire(submission: Submission) -> workload_pb2.WorkloadSpec:
         max_runtime=duration_to_wire(submission.max_runtime_ms),
         labels=dict(submission.labels),
         inputs=inputs_to_wire(submission.inputs),
+        partition=partition_to_wire(submission.partition),
     )
 
 

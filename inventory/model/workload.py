@@ -19,6 +19,7 @@ from inventory.model.constraints import (
     Spread,
     Toleration,
 )
+from inventory.model.partition import NEVER_LOST, PartitionPolicy
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import Resources
 
@@ -147,7 +148,8 @@ class Submission:
     same workload. `after` names workloads that must succeed first, by workload id or by client key of the same
     queue. `max_attempts` counts runs that fail; a run that is lost or moved is not held against the workload.
     `estimated_ms` is the submitter's estimate of the running time (0: none given); `max_runtime_ms` stops a run
-    that takes longer (0: no limit). `inputs` is the data that it reads: where it lies and how much it is.
+    that takes longer (0: no limit). `inputs` is the data that it reads: where it lies and how much it is. `partition`
+    is what happens to a run whose pool cannot be heard.
     """
 
     queue: str
@@ -162,6 +164,7 @@ class Submission:
     max_runtime_ms: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[InputPlace, ...] = ()
+    partition: PartitionPolicy = NEVER_LOST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

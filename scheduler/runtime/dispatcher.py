@@ -227,4 +227,5 @@ def _launch_of(run: Run, workload: Workload) -> Launch:
         max_runtime_ms=workload.max_runtime_ms,
         estimated_ms=workload.estimated_ms,
         queue=workload.queue,
+        partition=workload.partition,
     )

@@ -18,6 +18,7 @@ from inventory.model.constraints import (
     Spread,
     Toleration,
 )
+from inventory.model.partition import NEVER_LOST, OnDisconnect, OnReconnect, PartitionPolicy
 from inventory.model.workload import Requirements
 
 Document = dict[str, Any]
@@ -69,3 +70,17 @@ def inputs_document(inputs: tuple[InputPlace, ...]) -> Document:
 
 def inputs_of(body: Mapping[str, Any]) -> tuple[InputPlace, ...]:
     return tuple(InputPlace(place, size) for place, size in body.get("inputs", ()))
+
+
+def partition_document(policy: PartitionPolicy) -> Document:
+    if policy == NEVER_LOST:
+        return {}
+    words = [policy.on_disconnect.value, policy.on_reconnect.value]
+    return {"partition": [policy.lost_after_ms, *words]}
+
+
+def partition_of(body: Mapping[str, Any]) -> PartitionPolicy:
+    if "partition" not in body:
+        return NEVER_LOST
+    lost_after_ms, on_disconnect, on_reconnect = body["partition"]
+    return PartitionPolicy(lost_after_ms, OnDisconnect(on_disconnect), OnReconnect(on_reconnect))

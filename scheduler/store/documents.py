@@ -18,6 +18,8 @@ from scheduler.store.constraint_documents import (
     constraints_of,
     inputs_document,
     inputs_of,
+    partition_document,
+    partition_of,
 )
 
 Document = dict[str, Any]
@@ -61,6 +63,7 @@ def submission_document(submission: Submission) -> Document:
         "max_runtime_ms": submission.max_runtime_ms,
         "labels": dict(submission.labels),
         **inputs_document(submission.inputs),
+        **partition_document(submission.partition),
     }
 
 
@@ -94,6 +97,7 @@ def workload_of(row: Mapping[Any, Any]) -> Workload:
         max_runtime_ms=body["max_runtime_ms"],
         labels=body["labels"],
         inputs=inputs_of(body),
+        partition=partition_of(body),
     )
 
 

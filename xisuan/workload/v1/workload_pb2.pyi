@@ -481,6 +481,7 @@ class WorkloadSpec(_message.Message):
     MAX_RUNTIME_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
     """The queue (department or system) that is charged. Lower-case letters, digits, "-", "/", at most 128."""
     client_key: _builtins.str
@@ -519,6 +520,12 @@ class WorkloadSpec(_message.Message):
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___InputPlace]:
         """The data that it reads: where it lies, and how much it is. At most 64."""
 
+    @_builtins.property
+    def partition(self) -> _common_pb2.PartitionPolicy:
+        """What happens to a run while its pool and the scheduler cannot hear each other. `lost_after` is at least 1 s.
+        Absent: the run is waited for, however long it takes.
+        """
+
     def __init__(
         self,
         *,
@@ -534,10 +541,11 @@ class WorkloadSpec(_message.Message):
         max_runtime: _duration_pb2.Duration | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         inputs: _abc.Iterable[Global___InputPlace] | None = ...,
+        partition: _common_pb2.PartitionPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["estimated_runtime", b"estimated_runtime", "max_runtime", b"max_runtime", "program", b"program", "requirements", b"requirements"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["estimated_runtime", b"estimated_runtime", "max_runtime", b"max_runtime", "partition", b"partition", "program", b"program", "requirements", b"requirements"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "client_key", b"client_key", "estimated_runtime", b"estimated_runtime", "inputs", b"inputs", "labels", b"labels", "max_attempts", b"max_attempts", "max_runtime", b"max_runtime", "name", b"name", "priority", b"priority", "program", b"program", "queue", b"queue", "requirements", b"requirements"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "client_key", b"client_key", "estimated_runtime", b"estimated_runtime", "inputs", b"inputs", "labels", b"labels", "max_attempts", b"max_attempts", "max_runtime", b"max_runtime", "name", b"name", "partition", b"partition", "priority", b"priority", "program", b"program", "queue", b"queue", "requirements", b"requirements"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
