@@ -160,6 +160,7 @@ class _Cycle:
         self._broken: dict[int, Reason] = {}
         self._granted: list[Granted] = []
         self._left: list[int] = []
+        self._kept_before: list[int] = []  # by row left: how many pools kept room for others when it was tried
         self._asked: list[tuple[int, Int32s]] = []  # sent to hosts and not answered yet, by pool
         self._doubtful: list[tuple[int, Int32s]] = []  # a host failed on them: it may or may not hold them
 
@@ -221,6 +222,7 @@ class _Cycle:
         if not len(rows):
             return
         self._left += rows.tolist()
+        self._kept_before += [len(self.holding.reasons)] * len(rows)
         self.order.give_back(rows)
         row = int(rows[-1])
         if self._may_hold[row]:
@@ -342,12 +344,12 @@ class _Cycle:
         )
         said.refusals, said.broken = self.holding.refused, self._broken
         said.kept, said.calendar = self.holding.reasons, self.holding.calendar
-        heads = {head.workload_id for head in self.holding.heads}
         ids, shape = self._waiting.workload_ids, self._waiting.shape
-        verdicts = [Verdicts(ids[row], int(shape[row]), ids[row] in heads, (), said) for row in self._left]
+        left = zip(self._left, self._kept_before, strict=True)
+        verdicts = [Verdicts(ids[row], int(shape[row]), kept, (), said) for row, kept in left]
         for block in self.order.blocks:
             reason = reason_for(block, self._waiting, snapshot.shapes, snapshot.queues)
-            verdicts.append(Verdicts(ids[block.row], int(shape[block.row]), False, (reason,), said))
+            verdicts.append(Verdicts(ids[block.row], int(shape[block.row]), 0, (reason,), said))
         return tuple(verdicts)
 
 

@@ -73,7 +73,7 @@ class Holding:
     now_ms: int
     rules: BackfillRules
     heads: list[Head] = field(default_factory=list)
-    reasons: dict[int, Reason] = field(default_factory=dict)  # by pool: what is kept for a head
+    reasons: dict[int, Reason] = field(default_factory=dict)  # by pool: what is kept for its first head; grows
     calendar: dict[int, Reason] = field(default_factory=dict)  # by pool: what the calendar keeps
     refused: dict[tuple[int, int], Reason] = field(default_factory=dict)  # by shape and pool, by pool hosts
     placed: dict[int, list[Int32s]] = field(default_factory=dict)  # rows that this cycle placed, by pool
@@ -165,8 +165,9 @@ class Holding:
     def _set_head(self, pool: int, row: WaitingRoom, start_ms: int | None) -> None:
         pool_id = self.choice.views[pool].pool.pool_id
         self.heads.append(Head(pool_id, row.workload_id, start_ms))
-        self._looked_at.setdefault(pool, 0)
-        self.reasons.setdefault(pool, kept_for_head(row.workload_id, start_ms))
+        if pool not in self._looked_at:
+            self._looked_at[pool] = 0
+            self.reasons[pool] = kept_for_head(row.workload_id, start_ms)
 
     def _shadow(self, pool: int, row: WaitingRoom) -> Shadow:
         need, totals = self._need(row), self.shapes.totals

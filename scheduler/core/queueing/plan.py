@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import overload
 
 from inventory.model.placement import Placement, PoolOpinion, Reason
@@ -113,22 +114,23 @@ class Opinions:
         self._shapes = shapes
         self.refusals: dict[tuple[int, int], Reason] = {}  # by shape and pool: said by pool hosts
         self.broken: dict[int, Reason] = {}  # pools that failed in this cycle
-        self.kept: dict[int, Reason] = {}  # pools that keep room for who waits
+        self.kept: dict[int, Reason] = {}  # pools that keep room for their first head, in the order of those heads
         self.calendar: dict[int, Reason] = {}  # pools that keep room for the calendar
-        self._evaluations: dict[bool, Evaluation] = {}
+        self._evaluations: dict[int, Evaluation] = {}
 
-    def of(self, shape: int, is_head: bool) -> tuple[PoolOpinion, ...]:
-        """One object for a shape. To a head, no pool says that it keeps room for somebody."""
-        if is_head not in self._evaluations:
-            self._evaluations[is_head] = self._evaluation(is_head)
-        return self._evaluations[is_head].opinions(self._shapes.shapes[shape])
+    def of(self, shape: int, kept_before: int) -> tuple[PoolOpinion, ...]:
+        """One object for a shape. Only the first `kept_before` of the pools that keep room say so: to the head of a
+        pool, and to whoever was tried before it, nothing was kept there."""
+        if kept_before not in self._evaluations:
+            self._evaluations[kept_before] = self._evaluation(kept_before)
+        return self._evaluations[kept_before].opinions(self._shapes.shapes[shape])
 
-    def _evaluation(self, is_head: bool) -> Evaluation:
+    def _evaluation(self, kept_before: int) -> Evaluation:
         views = [replace(view, free=resources(self._free[i])) for i, view in enumerate(self._views)]
         evaluation = Evaluation(self._stack, views, self._seed)
         for (shape, pool), reason in self.refusals.items():
             evaluation.add_refusal(views[pool].pool.pool_id, self._shapes.shapes[shape], reason)
-        kept = {} if is_head else self.kept
+        kept = dict(islice(self.kept.items(), kept_before))
         for pool, reason in {**self.calendar, **kept, **self.broken}.items():
             evaluation.close(views[pool].pool.pool_id, reason)
         return evaluation
@@ -136,18 +138,19 @@ class Opinions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdicts:
-    """Why one workload was not placed in this cycle: what its queue said, and what each pool said."""
+    """Why one workload was not placed in this cycle: what its queue said, and what each pool said. When it was tried,
+    `kept_before` pools kept room for others."""
 
     workload_id: str
     shape: int
-    is_head: bool
+    kept_before: int
     reasons: tuple[Reason, ...]
     said: Opinions
 
     @property
     def opinions(self) -> tuple[PoolOpinion, ...]:
         """What each pool said; where the queue stands in the way, every pool says so that has no reason itself."""
-        opinions = self.said.of(self.shape, self.is_head)
+        opinions = self.said.of(self.shape, self.kept_before)
         if not self.reasons:
             return opinions
         return tuple(replace(o, reasons=self.reasons, scores=(), score=0) if o.feasible else o for o in opinions)

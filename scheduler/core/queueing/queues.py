@@ -107,6 +107,10 @@ class QueueTree:
         """The number of a queue that is defined, or else of the leaf in which such workloads wait."""
         return self._defined.get(path, self._leaves.get(path))
 
+    def is_defined(self, path: str) -> bool:
+        """The path was defined, or stands above one that was."""
+        return path in self._defined
+
     def path_of(self, number: int) -> tuple[int, ...]:
         """The queue and its ancestors, the queue first."""
         path = []

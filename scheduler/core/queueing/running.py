@@ -6,6 +6,7 @@ room there. Ends are expected, from the submitter's estimate or limit; a run wit
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -83,6 +84,10 @@ class RunningTable:
         """The runs of a pool, first to end first: the table's own list, not a copy."""
         runs: Sequence[RunningRow] = self._by_end.get(pool_id, ())
         return runs
+
+    def counts(self) -> dict[int, int]:
+        """How many runs hold resources for each leaf, by the queue's number."""
+        return Counter(row.queue for row in self._rows.values())
 
     def held(self, pool_id: str) -> Mapping[int, Int64s]:
         """What each queue holds in a pool (4), by the queue's number."""

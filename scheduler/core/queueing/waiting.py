@@ -131,6 +131,14 @@ class WaitingTable:
     def row(self, workload_id: str) -> WaitingRow | None:
         return self._rows.get(workload_id)
 
+    def counts(self) -> dict[int, tuple[int, int]]:
+        """How many wait in each leaf, and when the first of them was submitted, by the queue's number."""
+        found: dict[int, tuple[int, int]] = {}
+        for (_, queue), lane in self._lanes.items():
+            waiting, oldest_ms = found.get(queue, (0, lane[0].submitted_ms))
+            found[queue] = (waiting + len(lane), min(oldest_ms, lane[0].submitted_ms))
+        return found
+
     def ids(self) -> Iterator[str]:
         """Ids of all, in the order in which they came into the table."""
         return iter(self._rows)
