@@ -2,33 +2,35 @@
 
 The control-plane actor holds one; runbook hosts reach it through the gateway. A run holds for the queue of its own
 workloads (`migration/r1`), so that what the run starts uses the reservation and nothing else does, from approval to
-acceptance. The calendar is one document (`scheduler.core.queueing.document`), which is read, changed and defined
-anew; people who define it at the same moment are asked to look again, as with any document.
+acceptance. Each is a reservation by itself: a document of queues that somebody applies meanwhile does not end it.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
+from inventory.model.units import Resources
 from scheduler.runtime.desks import InTurn
 from scheduler.runtime.writer import Writer
+from scheduler.services.ports import ErrorCode, RequestError
+from scheduler.services.queue_ports import ReservationAsked, ReservationNow
 from scheduler.services.run_ports import HeldCapacity
 
 PREFIX = "migration-"
+ACTOR = "runbooks"
 
 
 class Calendar(Protocol):
-    """The control plane: `define_queues` puts a document in force, durably."""
+    """The queue desk (`scheduler.runtime.queue_desk`)."""
 
-    async def define_queues(self, content: Mapping[str, Any]) -> None: ...
+    async def hold(self, asked: ReservationAsked, actor: str) -> ReservationNow: ...
+
+    async def end_reservation(self, reservation_id: str, actor: str, reason: str) -> ReservationNow: ...
 
 
 class RunsInTurn(InTurn):
     """The part `runs` of the control plane: the run desk takes turns with the writer, and the calendar of capacity
-    goes the way of every definition of queues."""
+    goes the way of every reservation."""
 
     def __init__(self, desk: object, writer: Writer, reading: frozenset[str], calendar: CapacityCalendar) -> None:
         super().__init__(desk, writer, reading)
@@ -37,45 +39,23 @@ class RunsInTurn(InTurn):
 
 
 class CapacityCalendar:
-    """`current` reads the document in force; None when none was ever defined."""
-
-    def __init__(
-        self, plane: Calendar, current: Callable[[], Mapping[str, Any] | None], now_ms: Callable[[], int]
-    ) -> None:
-        self._plane = plane
-        self._current = current
-        self._now_ms = now_ms
-        self._turn = asyncio.Lock()
+    def __init__(self, calendar: Calendar) -> None:
+        self._calendar = calendar
 
     async def hold(self, held: HeldCapacity) -> None:
         """Durable when it returns. Idempotent on the run; another amount replaces the first."""
-        starts = datetime.fromtimestamp(self._now_ms() / 1000, UTC).isoformat()
-        reservation = {
-            "id": _id(held.run_id),
-            "pool": held.pool_id,
-            "holder": queue_of(held.run_id),
-            "amount": {"cpu": f"{held.cpu_milli}m", "memory": held.memory_bytes},
-            "starts": starts,
-            "reason": f"{held.run_id}: 审批至验收 / from approval to acceptance",
-        }
-        await self._replace(held.run_id, reservation)
+        reason = f"{held.run_id}: 审批至验收 / from approval to acceptance"
+        amount = Resources(held.cpu_milli, held.memory_bytes)
+        asked = ReservationAsked(_id(held.run_id), held.pool_id, queue_of(held.run_id), amount, reason=reason)
+        await self._calendar.hold(asked, ACTOR)
 
     async def release(self, run_id: str) -> None:
-        await self._replace(run_id, None)
-
-    async def _replace(self, run_id: str, reservation: Mapping[str, Any] | None) -> None:
-        async with self._turn:
-            current: Mapping[str, Any] | None = await asyncio.to_thread(self._current)
-            document = dict(current or {"version": 1})
-            before = list(document.get("reservations", ()))
-            others = [one for one in before if one["id"] != _id(run_id)]
-            if reservation is None and len(others) == len(before):
-                return  # nothing is held
-            queues = [one for one in document.get("queues", ()) if one["path"] != queue_of(run_id)]
-            if reservation is not None:
-                queues.append({"path": queue_of(run_id)})
-                others.append(dict(reservation))
-            await self._plane.define_queues({**document, "queues": queues, "reservations": others})
+        """Idempotent, also for a run that never held anything."""
+        try:
+            await self._calendar.end_reservation(_id(run_id), ACTOR, f"{run_id}: 已释放 / released")
+        except RequestError as error:
+            if error.code is not ErrorCode.NOT_FOUND:
+                raise
 
 
 def queue_of(run_id: str) -> str:

@@ -22,7 +22,6 @@ from scheduler.core.book import Book
 from scheduler.core.changes import Change, RunChanged, WorkloadChanged, WorkloadSubmitted
 from scheduler.core.lifecycle import cancel, reconcile
 from scheduler.core.placement.explain import Explanation, explain, explain_opinions
-from scheduler.core.queueing.document import read_queues
 from scheduler.cycle import CycleSettings
 from scheduler.ports import Clock
 from scheduler.runtime.change_feed import ChangeFeed
@@ -31,6 +30,7 @@ from scheduler.runtime.dispatcher import Dispatcher, decide_result
 from scheduler.runtime.planning import Planner, as_workload
 from scheduler.runtime.pool_host import PoolHosts
 from scheduler.runtime.pool_link import HeldRun, PoolReport
+from scheduler.runtime.queue_desk import QueueDesk
 from scheduler.runtime.registry import CORDONED, DRAINING, OPEN, PoolRegistry
 from scheduler.runtime.writer import Decide, Decision, Writer, WriterEvents
 from scheduler.services.ports import (
@@ -44,11 +44,11 @@ from scheduler.services.ports import (
     WorkloadPage,
     WorkloadRecord,
 )
+from scheduler.services.queue_ports import Definition
 from scheduler.store.projection import (
     pool_admission_changed,
     pool_health_changed,
     pool_registered,
-    queues_defined,
     workload_id_at,
 )
 from scheduler.store.scheduler_store import SchedulerStore
@@ -98,6 +98,7 @@ class ControlPlane:
         self.writer = Writer(store, settings.actor, clock.now_ms, migrations, events)
         self._dispatcher = Dispatcher(self.writer, hosts, self._registry, self.epoch, self._deposed)
         self._planner = Planner(self.writer, hosts, self._registry, clock, settings.cycle, self._wake_pools)
+        self.queues = QueueDesk(store, self.writer, self._registry, clock, self._planner.wake)
         self._tasks: list[asyncio.Task[None]] = []
         self._attached: set[str] = set()
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -248,12 +249,9 @@ class ControlPlane:
     async def define_queues(self, content: Mapping[str, Any]) -> None:
         """Replaces queues, budgets and reservations by this document (`scheduler.core.queueing.document`).
 
-        Raises QueuesUnreadable with every fault. When it returns, the document is durable and in force.
+        Raises RequestError with every fault. When it returns, the document is durable and in force.
         """
-        document = read_queues(content)
-        draft = queues_defined(document.model_dump(mode="json"))
-        await asyncio.wrap_future(self.writer.redefine(draft))
-        self._planner.wake()
+        await self.queues.apply(Definition(content))
 
     async def _admit(self, pool_id: str, admission: str, reason: str) -> tuple[str, ...]:
         """The ids of the runs that the pool had at this moment."""

@@ -62,8 +62,9 @@ class ControlPlaneShell:
                         RunCalls(store.store, migration, now_ms),
                         plane.writer,
                         RUN_READS,
-                        CapacityCalendar(plane, store.queues, now_ms),
+                        CapacityCalendar(plane.queues),
                     ),
+                    "queues": plane.queues,
                     "assessment": InTurn(AssessmentDesk(store.store, now_ms), plane.writer, ASSESSMENT_READS),
                 }
                 self._plane = plane

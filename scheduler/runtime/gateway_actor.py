@@ -8,6 +8,7 @@ from scheduler.runtime.calls import RemotePart
 from scheduler.services.assessment_ports import Assessment
 from scheduler.services.desk_ports import Ledger, Migration
 from scheduler.services.ports import Scheduling
+from scheduler.services.queue_ports import Queues
 from scheduler.services.run_ports import Runs
 from scheduler.services.server import Gateway
 
@@ -24,6 +25,7 @@ class GatewayShell:
             cast(Migration, RemotePart("migration")),
             cast(Runs, RemotePart("runs")),
             cast(Assessment, RemotePart("assessment")),
+            cast(Queues, RemotePart("queues")),
         )
         return await self._gateway.start(host, port)
 

@@ -25,9 +25,9 @@ from typing import Any, Generic, TypeVar
 from inventory.store.chain import Draft
 from scheduler.core.book import Book
 from scheduler.core.changes import Change, WorkloadSubmitted
-from scheduler.core.queueing.document import QueueDocument, read_queues
+from scheduler.core.queueing.calendar import QueuesInForce
 from scheduler.services.ports import ErrorCode, RequestError
-from scheduler.store.projection import draft_of
+from scheduler.store.projection import QUEUES_DEFINED, draft_of
 from scheduler.store.recording_order import RecordingOrder
 from scheduler.store.scheduler_store import Batch, Deposed, SchedulerStore
 
@@ -145,16 +145,31 @@ class Writer:
         self._enqueue(job)
         return job.future
 
-    def redefine(self, draft: Draft) -> Future[None]:
-        """Stores what the book is built over (the queues) and builds it anew: calls wait as long as a start takes."""
+    def redefine(
+        self, decide: Callable[[QueuesInForce], Sequence[Draft]], actor: str = ""
+    ) -> Future[QueuesInForce]:
+        """Changes queues and reservations as `decide` says against those in force; the future has what is so then.
 
-        def record_and_forget() -> None:
+        Another document of queues builds the book anew: calls wait as long as a start takes. Reservations alone
+        change its calendar.
+        """
+
+        def record_and_renew() -> QueuesInForce:
             with self._book_lock:
-                self._store.record(Batch([draft], {}), actor=self._actor, now_ms=self._now_ms())
-                self._book = None
+                drafts = list(decide(self._store.queues_in_force()))
+                if not drafts:
+                    return self._store.queues_in_force()
+                before = self._book
+                self._book = None  # whatever becomes of the transaction, what the store says then is true
+                self._store.record(Batch(drafts, {}), actor=actor or self._actor, now_ms=self._now_ms())
+                in_force = self._store.queues_in_force()
+                if before is not None and all(draft.kind != QUEUES_DEFINED for draft in drafts):
+                    before.calendar = in_force.calendar()
+                    self._book = before
                 self._loaded_book()
+            return in_force
 
-        return self.exclusively(record_and_forget)
+        return self.exclusively(record_and_renew)
 
     @contextmanager
     def reading(self) -> Iterator[Book]:
@@ -309,15 +324,12 @@ class Writer:
 
 def load_book(store: SchedulerStore) -> Book:
     """The book as the store knows it, over the queues as they were last defined."""
-    defined = store.queues()
-    book = Book() if defined is None else _book_over(read_queues(defined))
+    in_force = store.queues_in_force()
+    tables = None if in_force.document is None else in_force.document.tables()
+    book = Book(tables, in_force.calendar())
     for workload, runs in store.live():
         book.load(workload, runs)
     return book
-
-
-def _book_over(document: QueueDocument) -> Book:
-    return Book(document.tables(), document.calendar())
 
 
 def _uncancellable() -> Future[Any]:

@@ -14,6 +14,8 @@ from scheduler.services.ledger_servicer import LedgerServicer
 from scheduler.services.migration_servicer import MigrationServicer
 from scheduler.services.pool_servicer import PoolServicer
 from scheduler.services.ports import Scheduling
+from scheduler.services.queue_ports import Queues
+from scheduler.services.queue_servicer import QueueServicer
 from scheduler.services.run_ports import Runs
 from scheduler.services.workload_servicer import WorkloadServicer
 from xisuan.assessment.v1 import assessment_service_pb2
@@ -24,6 +26,8 @@ from xisuan.migration.v1 import migration_service_pb2
 from xisuan.migration.v1.migration_service_pb2_grpc import add_MigrationServiceServicer_to_server
 from xisuan.pool.v1 import pool_service_pb2
 from xisuan.pool.v1.pool_service_pb2_grpc import add_PoolServiceServicer_to_server
+from xisuan.queue.v1 import queue_service_pb2
+from xisuan.queue.v1.queue_service_pb2_grpc import add_QueueServiceServicer_to_server
 from xisuan.workload.v1 import workload_service_pb2
 from xisuan.workload.v1.workload_service_pb2_grpc import add_WorkloadServiceServicer_to_server
 
@@ -42,6 +46,7 @@ _SERVICES = (
     ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"].full_name,
     migration_service_pb2.DESCRIPTOR.services_by_name["MigrationService"].full_name,
     assessment_service_pb2.DESCRIPTOR.services_by_name["AssessmentService"].full_name,
+    queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
 )
 
 
@@ -55,6 +60,7 @@ class Gateway:
         migration: Migration,
         runs: Runs,
         assessment: Assessment,
+        queues: Queues,
     ) -> None:
         self._server = grpc.aio.server(options=_OPTIONS)
         add_WorkloadServiceServicer_to_server(WorkloadServicer(scheduling), self._server)
@@ -62,6 +68,7 @@ class Gateway:
         add_LedgerServiceServicer_to_server(LedgerServicer(ledger), self._server)
         add_MigrationServiceServicer_to_server(MigrationServicer(migration, scheduling, runs), self._server)
         add_AssessmentServiceServicer_to_server(AssessmentServicer(assessment), self._server)
+        add_QueueServiceServicer_to_server(QueueServicer(queues), self._server)
         self._vitals = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._vitals, self._server)
         names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

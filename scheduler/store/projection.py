@@ -28,7 +28,10 @@ POOL_REGISTERED = "pool.registered"
 POOL_ADMISSION_CHANGED = "pool.admission_changed"
 POOL_HEALTH_CHANGED = "pool.health_changed"
 LEADERSHIP_STARTED = "leadership.started"
+QUEUES = "queues"
 QUEUES_DEFINED = "queues.defined"
+RESERVATION_CREATED = "reservation.created"
+RESERVATION_ENDED = "reservation.ended"
 WAVES_PLANNED = "migration.waves_planned"
 WAVE_STARTED = "migration.wave_started"
 
@@ -85,9 +88,19 @@ def pool_health_changed(pool_id: str, health: str, message: str) -> Draft:
     return Draft(POOL_HEALTH_CHANGED, pool_id, {"health": health, "message": message})
 
 
-def queues_defined(document: object) -> Draft:
+def queues_defined(document: object, reason: str = "") -> Draft:
     """The whole document (`scheduler.core.queueing.document`): the newest one holds."""
-    return Draft(QUEUES_DEFINED, "queues", {"document": document})
+    return Draft(QUEUES_DEFINED, QUEUES, {"document": document, "reason": reason})
+
+
+def reservation_created(form: object) -> Draft:
+    """`form` is that of one reservation in the document of queues. Its subject is the document's, so that a start
+    finds all that is in force by the index of subjects."""
+    return Draft(RESERVATION_CREATED, QUEUES, {"reservation": form})
+
+
+def reservation_ended(reservation_id: str, reason: str) -> Draft:
+    return Draft(RESERVATION_ENDED, QUEUES, {"reservation_id": reservation_id, "reason": reason})
 
 
 def waves_planned(plan_id: str, document: object) -> Draft:
@@ -238,6 +251,8 @@ SCHEDULER = Projection(
         POOL_HEALTH_CHANGED: _only_recorded,
         LEADERSHIP_STARTED: _only_recorded,
         QUEUES_DEFINED: _only_recorded,
+        RESERVATION_CREATED: _only_recorded,
+        RESERVATION_ENDED: _only_recorded,
         WAVES_PLANNED: _waves_planned,
         WAVE_STARTED: _wave_started,
         # A migration run is the fold of its events (`scheduler.core.migration.run`): no table repeats it.

@@ -19,10 +19,22 @@ from inventory.store.chain import Draft, Event
 from inventory.store.event_store import Store
 from inventory.store.schema import events
 from scheduler.core.admission import Known
+from scheduler.core.queueing.calendar import (
+    Created,
+    Defined,
+    Ended,
+    Ending,
+    QueuesInForce,
+    Recorded,
+    in_force,
+)
 from scheduler.store.documents import pool_of, run_of, workload_of
 from scheduler.store.projection import (
     LEADERSHIP_STARTED,
+    QUEUES,
     QUEUES_DEFINED,
+    RESERVATION_CREATED,
+    RESERVATION_ENDED,
     RUN_CHANGED,
     RUN_PLACED,
     WORKLOAD_CHANGED,
@@ -226,6 +238,16 @@ class SchedulerStore:
         document: Mapping[str, Any] | None = None if payload is None else json.loads(payload)["document"]
         return document
 
+    def queues_in_force(self) -> QueuesInForce:
+        """The newest document of queues with every reservation, as the events since say."""
+        found: list[Event] = []
+        while page := self.store.read(found[-1].seq if found else 0, subject=QUEUES):
+            found += page
+        newest = max((event.seq for event in found if event.kind == QUEUES_DEFINED), default=0)
+        # Documents before the newest one hold no more, so they are not parsed.
+        lasting = (event for event in found if event.seq == newest or event.kind != QUEUES_DEFINED)
+        return in_force(_recorded(event) for event in lasting)
+
     def newest_plan(self) -> StoredPlan | None:
         query = select(wave_plans).order_by(wave_plans.c.number.desc()).limit(1)
         with self.store.connect() as connection:
@@ -257,6 +279,18 @@ class SchedulerStore:
         )
         with self.store.connect() as connection:
             return tuple(workload_of(row) for row in connection.execute(query).mappings())
+
+
+def _recorded(event: Event) -> Recorded:
+    """An event about queues. Raises ValueError for a kind that is none of theirs."""
+    said = event.payload
+    if event.kind == QUEUES_DEFINED:
+        return Defined(said["document"], event.actor, event.recorded_ms)
+    if event.kind == RESERVATION_CREATED:
+        return Created(said["reservation"], event.actor, event.recorded_ms)
+    if event.kind == RESERVATION_ENDED:
+        return Ended(said["reservation_id"], Ending(event.actor, said["reason"], event.recorded_ms))
+    raise ValueError(f"event {event.seq} of kind {event.kind!r} is not about queues; upgrade this program")
 
 
 def _count_events(connection: Connection, kind: str) -> int:

@@ -9,7 +9,7 @@ import pytest
 from inventory.model.placement import ReasonCode
 from inventory.model.units import GIB, Resources
 from inventory.model.workload import Requirements, RunState, WorkloadState
-from scheduler.core.queueing.document import QueuesUnreadable
+from scheduler.services.ports import RequestError
 from tests.control_plane.fake_pool import UNTIL_TOLD, FakePool
 from tests.control_plane.site import Site, eventually, running, story
 from tests.lifecycle.bookkeeping import submission
@@ -82,7 +82,7 @@ async def test_a_pool_is_reserved_until_the_document_no_longer_says_so(site: Sit
 @story
 async def test_a_document_with_faults_changes_nothing(site: Site) -> None:
     async with running(site):
-        with pytest.raises(QueuesUnreadable, match="weight"):
+        with pytest.raises(RequestError, match="weight"):
             await site.plane.define_queues({"queues": [{"path": "a", "weight": 0}]})
 
 

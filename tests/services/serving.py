@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from scheduler.services.assessment_ports import Assessment
 from scheduler.services.desk_ports import Ledger, Migration
+from scheduler.services.queue_ports import Queues
 from scheduler.services.run_ports import Runs
 from scheduler.services.server import Gateway
 from tests.services.memory import MemoryScheduling
@@ -27,6 +28,7 @@ class Serving:
         migration: Any = None,
         runs: Any = None,
         assessment: Any = None,
+        queues: Any = None,
     ) -> None:
         self.scheduling = scheduling
         self._ports = (
@@ -35,6 +37,7 @@ class Serving:
             cast(Migration, migration),
             cast(Runs, runs),
             cast(Assessment, assessment),
+            cast(Queues, queues),
         )
         self.port = 0
         self._loop = asyncio.new_event_loop()
@@ -73,8 +76,9 @@ def serving(
     migration: Any = None,
     runs: Any = None,
     assessment: Any = None,
+    queues: Any = None,
 ) -> Iterator[Serving]:
-    service = Serving(scheduling, ledger, migration, runs, assessment)
+    service = Serving(scheduling, ledger, migration, runs, assessment, queues)
     try:
         yield service
     finally:

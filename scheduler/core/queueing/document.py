@@ -145,4 +145,4 @@ def read_queues(content: Mapping[str, Any]) -> QueueDocument:
 
 
 def milliseconds(moment: datetime) -> int:
-    return int(moment.astimezone(UTC).timestamp() * 1000)
+    return round(moment.astimezone(UTC).timestamp() * 1000)
