@@ -14,15 +14,14 @@ from pathlib import Path
 from adapters.contract import Launch, Refusal, RefusalCode, Reservation, RunReport, StartEstimate
 from adapters.sdk.engine import EngineUnavailable
 from adapters.sdk.engine_backend import EngineBackend
-from adapters.slurm import naming
+from adapters.slurm import naming, reservations
 from adapters.slurm.commands import SlurmRefused
-from adapters.slurm.engine import SlurmEngine
+from adapters.slurm.engine import SlurmEngine, no_such_node
+from adapters.slurm.reservations import Held, parse_reservations
 from adapters.slurm.script import batch_script
 from inventory.model.workload import RunState
 
 _STARTS = re.compile(r"to start at (?P<when>\S+) using")
-_EXISTS = "already exists"
-_NO_RESERVATION = ("does not exist", "not found", "Requested reservation is invalid")
 
 
 class SlurmBackend(EngineBackend):
@@ -35,22 +34,26 @@ class SlurmBackend(EngineBackend):
         self.engine = engine
 
     async def suspend(self, run_ids: Sequence[str]) -> Sequence[RunReport | Refusal]:
-        return [await self._change(run_id, "suspend", suspended=True) for run_id in run_ids]
+        return [await self._change(run_id, suspended=True) for run_id in run_ids]
 
     async def resume(self, run_ids: Sequence[str]) -> Sequence[RunReport | Refusal]:
-        return [await self._change(run_id, "resume", suspended=False) for run_id in run_ids]
+        return [await self._change(run_id, suspended=False) for run_id in run_ids]
 
     async def estimate_starts(self, launches: Sequence[Launch]) -> Sequence[StartEstimate | Refusal]:
         """What Slurm's backfill expects (`sbatch --test-only`): nothing is submitted."""
         return [await self._estimate(launch) for launch in launches]
 
-    async def reserve(self, reservations: Sequence[Reservation]) -> Sequence[Reservation | Refusal]:
-        return [await self._reserve(one) for one in reservations]
+    async def reserve(self, wanted: Sequence[Reservation]) -> Sequence[Reservation | Refusal]:
+        try:
+            there = await self._reservations()
+        except (SlurmRefused, EngineUnavailable) as error:
+            return [Refusal(one.reservation_id, RefusalCode.UNAVAILABLE, str(error)) for one in wanted]
+        return [await self._reserve(one, there) for one in wanted]
 
     async def unreserve(self, reservation_ids: Sequence[str]) -> Sequence[Refusal | None]:
         return [await self._unreserve(reservation_id) for reservation_id in reservation_ids]
 
-    async def _change(self, run_id: str, verb: str, *, suspended: bool) -> RunReport | Refusal:
+    async def _change(self, run_id: str, *, suspended: bool) -> RunReport | Refusal:
         run = self.handle_and_report(run_id)
         if run is None:
             return Refusal(run_id, RefusalCode.NOT_FOUND, f"{run_id}: 该池没有此运行 / no such run here")
@@ -61,7 +64,7 @@ class SlurmBackend(EngineBackend):
         if report.suspended == suspended:
             return report
         try:
-            await self.engine.slurm.run("scontrol", verb, handle)
+            await self.engine.set_suspended(handle, suspended=suspended)
         except SlurmRefused as refused:
             return Refusal(run_id, RefusalCode.FAILED_PRECONDITION, f"{run_id}: {refused}")
         except EngineUnavailable as error:
@@ -83,28 +86,27 @@ class SlurmBackend(EngineBackend):
             return Refusal(launch.run_id, RefusalCode.UNAVAILABLE, text)
         return StartEstimate(launch.run_id, max(0, _milliseconds(found["when"]) - time.time_ns() // 1_000_000))
 
-    async def _reserve(self, one: Reservation) -> Reservation | Refusal:
+    async def _reserve(self, one: Reservation, there: dict[str, Held]) -> Reservation | Refusal:
         name = naming.reservation_name(one.reservation_id)
-        count = len(set(one.nodes)) or one.requirements.tasks
-        where = f"Nodes={','.join(sorted(set(one.nodes)))}" if one.nodes else f"NodeCnt={count}"
-        words = [
-            f"ReservationName={name}",
-            f"StartTime=@{one.begins_ms // 1000}",
-            f"EndTime=@{one.ends_ms // 1000}",
-            "Users=root",
-            where,
-        ]
+        if name in there:
+            return reservations.answer(one, there[name])
+        unknown = self.engine.unknown_node(one.nodes)
+        if unknown is not None:
+            return Refusal(one.reservation_id, RefusalCode.NOT_FOUND, no_such_node(unknown))
+        words = reservations.creation(
+            one, self.engine.partition, self.engine.threads_per_core, time.time_ns() // 1_000_000
+        )
         try:
-            try:
-                await self.engine.slurm.run("scontrol", "create", "reservation", *words)
-            except SlurmRefused as refused:
-                if _EXISTS not in str(refused) and "Duplicate" not in str(refused):
-                    raise
+            await self.engine.slurm.run("scontrol", "create", "reservation", *words)
+            held = (await self._reservations()).get(name)
         except SlurmRefused as refused:
-            return Refusal(one.reservation_id, RefusalCode.RESOURCE_EXHAUSTED, f"{one.reservation_id}: {refused}")
+            return reservations.refusal(one.reservation_id, str(refused))
         except EngineUnavailable as error:
             return Refusal(one.reservation_id, RefusalCode.UNAVAILABLE, str(error))
-        return one
+        return reservations.answer(one, held) if held is not None else _ended_at_once(one)
+
+    async def _reservations(self) -> dict[str, Held]:
+        return parse_reservations(await self.engine.slurm.run("scontrol", "show", "reservation", "--oneliner"))
 
     async def _unreserve(self, reservation_id: str) -> Refusal | None:
         try:
@@ -112,12 +114,17 @@ class SlurmBackend(EngineBackend):
                 "scontrol", "delete", f"ReservationName={naming.reservation_name(reservation_id)}"
             )
         except SlurmRefused as refused:
-            if any(sign in str(refused) for sign in _NO_RESERVATION):
+            if reservations.is_gone(str(refused)):
                 return None
             return Refusal(reservation_id, RefusalCode.FAILED_PRECONDITION, f"{reservation_id}: {refused}")
         except EngineUnavailable as error:
             return Refusal(reservation_id, RefusalCode.UNAVAILABLE, str(error))
         return None
+
+
+def _ended_at_once(one: Reservation) -> Refusal:
+    text = f"{one.reservation_id}: 预留时段已过 / its time is over: reserve a time to come"
+    return Refusal(one.reservation_id, RefusalCode.INVALID_ARGUMENT, text)
 
 
 def _milliseconds(when: str) -> int:

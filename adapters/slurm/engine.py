@@ -7,6 +7,8 @@ whatever their number; what a listing no longer shows is asked of sacct where ac
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +18,13 @@ from adapters.contract import AcceleratorSupport, Capabilities, Launch, Refusal,
 from adapters.sdk.engine import Cancel, EngineUnavailable, Observer, Seen, Taken
 from adapters.slurm import accounts, jobs, naming, nodes
 from adapters.slurm.commands import Slurm, SlurmRefused
+from adapters.slurm.reservations import is_gone
 from adapters.slurm.script import batch_script
 from inventory.model.pool import Node, Pool
 
 _LOOK_EVERY_S = 1.0
+_LOOK_AGAIN_S = 0.25  # for a while after something was asked of Slurm: it is about to change
+_RESTLESS_S = 5.0
 _LOG_PIECE = 64 * 1024
 _MIB = 1024 * 1024
 _CONTRACT_TO_SLURM = ("process", "batch-script")
@@ -52,6 +57,9 @@ class SlurmEngine:
         self._nodes: list[Node] = []
         self._stopping: dict[str, asyncio.Task[None]] = {}
         self._lookout: asyncio.Task[None] | None = None
+        self._suspended: set[str] = set()  # job ids, before a listing shows it
+        self._asked = asyncio.Event()
+        self._restless_until = 0.0
         self.shared_disk_bytes = pool.disk_bytes
         self.capabilities = Capabilities(
             pool_id=pool.pool_id,
@@ -87,7 +95,9 @@ class SlurmEngine:
     async def submit(self, launches: Sequence[Launch]) -> Sequence[Taken | Refusal]:
         """What squeue already lists is taken again: sbatch itself would start it a second time."""
         there = {job.name: job for job in await self._list() if job.name.startswith(self._prefix)}
-        return await asyncio.gather(*(self._submit(launch, there) for launch in launches))
+        answers = await asyncio.gather(*(self._submit(launch, there) for launch in launches))
+        self._expect_changes()
+        return answers
 
     async def cancel(self, cancels: Sequence[Cancel]) -> None:
         listed = {job.run_id: job for job in await self._ours()} if any(not c.handle for c in cancels) else {}
@@ -98,6 +108,7 @@ class SlurmEngine:
             earlier = self._stopping.pop(cancel.run_id, None)
             if earlier is not None:
                 earlier.cancel()
+            self._expect_changes()
             self._stopping[cancel.run_id] = asyncio.create_task(self._end(job_id, cancel.grace_ms))
 
     async def survey(self) -> Sequence[Seen]:
@@ -129,17 +140,39 @@ class SlurmEngine:
             else:
                 await asyncio.sleep(_LOOK_EVERY_S / 4)
 
+    # -- for optional calls ---------------------------------------------------------------------------------------
+
+    @property
+    def partition(self) -> str:
+        """The partition that is the pool; "" for the cluster's default."""
+        return self._settings.partition
+
+    @property
+    def threads_per_core(self) -> dict[str, int]:
+        return {line.name: line.threads_per_core for line in self._node_lines}
+
+    def unknown_node(self, names: Sequence[str]) -> str | None:
+        """The first of these that is no node of the cluster; None where all are."""
+        known = {line.name for line in self._node_lines}
+        return next((name for name in names if name not in known), None)
+
+    async def set_suspended(self, job_id: str, *, suspended: bool) -> None:
+        """Halts a running job or lets it go on. Raises SlurmRefused."""
+        await self.slurm.run("scontrol", "suspend" if suspended else "resume", job_id)
+        if suspended:
+            self._suspended.add(job_id)
+        else:
+            self._suspended.discard(job_id)
+
     # -- one run ------------------------------------------------------------------------------------------------
 
     async def _submit(self, launch: Launch, there: dict[str, jobs.Job]) -> Taken | Refusal:
         name = naming.job_name(self._pool.pool_id, launch.run_id)
         if name in there:
             return Taken(launch.run_id, there[name].job_id)
-        known = {line.name for line in self._node_lines}
-        unknown = next((node for node in launch.nodes if node not in known), None)
+        unknown = self.unknown_node(launch.nodes)
         if unknown is not None:
-            text = f"{unknown}: 集群中没有此节点，请重新列出节点 / no such node: list the nodes and place it anew"
-            return Refusal(launch.run_id, RefusalCode.NOT_FOUND, text)
+            return Refusal(launch.run_id, RefusalCode.NOT_FOUND, no_such_node(unknown))
         need = launch.requirements.per_task.accelerator_milli
         if need % 1000:
             text = f"{need} milli: 此池只分配整卡 / whole cards only here: ask for multiples of 1000"
@@ -149,8 +182,7 @@ class SlurmEngine:
         except EngineUnavailable as error:
             return Refusal(launch.run_id, RefusalCode.UNAVAILABLE, str(error))
         except SlurmRefused as refused:
-            text = f"{launch.run_id}: Slurm 拒绝了此运行 / Slurm refused it: {refused}"
-            return Refusal(launch.run_id, RefusalCode.INVALID_ARGUMENT, text)
+            return _refusal(launch, str(refused))
         return Taken(launch.run_id, said.strip().split(";")[0])
 
     def options(self, launch: Launch) -> list[str]:
@@ -216,7 +248,7 @@ class SlurmEngine:
 
     def _is_suspended(self, job_id: str) -> bool:
         seen = self._known.get(job_id)
-        return seen is not None and seen.report.suspended
+        return job_id in self._suspended or (seen is not None and seen.report.suspended)
 
     # -- looking ------------------------------------------------------------------------------------------------
 
@@ -224,7 +256,7 @@ class SlurmEngine:
         """One squeue a second for everything; troubles are waited out, and then everything is surveyed."""
         was_away = False
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await self._pause()
             try:
                 listed = await self._list()
                 await self._look_at_nodes(listed)
@@ -235,6 +267,20 @@ class SlurmEngine:
             if was_away:
                 was_away = False
                 self._observer.gap()
+
+    async def _pause(self) -> None:
+        """Until it is time to look: a second, and less for a while after something was asked."""
+        if time.monotonic() < self._restless_until:
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            return
+        self._asked.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_EVERY_S):
+                await self._asked.wait()
+
+    def _expect_changes(self) -> None:
+        self._restless_until = time.monotonic() + _RESTLESS_S
+        self._asked.set()
 
     def _tell(self, listed: Sequence[jobs.Job]) -> None:
         """Tells what differs from the listing before; jobs that are listed no more are left to the survey."""
@@ -247,6 +293,7 @@ class SlurmEngine:
         if any(job_id not in now and not seen.report.state.is_final for job_id, seen in self._known.items()):
             self._observer.gap()
         self._known = now
+        self._suspended &= {job_id for job_id, seen in now.items() if not seen.report.state.is_final}
         if changed:
             self._observer.observed(changed)
 
@@ -273,6 +320,18 @@ class SlurmEngine:
             return await self.slurm.run(*words)
         except SlurmRefused as refused:
             raise EngineUnavailable(f"{words[0]}: {refused}") from refused
+
+
+def no_such_node(name: str) -> str:
+    return f"{name}: 集群中没有此节点，请重新列出节点 / no such node: list the nodes and place it anew"
+
+
+def _refusal(launch: Launch, said: str) -> Refusal:
+    if launch.reservation_id and is_gone(said):
+        text = f"{launch.reservation_id}: 没有此预留，或已结束 / no such reservation, or it is over: place it anew"
+        return Refusal(launch.run_id, RefusalCode.NOT_FOUND, text)
+    text = f"{launch.run_id}: Slurm 拒绝了此运行 / Slurm refused it: {said}"
+    return Refusal(launch.run_id, RefusalCode.INVALID_ARGUMENT, text)
 
 
 def _read(path: Path, offset: int) -> bytes:

@@ -11,7 +11,7 @@ from adapters.slurm.jobs import Job
 from inventory.model.pool import Node, Pool
 from inventory.model.units import GIB, Resources
 
-FORMAT = "%N|%c|%m|%G|%T|%f"
+FORMAT = "%N|%c|%m|%G|%T|%f|%Z"
 _OPEN = ("idle", "mixed", "allocated", "completing", "reserved")
 _GPU = re.compile(r"gpu(?::(?P<type>[A-Za-z][^:(,]*))?:(?P<count>[0-9]+)")
 
@@ -27,13 +27,14 @@ class NodeLine:
     cards: int
     state: str
     features: tuple[str, ...]
+    threads_per_core: int
 
 
 def parse_nodes(text: str) -> list[NodeLine]:
     """Each node once, by name: a node of several partitions is listed once for each."""
     found: dict[str, NodeLine] = {}
     for line in text.splitlines():
-        name, cpus, memory, gres, state, features = line.split("|")
+        name, cpus, memory, gres, state, features, threads = line.split("|")
         match = _GPU.search(gres)
         found[name] = NodeLine(
             name,
@@ -43,6 +44,7 @@ def parse_nodes(text: str) -> list[NodeLine]:
             int(match["count"]) if match else 0,
             state,
             tuple(one for one in features.split(",") if one and one != "(null)"),
+            max(1, int(threads)),
         )
     return [found[name] for name in sorted(found)]
 

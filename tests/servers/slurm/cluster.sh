@@ -47,8 +47,8 @@ SlurmdParameters=config_overrides
 MinJobAge=300
 InactiveLimit=0
 KillWait=2
-SlurmdTimeout=5
-MessageTimeout=5
+SlurmdTimeout=120
+MessageTimeout=60
 TCPTimeout=2
 MailProg=/bin/true
 NodeName=n[1-$nodes] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((port + 1))-$((port + nodes))] CPUs=64 Boards=1 SocketsPerBoard=2 CoresPerSocket=32 ThreadsPerCore=1 RealMemory=512000 Gres=gpu:h100:8 State=UNKNOWN
