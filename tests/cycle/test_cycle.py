@@ -12,7 +12,7 @@ from inventory.model.system import Architecture, Zone
 from inventory.model.units import Resources
 from inventory.model.workload import Requirements, Workload
 from scheduler.core.placement.protocol import NodeBatch
-from scheduler.cycle import BackfillRules, CycleReport, CycleSettings, Head, run_cycle
+from scheduler.cycle import Backfill, BackfillRules, CycleReport, CycleSettings, Head, run_cycle
 from scheduler.ports import Plan
 from tests.cycle.fakes import (
     AcceptingSink,
@@ -248,6 +248,39 @@ class TestStarvation:
                 return
             ends |= {placement.run_id: now + 4 for placement in report.plan.placements}
         pytest.fail("the large workload was starved")
+
+
+class TestHeadsOfSeveralPools:
+    """Who is the head of one pool waits in the others as everybody does, and is told so."""
+
+    def two_pools(self) -> SitePools:
+        """Sixteen CPUs each: in `b` half of them are taken by a run of unknown length, in `s` all but two."""
+        big, small_one = small("b"), small("s", one_way_ms=9.0)
+        big.state.place(NodeBatch.of([("in-b", Requirements(amount(8, 1)))]))
+        small_one.state.place(NodeBatch.of([("in-s", Requirements(amount(14, 1)))]))
+        return SitePools.of(big, small_one)
+
+    @pytest.mark.parametrize("policy", list(Backfill))
+    def test_the_head_of_one_pool_is_told_of_the_head_of_another(self, policy: Backfill) -> None:
+        rules = BackfillRules(policy, hold_after_ms=0)
+        waiting = [
+            a_workload("first", amount(16, 1), pools=frozenset({"b"})),
+            a_workload("second", amount(8, 1), submitted_ms=1),
+            a_workload("third", amount(2, 1), pools=frozenset({"b"}), submitted_ms=2),
+        ]
+        plan = cycle(self.two_pools(), *waiting, settings=CycleSettings(batch=1, backfill=rules)).plan
+        assert codes(plan, "first")["b"] == [ReasonCode.CAPACITY], "nothing is kept from it where it is first"
+        assert codes(plan, "second") == {"b": [ReasonCode.BACKFILL], "s": [ReasonCode.CAPACITY]}
+        assert codes(plan, "third")["b"] == [ReasonCode.BACKFILL]
+
+    def test_nobody_is_told_to_wait_for_who_came_after_it(self) -> None:
+        rules = BackfillRules(Backfill.NONE, hold_after_ms=0)
+        waiting = [
+            a_workload("armed", architectures=frozenset({Architecture.ARM64}), priority=1),
+            a_workload("first", amount(16, 1), pools=frozenset({"b"})),
+        ]
+        plan = cycle(self.two_pools(), *waiting, settings=CycleSettings(backfill=rules)).plan
+        assert codes(plan, "armed") == {"b": [ReasonCode.ARCHITECTURE], "s": [ReasonCode.ARCHITECTURE]}
 
 
 def test_thousands_of_equal_workloads_share_their_opinions() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from inventory.model.placement import ReasonCode
 from inventory.model.pool import Node, PoolHealth
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import Resources
@@ -177,7 +178,15 @@ def test_lower_priorities_change_nothing_for_higher_ones(
     ids = {workload.workload_id for workload in upper}
     event("some wait" if alone.unplaced else "none waits")
     assert tuple(p for p in everyone.placements if p.workload_id in ids) == alone.placements
-    assert tuple(v for v in everyone.unplaced if v.workload_id in ids) == alone.unplaced
+    together = [verdicts for verdicts in everyone.unplaced if verdicts.workload_id in ids]
+    assert [v.workload_id for v in together] == [v.workload_id for v in alone.unplaced]
+    # What is free is told as of the cycle's end, when lower priorities have taken their part: so a pool may have one
+    # reason more, and none less; but nobody waits for the head of a lower priority.
+    for verdicts, before in zip(together, alone.unplaced, strict=True):
+        for now, then in zip(verdicts.opinions, before.opinions, strict=True):
+            more = {reason.code for reason in now.reasons} - {reason.code for reason in then.reasons}
+            assert {reason.code for reason in then.reasons} <= {reason.code for reason in now.reasons}
+            assert more <= {ReasonCode.CAPACITY}
 
 
 @settings(max_examples=60, deadline=None)
