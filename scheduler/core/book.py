@@ -21,6 +21,7 @@ from inventory.model.workload import (
     advance_workload,
 )
 from scheduler.core.changes import Change, RunChanged, RunPlaced, WorkloadChanged, WorkloadSubmitted
+from scheduler.core.lost_runs import LostRuns
 from scheduler.core.queueing.reservations import Reservation
 from scheduler.core.queueing.tables import QueueTables, expected_ms
 
@@ -54,6 +55,7 @@ class Book:
         self._preempted_on: dict[str, dict[str, None]] = {}
         self._preempted: dict[str, str] = {}  # why, by run id
         self._leaving: dict[str, None] = {}
+        self.lost_runs = LostRuns()
 
     def workload(self, workload_id: str) -> Workload | None:
         return self._workloads.get(workload_id)
@@ -142,6 +144,7 @@ class Book:
             workload = self._workloads.pop(workload_id)
             del self._attempts[workload_id]
             del self._ids_by_key[workload.queue, workload.client_key]
+            self.lost_runs.settle(workload_id)
         self._leaving.clear()
 
     def load(self, workload: Workload, runs: Iterable[Run]) -> None:
@@ -154,6 +157,8 @@ class Book:
             attempts.failures += run.state is RunState.FAILED
             if not run.state.is_final:
                 self._hold(run)
+            elif run.state is RunState.LOST and workload.partition.lost_after_ms:
+                self.lost_runs.add(run)
         if workload.state is WorkloadState.QUEUED:
             self.tables.wait(workload, attempts.runs + 1)
 
@@ -217,7 +222,23 @@ class Book:
         row = self.tables.run_of(workload, run.run_id, began_ms)
         self.tables.start(run.pool_id, row, max(run.placed_ms, self._latest_ms))
 
+    def _return(self, change: RunChanged) -> None:
+        """The lost run is its workload's live run again."""
+        lost = self.lost_runs.take(change.run_id)
+        self._hold(
+            replace(
+                lost,
+                state=change.state,
+                message=change.message,
+                started_ms=change.started_ms if change.started_ms is not None else lost.started_ms,
+                ended_ms=None,
+            )
+        )
+
     def _change_run(self, change: RunChanged) -> None:
+        if change.returned:
+            self._return(change)
+            return
         before = self._runs[change.run_id]
         after = replace(
             before,
@@ -239,6 +260,8 @@ class Book:
         _drop(self._outlived_on, after.pool_id, change.run_id)
         _drop(self._preempted_on, after.pool_id, change.run_id)
         self._preempted.pop(change.run_id, None)
+        if after.state is RunState.LOST and self._workloads[after.workload_id].partition.lost_after_ms:
+            self.lost_runs.add(after)
         self._latest_ms = max(self._latest_ms, after.ended_ms or 0)
         self.tables.end(change.run_id, self._latest_ms)
         self._leave_if_finished(after.workload_id)

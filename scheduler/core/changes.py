@@ -35,7 +35,10 @@ class RunPlaced:
 
 @dataclass(frozen=True, slots=True)
 class RunChanged:
-    """A pool reported a new state of a run. Times are UTC milliseconds; None where not known (yet)."""
+    """A pool reported a new state of a run. Times are UTC milliseconds; None where not known (yet).
+
+    `returned`: the run was lost, and its pool, which is heard again, runs it still.
+    """
 
     run_id: str
     state: RunState
@@ -43,6 +46,7 @@ class RunChanged:
     message: str = ""
     started_ms: int | None = None
     ended_ms: int | None = None
+    returned: bool = False
 
 
 Change = WorkloadSubmitted | WorkloadChanged | RunPlaced | RunChanged

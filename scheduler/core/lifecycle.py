@@ -69,6 +69,8 @@ def report_run(book: Book, reported: RunChanged) -> list[Change]:
     changes in order on one stream, but the answer to a launch may be overtaken by it.
     """
     run = book.run(reported.run_id)
+    if run is None and reported.state.is_final:
+        book.lost_runs.ended(reported.run_id)
     if run is None or reported.state not in RUN_TRANSITIONS[run.state]:
         return []
     reason = book.preempted_for(reported.run_id)
@@ -83,7 +85,26 @@ def report_run(book: Book, reported: RunChanged) -> list[Change]:
     return changes
 
 
+def resume(book: Book, workload: Workload, original: RunChanged) -> list[Change]:
+    """A queued workload whose lost run lives, or has succeeded unheard: that run is its live run again."""
+    text = "算力池恢复联系，原运行继续 / its pool is heard again: the original run goes on"
+    state = RunState.RUNNING if original.state.is_final else original.state
+    back = replace(original, state=state, message=text, exit_code=None, ended_ms=None, returned=True)
+    changes: list[Change] = [WorkloadChanged(workload.workload_id, WorkloadState.ACTIVE, text), back]
+    if original.state.is_final:
+        changes += [original, *_after_run_ended(book, workload, original)]
+    return changes
+
+
 def _after_run_ended(book: Book, workload: Workload, ended: RunChanged) -> list[Change]:
+    original = book.lost_runs.waiting(workload.workload_id)
+    if original is not None and original.run_id != ended.run_id:
+        lost = book.lost_runs.get(original.run_id)
+        if ended.state is not RunState.SUCCEEDED and lost is not None:
+            queued = WorkloadChanged(workload.workload_id, WorkloadState.QUEUED, ended.message)
+            return [queued, *resume(book, workload, original)]
+        if lost is not None and not original.state.is_final:
+            book.lost_runs.stray(lost.pool_id, lost.run_id)
     if ended.state is RunState.SUCCEEDED:
         return [
             WorkloadChanged(workload.workload_id, WorkloadState.SUCCEEDED),

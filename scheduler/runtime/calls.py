@@ -19,7 +19,7 @@ from adapters.contract import Launch, Refusal, RunReport, Stop
 from adapters.port import AdapterUnavailable
 from inventory.model.pool import Pool
 from scheduler.ports import NodeAnswers, NodeBatch, PoolView
-from scheduler.runtime.pool_link import HeldRun
+from scheduler.runtime.pool_link import LinkStart
 from scheduler.services.ports import ControlPlaneUnavailable
 
 NAMESPACE = "xisuan"
@@ -71,8 +71,8 @@ class RayHosts:
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
 
-    async def attach(self, pool: Pool, endpoint: str, cursor: str, held: Sequence[HeldRun]) -> None:
-        await self._call(self._name(pool.pool_id), "attach", pool, endpoint, cursor, held)
+    async def attach(self, pool: Pool, endpoint: str, start: LinkStart) -> None:
+        await self._call(self._name(pool.pool_id), "attach", pool, endpoint, start)
 
     async def attached(self) -> frozenset[str]:
         answers = await asyncio.gather(*(self._call(name, "attached") for name in self._names))

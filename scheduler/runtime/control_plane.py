@@ -13,7 +13,8 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from adapters.port import AdapterUnavailable
+from adapters.contract import DEFAULT_GRACE_MS
+from adapters.port import AdapterUnavailable, StaleEpoch
 from inventory.model.pool import Pool, PoolHealth
 from inventory.model.workload import Submission, WorkloadState
 from inventory.store.errors import StoreError
@@ -21,15 +22,16 @@ from scheduler.core.admission import Known, Outcome, admit
 from scheduler.core.book import Book
 from scheduler.core.changes import Change, RunChanged, WorkloadChanged, WorkloadSubmitted
 from scheduler.core.lifecycle import cancel, reconcile
+from scheduler.core.partition import lose_unheard
 from scheduler.core.placement.explain import Explanation, explain, explain_opinions
 from scheduler.cycle import CycleSettings
 from scheduler.ports import Clock
 from scheduler.runtime.change_feed import ChangeFeed
 from scheduler.runtime.consequences import migrations, require_cutover_day
-from scheduler.runtime.dispatcher import Dispatcher, decide_result
+from scheduler.runtime.dispatcher import Dispatcher, decide_heard
 from scheduler.runtime.planning import Planner, as_workload
 from scheduler.runtime.pool_host import PoolHosts
-from scheduler.runtime.pool_link import HeldRun, PoolReport
+from scheduler.runtime.pool_link import HeldRun, LinkStart, PoolReport
 from scheduler.runtime.queue_desk import QueueDesk
 from scheduler.runtime.registry import CORDONED, DRAINING, OPEN, PoolRegistry
 from scheduler.runtime.writer import Decide, Decision, Writer, WriterEvents
@@ -56,6 +58,8 @@ from scheduler.store.scheduler_store import SchedulerStore
 log = logging.getLogger("xisuan.control_plane")
 Result = TypeVar("Result")
 SUPERVISE_S = 2.0
+# A pool whose lease has expired asks the run to end, and ends it by force after this; then it tells.
+ENDING_MS = DEFAULT_GRACE_MS + 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,24 +293,34 @@ class ControlPlane:
         before = self._registry.get(pool_id)
         health_changed = before.health is not report.health
         lost: list[str] = []
+        owed: set[str] = set()
 
         def conclude(book: Book) -> Decision[None]:
             lost_now: list[Change] = []
             if report.listed is not None:
                 lost_now = reconcile(book, pool_id, report.listed, self._clock.now_ms())
                 lost.extend(change.run_id for change in lost_now if isinstance(change, RunChanged))
+                lost.extend(book.lost_runs.listed(pool_id, report.listed))
+            given_up = lose_unheard(book, pool_id, report.unheard_ms, ENDING_MS, self._clock.now_ms())
+            owed.update(book.lost_runs.take_woken())
             health = pool_health_changed(pool_id, report.health.value, report.health_message)
-            resumable = report.cursor and (report.runs or report.listed is not None)
-            cursors = {pool_id: report.cursor} if resumable else {}
-            return Decision(None, lost_now, [health] if health_changed else [], cursors)
+            cursors = {}
+            if given_up or report.runs or report.listed is not None:
+                # Where something is known that a resumed stream would not tell again, the next leader lists anew.
+                cursors[pool_id] = "" if given_up or book.lost_runs.has_debts(pool_id) else report.cursor
+            return Decision(None, [*lost_now, *given_up], [health] if health_changed else [], cursors)
 
-        decisions: list[Decide] = [decide_result(run) for run in report.runs]
+        decisions: list[Decide] = [decide_heard(pool_id, run) for run in report.runs]
         await asyncio.wrap_future(self.writer.submit_each([*decisions, conclude]))
         if lost:
             # The host cannot know: it sees only what the pool lists, and holds what was placed.
             log.warning("%s no longer remembers %d runs, which are placed anew", pool_id, len(lost))
             await self._hosts.release({pool_id: lost})
         self._registry.take_report(report)
+        for debtor in owed:
+            self._dispatcher.wake(debtor)
+        if report.outranked:
+            self._deposed(StaleEpoch(f"{pool_id} obeys a newer leader than epoch {self.epoch}"))
         if report.listed is not None:
             self._dispatcher.forget_stops(pool_id)
         if report.health is PoolHealth.READY and (health_changed or report.listed is not None):
@@ -369,7 +383,7 @@ class ControlPlane:
             # First the cursor: what ends after it is told again, so nothing that is held here is held for ever.
             cursor = await asyncio.to_thread(self._store.cursor, pool_id)
             held = await self._look(lambda book: _held(book, pool_id))
-            await self._hosts.attach(entry.pool, entry.endpoint, cursor, held)
+            await self._hosts.attach(entry.pool, entry.endpoint, LinkStart(self.epoch, cursor, tuple(held)))
             self._attached.add(pool_id)
         self._planner.wake()
 
@@ -403,10 +417,10 @@ class ControlPlane:
 
 def _held(book: Book, pool_id: str) -> list[HeldRun]:
     held = []
-    for run in book.runs_on(pool_id):
+    for run in (*book.runs_on(pool_id), *book.lost_runs.on(pool_id)):
         workload = book.workload(run.workload_id)
-        assert workload is not None  # a live run keeps its workload in the book
-        held.append(HeldRun(run.run_id, workload.requirements, run.nodes))
+        assert workload is not None  # a live or lost run keeps its workload in the book
+        held.append(HeldRun(run.run_id, workload.requirements, run.nodes, workload.partition.lost_after_ms))
     return held
 
 

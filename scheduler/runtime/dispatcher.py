@@ -20,6 +20,7 @@ from inventory.store.errors import StoreError
 from scheduler.core.book import Book
 from scheduler.core.changes import RunChanged
 from scheduler.core.lifecycle import report_run
+from scheduler.core.partition import hear
 from scheduler.runtime.pool_host import PoolHosts
 from scheduler.runtime.pool_link import ENDED_BY_REFUSAL
 from scheduler.runtime.registry import DRAINING, PoolRegistry
@@ -155,6 +156,7 @@ class Dispatcher:
         def look(book: Book) -> tuple[tuple[Launch, ...], list[str]]:
             launches = _launches(book, pool_id) if may_launch else iter(())
             stops = [run.run_id for run in book.stops_owed(pool_id, draining)]
+            stops += book.lost_runs.strays_on(pool_id)
             return tuple(_within_bytes(islice(launches, batch))), stops
 
         launches, stops = await asyncio.to_thread(self._writer.look, look)
@@ -163,6 +165,11 @@ class Dispatcher:
 
     async def _record(self, results: Sequence[RunReport | Refusal]) -> None:
         await asyncio.wrap_future(self._writer.submit_each([decide_result(result) for result in results]))
+
+
+def decide_heard(pool_id: str, report: RunReport) -> Callable[[Book], Decision[None]]:
+    """What follows from what a pool's listing or stream says of one run."""
+    return lambda book: Decision(None, hear(book, pool_id, run_changed(report)))
 
 
 def decide_result(result: RunReport | Refusal) -> Callable[[Book], Decision[None]]:

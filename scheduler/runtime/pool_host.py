@@ -14,7 +14,7 @@ from adapters.contract import Launch, Refusal, RunReport, Stop
 from adapters.port import AdapterPort, AdapterUnavailable
 from inventory.model.pool import Pool
 from scheduler.ports import NodeAnswers, NodeBatch, PoolView
-from scheduler.runtime.pool_link import HeldRun, PoolLink, PoolReport
+from scheduler.runtime.pool_link import LinkStart, PoolLink, PoolReport
 
 Connect = Callable[[str], AdapterPort]
 
@@ -22,7 +22,7 @@ Connect = Callable[[str], AdapterPort]
 class PoolHosts(Protocol):
     """All pool hosts, by pool. Calls about a pool that no host holds raise AdapterUnavailable."""
 
-    async def attach(self, pool: Pool, endpoint: str, cursor: str, held: Sequence[HeldRun]) -> None:
+    async def attach(self, pool: Pool, endpoint: str, start: LinkStart) -> None:
         """Gives a pool to its host, which follows it from now on; an earlier link to it is dropped."""
 
     async def attached(self) -> frozenset[str]:
@@ -58,12 +58,12 @@ class PoolHost:
         self._links: dict[str, PoolLink] = {}
         self._attaching = asyncio.Lock()
 
-    async def attach(self, pool: Pool, endpoint: str, cursor: str, held: Sequence[HeldRun]) -> None:
+    async def attach(self, pool: Pool, endpoint: str, start: LinkStart) -> None:
         async with self._attaching:
             old = self._links.pop(pool.pool_id, None)
             if old is not None:
                 await old.close()
-            link = PoolLink(pool, self._connect(endpoint), cursor, held, self._report)
+            link = PoolLink(pool, self._connect(endpoint), start, self._report)
             self._links[pool.pool_id] = link
             link.start()
 

@@ -11,15 +11,17 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.contract import Capabilities, Launch, Refusal, RefusalCode, RunReport, Stop
 from adapters.port import (
     AdapterMisbehaved,
     AdapterPort,
     AdapterUnavailable,
+    CapabilityMissing,
     CursorExpired,
     NodeList,
+    StaleEpoch,
     WatchBatch,
 )
 from inventory.model.pool import Pool, PoolHealth
@@ -28,6 +30,8 @@ from inventory.model.workload import Requirements, RunState
 from scheduler.core.placement.pool_state import PoolState
 from scheduler.core.queueing.preemption import fits_without
 from scheduler.ports import NodeAnswers, NodeBatch, PoolView
+from scheduler.runtime.clock import SystemClock
+from scheduler.runtime.pool_contact import PoolContact
 
 log = logging.getLogger("xisuan.pool_link")
 
@@ -37,6 +41,8 @@ FIRST_RETRY_S = 0.2
 LONGEST_RETRY_S = 5.0
 # The contract promises a sign of life every 5 s.
 SILENCE_LIMIT_S = 12.0
+# How often the link looks whether leases are due, and tells for how long its pool was unheard of.
+LOOK_EVERY_S = 0.5
 
 # What becomes of a run whose launch was refused. A lost run is placed anew and not held against the workload. Any
 # other refusal (the pool cannot be asked now) changes nothing: the launch is still owed, and its nodes are held.
@@ -50,17 +56,29 @@ ENDED_BY_REFUSAL: Mapping[RefusalCode, RunState] = {
 
 @dataclass(frozen=True, slots=True)
 class HeldRun:
-    """A run that the store knows to hold nodes, given to a link when it starts."""
+    """A run that the store knows to hold nodes, or that was lost and may still hold them."""
 
     run_id: str
     requirements: Requirements
     nodes: tuple[str, ...]
+    lost_after_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStart:
+    """What a link starts with: the leader's epoch, where to resume the stream ("": list anew), what runs hold."""
+
+    epoch: int
+    cursor: str = ""
+    held: tuple[HeldRun, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PoolReport:
     """What a link tells the control plane. `listed` is the complete set of remembered run ids after a
-    resynchronisation, and None otherwise. `cursor` is empty where nothing is to be resumed from."""
+    resynchronisation, and None otherwise. `cursor` is empty where nothing is to be resumed from. `unheard_ms` is for how
+    long, at least, nothing was heard of the pool. `outranked`: the pool obeys a newer leader than ours.
+    """
 
     pool_id: str
     health: PoolHealth
@@ -74,6 +92,8 @@ class PoolReport:
     runs: tuple[RunReport, ...] = ()
     listed: frozenset[str] | None = None
     cursor: str = ""
+    unheard_ms: int = 0
+    outranked: bool = False
 
 
 Report = Callable[[PoolReport], Awaitable[None]]
@@ -82,16 +102,18 @@ Report = Callable[[PoolReport], Awaitable[None]]
 class PoolLink:
     """Follows one pool from `start` to `close`. All methods belong to one event loop."""
 
-    def __init__(
-        self, pool: Pool, adapter: AdapterPort, cursor: str, held: Sequence[HeldRun], report: Report
-    ) -> None:
+    def __init__(self, pool: Pool, adapter: AdapterPort, start: LinkStart, report: Report) -> None:
         self.pool = pool
         self._adapter = adapter
-        self._cursor = cursor
+        self._epoch = start.epoch
+        self._cursor = start.cursor
         self._report_to = report
+        self._clock = asyncio.get_running_loop().time
+        self._contact = PoolContact(self._clock())
         self._state = PoolState(pool.disk_bytes, policy=pool.node_policy or None)
-        for run in held:
+        for run in start.held:
             self._state.adopt(run.run_id, run.requirements, run.nodes)
+            self._contact.lease(run.run_id, run.lost_after_ms)
         self._node_count = 0
         self._capabilities: Capabilities | None = None
         self._health = PoolHealth.UNKNOWN
@@ -99,18 +121,26 @@ class PoolLink:
         self._told: tuple[PoolHealth, str] | None = None
         self._failures = 0
         self._alive = False
+        # The control plane was told that the pool is unheard of: what it gave up is found by a listing only.
+        self._doubted = False
+        self._outranked = False
+        # Reports are given one at a time, so that none overtakes another.
+        self._telling = asyncio.Lock()
         # Held by a launch or a stop, and by a resynchronisation from its listing until the control plane has it:
         # a run that is acknowledged after the listing was made must not look like one that the pool forgot.
         self._in_step = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._follow(), name=f"pool {self.pool.pool_id}")
+        self._tasks = [
+            asyncio.create_task(self._follow(), name=f"pool {self.pool.pool_id}"),
+            asyncio.create_task(self._keep_contact(), name=f"contact {self.pool.pool_id}"),
+        ]
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._adapter.close()
 
     def place(self, batch: NodeBatch) -> NodeAnswers:
@@ -121,21 +151,25 @@ class PoolLink:
 
     def release(self, run_ids: Sequence[str]) -> None:
         self._state.release(*run_ids)
+        self._contact.end(run_ids)
 
     async def launch(self, epoch: int, launches: Sequence[Launch]) -> list[RunReport | Refusal]:
         async with self._in_step:
             for launch in launches:
                 self._state.confirm(launch.run_id)
-            results = await self._adapter.launch(epoch, launches)
+                self._contact.lease(launch.run_id, launch.partition.lost_after_ms)
+            with self._contact.calling(self._clock):
+                results = await self._adapter.launch(epoch, launches)
         for result in results:
             if isinstance(result, Refusal) and result.code in ENDED_BY_REFUSAL:
-                self._state.release(result.run_id)
+                self.release([result.run_id])
         self._release_ended([result for result in results if isinstance(result, RunReport)])
         return results
 
     async def stop(self, epoch: int, stops: Sequence[Stop]) -> list[RunReport | Refusal]:
         async with self._in_step:
-            results = await self._adapter.stop(epoch, stops)
+            with self._contact.calling(self._clock):
+                results = await self._adapter.stop(epoch, stops)
         self._release_ended([result for result in results if isinstance(result, RunReport)])
         return results
 
@@ -144,7 +178,7 @@ class PoolLink:
         return self._state.view(self.pool, self._health, cordoned=False, runtimes=runtimes)
 
     def _release_ended(self, reports: Sequence[RunReport]) -> None:
-        self._state.release(*(report.run_id for report in reports if report.state.is_final))
+        self.release([report.run_id for report in reports if report.state.is_final])
 
     async def _follow(self) -> None:
         """Connects and follows until cancelled. Each failure is reported once it is more than a hiccup."""
@@ -171,6 +205,35 @@ class PoolLink:
             await asyncio.sleep(retry_s)
             retry_s = min(retry_s * 2, LONGEST_RETRY_S)
 
+    async def _keep_contact(self) -> None:
+        """Renews the leases of a pool that is heard, and tells for how long one was not. Until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                if not self._alive:
+                    await self._tell_unheard()
+                elif not self._outranked and self._contact.is_due(self._clock()):
+                    with self._contact.calling(self._clock):
+                        await self._adapter.renew_leases(self._epoch, SystemClock().now_ms())
+            except StaleEpoch as error:
+                log.warning("%s: leases are not renewed any more: %s", self.pool.pool_id, error)
+                self._outranked = True
+                await self._tell_health(anew=True)
+            except CapabilityMissing:
+                self._contact.forget()  # the pool keeps no leases, and says so
+            except (AdapterUnavailable, AdapterMisbehaved) as error:
+                log.warning("%s: its leases could not be renewed, and are again: %s", self.pool.pool_id, error)
+            except Exception:
+                log.exception("%s: keeping contact failed and is tried again", self.pool.pool_id)
+
+    async def _tell_unheard(self) -> None:
+        async with self._telling:
+            unheard_ms = self._contact.unheard_ms(self._clock())
+            if self._alive or not unheard_ms:
+                return
+            self._doubted = True
+            await self._report_to(replace(self._report(""), unheard_ms=unheard_ms))
+
     async def _session(self) -> None:
         """One connection: who is there, which nodes, which runs if we lost the thread, then the stream.
 
@@ -188,7 +251,7 @@ class PoolLink:
         async with AsyncExitStack() as resynchronising:
             runs: tuple[RunReport, ...] = ()
             listed: frozenset[str] | None = None
-            cursor = self._cursor
+            cursor = "" if self._doubted else self._cursor
             if not cursor:
                 await resynchronising.enter_async_context(self._in_step)
                 listing = await self._adapter.runs()
@@ -198,9 +261,13 @@ class PoolLink:
             async with aclosing(_with_silence_limit(stream)) as batches:
                 first = await anext(batches, None)
                 if first is not None:
+                    if self._doubted and listed is None:
+                        raise CursorExpired("doubted meanwhile")
                     self._alive, self._failures = True, 0
+                    self._contact.heard(self._clock())
                     self._turn(PoolHealth.READY, "")
                     await self._deliver(cursor, runs, listed)
+                    self._doubted = False
                     await resynchronising.aclose()
                     await self._take(first)
                     async for batch in batches:
@@ -208,6 +275,7 @@ class PoolLink:
         raise AdapterUnavailable("适配器关闭了事件流 / the adapter closed the stream of changes")
 
     async def _take(self, batch: WatchBatch) -> None:
+        self._contact.heard(self._clock())
         if batch.nodes_changed:
             await self._read_nodes()
         if batch.runs or batch.nodes_changed:
@@ -227,9 +295,9 @@ class PoolLink:
     def _turn(self, state: PoolHealth, message: str) -> None:
         self._health, self._health_message = state, message
 
-    async def _tell_health(self) -> None:
+    async def _tell_health(self, *, anew: bool = False) -> None:
         """Says what the health has become, unless that was said. Where it cannot be said it is said next time."""
-        if self._told == (self._health, self._health_message):
+        if not anew and self._told == (self._health, self._health_message):
             return
         try:
             await self._deliver(self._cursor)
@@ -240,12 +308,15 @@ class PoolLink:
         self, cursor: str, runs: tuple[RunReport, ...] = (), listed: frozenset[str] | None = None
     ) -> None:
         """Gives a report to the control plane; when this returns, it is durable, and resuming starts after it."""
-        self._release_ended(runs)
-        told = (self._health, self._health_message)
-        await self._report_to(self._report(cursor, runs, listed))
-        self._told, self._cursor = told, cursor
+        async with self._telling:
+            self._release_ended(runs)
+            told = (self._health, self._health_message)
+            await self._report_to(self._report(cursor, runs, listed))
+            self._told, self._cursor = told, cursor
 
-    def _report(self, cursor: str, runs: tuple[RunReport, ...], listed: frozenset[str] | None) -> PoolReport:
+    def _report(
+        self, cursor: str, runs: tuple[RunReport, ...] = (), listed: frozenset[str] | None = None
+    ) -> PoolReport:
         view = self.view()
         return PoolReport(
             pool_id=self.pool.pool_id,
@@ -260,6 +331,7 @@ class PoolLink:
             runs=runs,
             listed=listed,
             cursor=cursor,
+            outranked=self._outranked,
         )
 
 

@@ -128,6 +128,11 @@ class FakePool:
         self.before_answer("stop")
         return results
 
+    async def renew(self, epoch: int, now_ms: int) -> list[str]:
+        await self._answer("renew")
+        self._fence(epoch)
+        return []
+
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _launch(self, launch: Launch) -> RunReport | Refusal:
@@ -179,6 +184,7 @@ class FakeAdapter:
         self.watch = pool.watch
         self.launch = pool.launch
         self.stop = pool.stop
+        self.renew_leases = pool.renew
 
     async def close(self) -> None:
         """Nothing is held open."""
