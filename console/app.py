@@ -50,6 +50,8 @@ GROUPS: Mapping[str, Place] = {
     "migration": Place("migration", "app", "迁移：编排、检查、批次、进度、开始 / migration waves"),
     "pool": Place("pool", "app", "算力池：列出、登记、封锁、排空 / compute pools"),
     "workload": Place("workload", "app", "作业：提交、查看、日志、取消、解释 / workloads"),
+    "queue": Place("queue", "app", "队列：应用、列出、查看 / queues, quotas and budgets"),
+    "reservation": Place("reservation", "app", "预留：建立、列出、结束 / reservations of capacity"),
     "sim": Place("sim", "app", "仿真：放置策略评估 / what-if: placement policies on traces"),
     "adapter": Place("adapter", "app", "算力池适配器 / pool adapters"),
 }

@@ -14,6 +14,7 @@ from console.faults import Fault
 from console.home import Home
 from xisuan.client import Client
 from xisuan.operations import Operations
+from xisuan.queues import Queues
 
 HEALTH_TIMEOUT_S = 2.0
 # The service was found a moment ago: what fails now is worth a few tries, not a long wait.
@@ -65,3 +66,10 @@ def operations(home: Home) -> Iterator[Operations]:
     """A client for pools, ledger and migration, of the running service."""
     with Operations(require_service(home), patience_s=PATIENCE_S) as service:
         yield service
+
+
+@contextmanager
+def queues(home: Home) -> Iterator[Queues]:
+    """A client for queues and reservations, of the running service."""
+    with Queues(require_service(home), patience_s=PATIENCE_S) as client:
+        yield client

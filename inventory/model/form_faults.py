@@ -37,6 +37,7 @@ _RULES: Mapping[str, tuple[str, str]] = {
     "date_type": ("须为 YYYY-MM-DD 的日期", "must be a date, YYYY-MM-DD"),
     "datetime_from_date_parsing": ("须为 ISO 8601 的时刻", "must be a moment as ISO 8601"),
     "datetime_parsing": ("须为 ISO 8601 的时刻", "must be a moment as ISO 8601"),
+    "timezone_aware": ("须带时区，例如 +08:00", "must have a time zone, for example +08:00"),
     "timezone_naive": ("须为当地时间，不带时区", "must be local time, without a zone"),
     "bool_parsing": ("须为 true 或 false", "must be true or false"),
     "bool_type": ("须为 true 或 false", "must be true or false"),
