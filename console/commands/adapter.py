@@ -30,6 +30,7 @@ TECHNOLOGIES = {
     "kubernetes": "adapters.kubernetes",
     "local": "adapters.local",
     "simulated": "adapters.simulated",
+    "rayjobs": "adapters.rayjobs",
     "slurm": "adapters.slurm",
 }
 _SIGNS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.SKIPPED: "–"}

@@ -1,0 +1,80 @@
+"""The Ray adapter obeys every law of the contract that its capabilities do not excuse it from.
+
+Each job of Ray is a Python process of its own, which takes seconds to start on a small machine: the suite is patient,
+and asks for no rate of launches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from adapters.conformance.report import Report, Verdict, chosen
+from adapters.conformance.runner import Suite, run_suite
+from adapters.conformance.session import Options
+from adapters.conformance.spec import Outcome
+from adapters.conformance.specs import ALL
+from adapters.wire.pools import write_pool_file
+from tests.conformance.killed_and_started import PARTS, KilledAndStarted
+from tests.conformance.mutants import gather_limited
+from tests.rayjobs_adapter.conftest import ray_pool
+from tests.servers.required import free_port
+
+DECLARED_SKIPS = {
+    *("suspend", "exec", "start_estimates", "reservations", "checkpoints", "services", "gangs"),
+    *("refuses_when_full", "zones", "--load-rate"),
+}
+SIDE_BY_SIDE = 2
+PATIENCE_S = 300.0
+
+
+def adapter_command(address: str, folder: Path, pool_id: str, port: int) -> list[str]:
+    folder.mkdir()
+    write_pool_file(folder / "pool.json", ray_pool(pool_id))
+    return [
+        sys.executable, "-m", "adapters.rayjobs", "--address", address, "--grace", "2",
+        "--pool-spec", str(folder / "pool.json"), "--state-dir", str(folder / "state"),
+        "--port", str(port), "--exit-with-parent",
+    ]  # fmt: skip
+
+
+def tell(verdict: Verdict) -> None:
+    """The suite takes minutes: `pytest -s` shows where it is."""
+    sys.stdout.write(f"{verdict.outcome} {verdict.spec.name} {verdict.seconds:.1f} s {verdict.message}\n")
+    sys.stdout.flush()
+
+
+async def ask(adapter: KilledAndStarted, groups: Sequence[str], prefix: str) -> Report:
+    await asyncio.to_thread(adapter.start)
+    try:
+        suite = Suite(
+            endpoint=adapter.endpoint,
+            specs=chosen(ALL, [f"{group}." for group in groups]),
+            options=Options(epoch=10, patience_s=PATIENCE_S, load_rate=0),
+            prefix=prefix,
+            restart=adapter.restart,
+        )
+        return await run_suite(suite, tell)
+    finally:
+        await asyncio.to_thread(adapter.end, signal.SIGTERM)
+
+
+@pytest.mark.ray
+@pytest.mark.faults
+def test_ray_conforms_and_skips_nothing_that_it_does_not_declare(ray_cluster: str, tmp_path: Path) -> None:
+    work = []
+    for part, groups in enumerate(PARTS):
+        port = free_port()
+        pool_id = f"lawful-ray-{part}"
+        command = adapter_command(ray_cluster, tmp_path / pool_id, pool_id, port)
+        work.append(ask(KilledAndStarted(command, port), groups, f"suite-ray-{part}"))
+    reports = asyncio.run(gather_limited(work, SIDE_BY_SIDE))
+    verdicts = [verdict for report in reports for verdict in report.verdicts]
+    assert {v.spec.name: v.message for v in verdicts if v.outcome is Outcome.FAILED} == {}
+    assert {v.excused_by for v in verdicts if v.outcome is Outcome.SKIPPED} <= DECLARED_SKIPS
+    assert all(report.conforms and not report.left_running for report in reports)

@@ -1,0 +1,89 @@
+#!/bin/sh
+# Starts and stops a throw-away Ray cluster on loopback: a head at 127.0.0.2 and one node at 127.0.0.3.
+#   cluster.sh python                    the Python that has Ray with its dashboard; it is installed into the cache once
+#   cluster.sh start FOLDER PORT OWNER   head and node with their files in FOLDER (which must not exist); the Jobs API
+#                                        is http://127.0.0.2:PORT; ports PORT to PORT+37 are used; when the process
+#                                        OWNER is gone, however it ended, all of it goes too
+#   cluster.sh node FOLDER               starts the node (8 CPUs, 2 GPUs, 4 NPUs, 2 of a resource "probe") again
+#   cluster.sh stop FOLDER               ends the processes of this cluster, by their ids, and removes FOLDER
+# The Jobs API needs packages that the project's own environment does not have: Ray runs in one of its own.
+# Not on 127.0.0.1: Ray replaces that address by another of the machine. FOLDER must be short: it holds sockets.
+# Exit code 3: Ray cannot be installed here.
+set -eu
+
+version=2.60.0
+export RAY_AUTH_MODE=disabled RAY_USAGE_STATS_ENABLED=0 RAY_DISABLE_IMPORT_WARNING=1
+# A small machine shall not start a worker for every CPU that the cluster pretends to have.
+export RAY_prestart_worker_first_driver=0 RAY_enable_worker_prestart=0
+home=${XDG_CACHE_HOME:-$HOME/.cache}/xisuan-tests/ray-$version
+
+python() {
+    if [ -e "$home/complete" ]; then return; fi
+    mkdir -p "${home%/*}"
+    (
+        flock 9
+        [ -e "$home/complete" ] && exit 0
+        if ! { python3 -m venv "$home" && "$home/bin/python" -m pip install --quiet --disable-pip-version-check "ray[default]==$version" && "$home/bin/python" -m compileall -q "$home/lib"; } >"$home.log" 2>&1; then
+            tail -n 3 "$home.log" >&2
+            exit 3
+        fi
+        touch "$home/complete"
+    ) 9>"$home.lock"
+}
+
+# Every process of the cluster has FOLDER in its environment: that is how `stop` knows them.
+ray() { XISUAN_TEST_RAY="$folder" "$home/bin/ray" "$@" >>"$folder/start.log" 2>&1 </dev/null; }
+
+ports() {  # of one raylet, from the first given
+    echo "--node-manager-port=$1 --object-manager-port=$(($1 + 1)) --runtime-env-agent-port=$(($1 + 2))" \
+        "--dashboard-agent-grpc-port=$(($1 + 3)) --dashboard-agent-listen-port=$(($1 + 4)) --metrics-export-port=$(($1 + 5))"
+}
+
+node() {
+    # shellcheck disable=SC2046 # words
+    ray start --address="127.0.0.2:$(($1 + 1))" --node-ip-address=127.0.0.3 --num-cpus=8 --num-gpus=2 \
+        --memory=8589934592 --object-store-memory=80000000 --resources='{"NPU": 4, "probe": 2}' \
+        --labels="ray.io/accelerator-type=A100" \
+        --min-worker-port=0 --max-worker-port=0 $(ports $(($1 + 20)))
+}
+
+case $1 in
+python)
+    python
+    echo "$home/bin/python"
+    ;;
+start)
+    folder=$2 port=$3 owner=$4
+    python
+    mkdir -m 755 "$folder"
+    echo "$port" >"$folder/port"
+    # shellcheck disable=SC2046 # words
+    ray start --head --node-ip-address=127.0.0.2 --port=$((port + 1)) --dashboard-host=127.0.0.2 --dashboard-port="$port" \
+        --include-dashboard=true --ray-client-server-port=$((port + 2)) --num-cpus=8 --memory=8589934592 \
+        --object-store-memory=80000000 --temp-dir="$folder/ray" --min-worker-port=0 --max-worker-port=0 $(ports $((port + 5))) ||
+        { tail -n 20 "$folder/start.log" >&2; exit 1; }
+    node "$port" || { tail -n 20 "$folder/start.log" >&2; exit 1; }
+    setsid "$0" watch "$folder" "$owner" </dev/null >/dev/null 2>&1 &
+    ;;
+node)
+    folder=$2
+    node "$(cat "$folder/port")"
+    ;;
+watch)
+    cd /
+    while kill -0 "$3" 2>/dev/null && [ -d "$2" ]; do sleep 1; done
+    if [ -d "$2" ]; then exec "$0" stop "$2"; fi
+    ;;
+stop)
+    cd /
+    for environment in /proc/[0-9]*/environ; do
+        process=${environment#/proc/}
+        if tr '\0' '\n' <"$environment" 2>/dev/null | grep -qx "XISUAN_TEST_RAY=$2"; then kill -KILL "${process%/environ}" 2>/dev/null || true; fi
+    done
+    rm -rf "$2"
+    ;;
+*)
+    echo "usage: $0 python | start FOLDER PORT OWNER | node FOLDER | stop FOLDER" >&2
+    exit 2
+    ;;
+esac
