@@ -22,13 +22,17 @@ from xisuan.inventory.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from xisuan.migration.v1 import migration_service_pb2 as migration_pb
 from xisuan.migration.v1.migration_service_pb2 import (
     ActOnRunRequest,
+    ExportEvidenceRequest,
     GetStatusResponse,
     HoldCapacityRequest,
     ListWavesResponse,
     OpenRunRequest,
     PlanRequest,
     PlanResponse,
+    ReportRequest,
     RunAct,
+    StartWaveRequest,
+    StartWaveResponse,
     Violation,
     Wave,
 )
@@ -40,6 +44,7 @@ from xisuan.pool.v1.pool_service_pb2_grpc import PoolServiceStub
 __all__ = [
     "ActOnRunRequest",
     "CallError",
+    "ExportEvidenceRequest",
     "FieldViolation",
     "GetDiffResponse",
     "GetRatesResponse",
@@ -55,7 +60,10 @@ __all__ = [
     "Pool",
     "PoolHealth",
     "PoolSpec",
+    "ReportRequest",
     "RunAct",
+    "StartWaveRequest",
+    "StartWaveResponse",
     "Violation",
     "Wave",
 ]
@@ -102,11 +110,21 @@ class Operations:
         request = pool_pb.CordonRequest(pool_id=pool_id, undo=undo, reason=reason)
         return self._channel.call(self._pools.Cordon, request).pool
 
-    def drain_pool(self, pool_id: str, *, reason: str) -> tuple[Pool, tuple[str, ...]]:
-        """The pool, and the runs that are being stopped."""
+    def drain_pool(self, pool_id: str, *, reason: str, deadline_ms: int = 0) -> tuple[Pool, tuple[str, ...]]:
+        """The pool, and the runs that are being stopped; by force after `deadline_ms` (0: after 10 s)."""
         request = pool_pb.DrainRequest(pool_id=pool_id, reason=reason)
+        if deadline_ms:
+            request.deadline.FromMilliseconds(deadline_ms)
         answer = self._channel.call(self._pools.Drain, request)
         return answer.pool, tuple(answer.run_ids)
+
+    def maintain_pool(self, pool_id: str, windows: Sequence[MaintenanceWindow]) -> Pool:
+        """These are its maintenance windows now."""
+        request = pool_pb.MaintainRequest(pool_id=pool_id, windows=windows)
+        return self._channel.call(self._pools.Maintain, request).pool
+
+    def leave_pool(self, pool_id: str, *, reason: str) -> None:
+        self._channel.call(self._pools.Leave, pool_pb.LeaveRequest(pool_id=pool_id, reason=reason))
 
     # Ledger
 
@@ -187,7 +205,14 @@ class Operations:
         """Every run in short, as JSON texts, oldest first."""
         return tuple(self._channel.call(self._migration.ListRuns, migration_pb.ListRunsRequest()).run_json)
 
-    def start_wave(self, number: int, actor: str) -> tuple[str, ...]:
-        """The ids of the wave's workloads."""
-        request = migration_pb.StartWaveRequest(number=number, actor=actor)
-        return tuple(self._channel.call(self._migration.StartWave, request).workload_ids)
+    def start_wave(self, request: StartWaveRequest) -> StartWaveResponse:
+        """Opens the wave's runs. Idempotent."""
+        return self._channel.call(self._migration.StartWave, request)
+
+    def report(self, request: ReportRequest) -> str:
+        """The monthly report as JSON text."""
+        return self._channel.call(self._migration.Report, request, timeout_s=LONG_CALL_S).document_json
+
+    def export_evidence(self, request: ExportEvidenceRequest) -> bytes:
+        """A bundle, as the bytes of a ZIP."""
+        return self._channel.call(self._migration.ExportEvidence, request, timeout_s=LONG_CALL_S).bundle

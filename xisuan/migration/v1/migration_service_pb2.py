@@ -24,15 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+xisuan/migration/v1/migration_service.proto\x12\x13xisuan.migration.v1\"\x9e\x01\n\x0bPlanRequest\x12\x11\n\tstarts_on\x18\x01 \x01(\t\x12\x0c\n\x04seed\x18\x02 \x01(\x03\x12\x12\n\nwindow_cap\x18\x03 \x01(\x05\x12\x15\n\rhorizon_weeks\x18\x04 \x01(\x05\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x0e\n\x06solver\x18\x06 \x01(\t\x12\x0e\n\x06\x65\x66\x66ort\x18\x07 \x01(\x01\x12\x14\n\x0coptions_yaml\x18\x08 \x01(\t\"\x9f\x01\n\x0cPlanResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x11\n\tplan_json\x18\x02 \x01(\t\x12\x32\n\nviolations\x18\x03 \x03(\x0b\x32\x1e.xisuan.migration.v1.Violation\x12\x0e\n\x06solver\x18\x04 \x01(\t\x12\x13\n\x0b\x66inish_days\x18\x05 \x01(\x05\x12\x12\n\nbound_days\x18\x06 \x01(\x05\"!\n\x0c\x43heckRequest\x12\x11\n\tplan_json\x18\x01 \x01(\t\"C\n\rCheckResponse\x12\x32\n\nviolations\x18\x01 \x03(\x0b\x32\x1e.xisuan.migration.v1.Violation\"U\n\tViolation\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x12\n\nsystem_key\x18\x02 \x01(\t\x12\x12\n\nmessage_zh\x18\x03 \x01(\t\x12\x12\n\nmessage_en\x18\x04 \x01(\t\"\x12\n\x10ListWavesRequest\"N\n\x11ListWavesResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12(\n\x05waves\x18\x02 \x03(\x0b\x32\x19.xisuan.migration.v1.Wave\"q\n\x04Wave\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x11\n\twindow_id\x18\x02 \x01(\t\x12\x0e\n\x06starts\x18\x03 \x01(\t\x12\x0c\n\x04\x65nds\x18\x04 \x01(\t\x12\x13\n\x0bprovisional\x18\x05 \x01(\x08\x12\x13\n\x0bsystem_keys\x18\x06 \x03(\t\"\x12\n\x10GetStatusRequest\"f\n\x11GetStatusResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12.\n\x05waves\x18\x02 \x03(\x0b\x32\x1f.xisuan.migration.v1.WaveStatus\x12\x10\n\x08unplaced\x18\x03 \x01(\x05\"`\n\nWaveStatus\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0f\n\x07systems\x18\x02 \x01(\x05\x12\x0f\n\x07started\x18\x03 \x01(\x05\x12\x10\n\x08migrated\x18\x04 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x05\"1\n\x10StartWaveRequest\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\")\n\x11StartWaveResponse\x12\x14\n\x0cworkload_ids\x18\x01 \x03(\t\"W\n\x0eOpenRunRequest\x12\x14\n\x0crunbook_yaml\x18\x01 \x01(\t\x12\x12\n\norder_yaml\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0c\n\x04wave\x18\x04 \x01(\x05\"!\n\x0fOpenRunResponse\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\xad\x01\n\x0f\x41\x63tOnRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12(\n\x03\x61\x63t\x18\x02 \x01(\x0e\x32\x1b.xisuan.migration.v1.RunAct\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0f\n\x07step_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x17\n\x0f\x64ocument_number\x18\x06 \x01(\t\x12\x17\n\x0f\x64ocument_sha256\x18\x07 \x01(\t\"$\n\x10\x41\x63tOnRunResponse\x12\x10\n\x08run_json\x18\x01 \x01(\t\"0\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0f\n\x07history\x18\x02 \x01(\x08\"8\n\x0eGetRunResponse\x12\x10\n\x08run_json\x18\x01 \x01(\t\x12\x14\n\x0chistory_json\x18\x02 \x03(\t\"\x11\n\x0fListRunsRequest\"$\n\x10ListRunsResponse\x12\x10\n\x08run_json\x18\x01 \x03(\t\"_\n\x13HoldCapacityRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0f\n\x07pool_id\x18\x02 \x01(\t\x12\x11\n\tcpu_milli\x18\x03 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x03\"\x16\n\x14HoldCapacityResponse\"(\n\x16ReleaseCapacityRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\x19\n\x17ReleaseCapacityResponse*\xad\x01\n\x06RunAct\x12\x17\n\x13RUN_ACT_UNSPECIFIED\x10\x00\x12\x13\n\x0fRUN_ACT_APPROVE\x10\x01\x12\x12\n\x0eRUN_ACT_REFUSE\x10\x02\x12\x11\n\rRUN_ACT_PAUSE\x10\x03\x12\x12\n\x0eRUN_ACT_RESUME\x10\x04\x12\x11\n\rRUN_ACT_RETRY\x10\x05\x12\x10\n\x0cRUN_ACT_SKIP\x10\x06\x12\x15\n\x11RUN_ACT_ROLL_BACK\x10\x07\x32\xf1\x07\n\x10MigrationService\x12K\n\x04Plan\x12 .xisuan.migration.v1.PlanRequest\x1a!.xisuan.migration.v1.PlanResponse\x12N\n\x05\x43heck\x12!.xisuan.migration.v1.CheckRequest\x1a\".xisuan.migration.v1.CheckResponse\x12Z\n\tListWaves\x12%.xisuan.migration.v1.ListWavesRequest\x1a&.xisuan.migration.v1.ListWavesResponse\x12Z\n\tGetStatus\x12%.xisuan.migration.v1.GetStatusRequest\x1a&.xisuan.migration.v1.GetStatusResponse\x12Z\n\tStartWave\x12%.xisuan.migration.v1.StartWaveRequest\x1a&.xisuan.migration.v1.StartWaveResponse\x12T\n\x07OpenRun\x12#.xisuan.migration.v1.OpenRunRequest\x1a$.xisuan.migration.v1.OpenRunResponse\x12W\n\x08\x41\x63tOnRun\x12$.xisuan.migration.v1.ActOnRunRequest\x1a%.xisuan.migration.v1.ActOnRunResponse\x12Q\n\x06GetRun\x12\".xisuan.migration.v1.GetRunRequest\x1a#.xisuan.migration.v1.GetRunResponse\x12W\n\x08ListRuns\x12$.xisuan.migration.v1.ListRunsRequest\x1a%.xisuan.migration.v1.ListRunsResponse\x12\x63\n\x0cHoldCapacity\x12(.xisuan.migration.v1.HoldCapacityRequest\x1a).xisuan.migration.v1.HoldCapacityResponse\x12l\n\x0fReleaseCapacity\x12+.xisuan.migration.v1.ReleaseCapacityRequest\x1a,.xisuan.migration.v1.ReleaseCapacityResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+xisuan/migration/v1/migration_service.proto\x12\x13xisuan.migration.v1\"\x9e\x01\n\x0bPlanRequest\x12\x11\n\tstarts_on\x18\x01 \x01(\t\x12\x0c\n\x04seed\x18\x02 \x01(\x03\x12\x12\n\nwindow_cap\x18\x03 \x01(\x05\x12\x15\n\rhorizon_weeks\x18\x04 \x01(\x05\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x0e\n\x06solver\x18\x06 \x01(\t\x12\x0e\n\x06\x65\x66\x66ort\x18\x07 \x01(\x01\x12\x14\n\x0coptions_yaml\x18\x08 \x01(\t\"\x9f\x01\n\x0cPlanResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x11\n\tplan_json\x18\x02 \x01(\t\x12\x32\n\nviolations\x18\x03 \x03(\x0b\x32\x1e.xisuan.migration.v1.Violation\x12\x0e\n\x06solver\x18\x04 \x01(\t\x12\x13\n\x0b\x66inish_days\x18\x05 \x01(\x05\x12\x12\n\nbound_days\x18\x06 \x01(\x05\"!\n\x0c\x43heckRequest\x12\x11\n\tplan_json\x18\x01 \x01(\t\"C\n\rCheckResponse\x12\x32\n\nviolations\x18\x01 \x03(\x0b\x32\x1e.xisuan.migration.v1.Violation\"U\n\tViolation\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x12\n\nsystem_key\x18\x02 \x01(\t\x12\x12\n\nmessage_zh\x18\x03 \x01(\t\x12\x12\n\nmessage_en\x18\x04 \x01(\t\"\x12\n\x10ListWavesRequest\"N\n\x11ListWavesResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12(\n\x05waves\x18\x02 \x03(\x0b\x32\x19.xisuan.migration.v1.Wave\"q\n\x04Wave\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x11\n\twindow_id\x18\x02 \x01(\t\x12\x0e\n\x06starts\x18\x03 \x01(\t\x12\x0c\n\x04\x65nds\x18\x04 \x01(\t\x12\x13\n\x0bprovisional\x18\x05 \x01(\x08\x12\x13\n\x0bsystem_keys\x18\x06 \x03(\t\"\x12\n\x10GetStatusRequest\"f\n\x11GetStatusResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12.\n\x05waves\x18\x02 \x03(\x0b\x32\x1f.xisuan.migration.v1.WaveStatus\x12\x10\n\x08unplaced\x18\x03 \x01(\x05\"`\n\nWaveStatus\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0f\n\x07systems\x18\x02 \x01(\x05\x12\x0f\n\x07started\x18\x03 \x01(\x05\x12\x10\n\x08migrated\x18\x04 \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x05\"\xbc\x01\n\x10StartWaveRequest\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x11\n\tsite_yaml\x18\x03 \x01(\t\x12\x45\n\x08runbooks\x18\x04 \x03(\x0b\x32\x33.xisuan.migration.v1.StartWaveRequest.RunbooksEntry\x1a/\n\rRunbooksEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\";\n\x11StartWaveResponse\x12\x0f\n\x07run_ids\x18\x02 \x03(\t\x12\x0f\n\x07waiting\x18\x03 \x03(\tJ\x04\x08\x01\x10\x02\"W\n\x0eOpenRunRequest\x12\x14\n\x0crunbook_yaml\x18\x01 \x01(\t\x12\x12\n\norder_yaml\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0c\n\x04wave\x18\x04 \x01(\x05\"!\n\x0fOpenRunResponse\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\xad\x01\n\x0f\x41\x63tOnRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12(\n\x03\x61\x63t\x18\x02 \x01(\x0e\x32\x1b.xisuan.migration.v1.RunAct\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0f\n\x07step_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x17\n\x0f\x64ocument_number\x18\x06 \x01(\t\x12\x17\n\x0f\x64ocument_sha256\x18\x07 \x01(\t\"$\n\x10\x41\x63tOnRunResponse\x12\x10\n\x08run_json\x18\x01 \x01(\t\"0\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0f\n\x07history\x18\x02 \x01(\x08\"8\n\x0eGetRunResponse\x12\x10\n\x08run_json\x18\x01 \x01(\t\x12\x14\n\x0chistory_json\x18\x02 \x03(\t\"\x11\n\x0fListRunsRequest\"$\n\x10ListRunsResponse\x12\x10\n\x08run_json\x18\x01 \x03(\t\"_\n\x13HoldCapacityRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0f\n\x07pool_id\x18\x02 \x01(\t\x12\x11\n\tcpu_milli\x18\x03 \x01(\x03\x12\x14\n\x0cmemory_bytes\x18\x04 \x01(\x03\"\x16\n\x14HoldCapacityResponse\"(\n\x16ReleaseCapacityRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\x19\n\x17ReleaseCapacityResponse\"\xc8\x01\n\rReportRequest\x12\r\n\x05month\x18\x01 \x01(\t\x12\x10\n\x08\x64istrict\x18\x02 \x01(\t\x12\r\n\x05scope\x18\x03 \x01(\t\x12\x16\n\x0etarget_percent\x18\x04 \x01(\x01\x12\x12\n\ntarget_day\x18\x05 \x01(\t\x12\x1a\n\x12organisations_yaml\x18\x06 \x01(\t\x12\x0c\n\x04unit\x18\x07 \x01(\t\x12\x10\n\x08preparer\x18\x08 \x01(\t\x12\x10\n\x08reviewer\x18\t \x01(\t\x12\r\n\x05phone\x18\n \x01(\t\"\'\n\x0eReportResponse\x12\x15\n\rdocument_json\x18\x01 \x01(\t\"p\n\x15\x45xportEvidenceRequest\x12\x0f\n\x07systems\x18\x01 \x03(\t\x12\x0c\n\x04wave\x18\x02 \x01(\x05\x12\x11\n\tfirst_day\x18\x03 \x01(\t\x12\x10\n\x08last_day\x18\x04 \x01(\t\x12\x13\n\x0bhashes_only\x18\x05 \x01(\x08\"(\n\x16\x45xportEvidenceResponse\x12\x0e\n\x06\x62undle\x18\x01 \x01(\x0c*\xad\x01\n\x06RunAct\x12\x17\n\x13RUN_ACT_UNSPECIFIED\x10\x00\x12\x13\n\x0fRUN_ACT_APPROVE\x10\x01\x12\x12\n\x0eRUN_ACT_REFUSE\x10\x02\x12\x11\n\rRUN_ACT_PAUSE\x10\x03\x12\x12\n\x0eRUN_ACT_RESUME\x10\x04\x12\x11\n\rRUN_ACT_RETRY\x10\x05\x12\x10\n\x0cRUN_ACT_SKIP\x10\x06\x12\x15\n\x11RUN_ACT_ROLL_BACK\x10\x07\x32\xaf\t\n\x10MigrationService\x12K\n\x04Plan\x12 .xisuan.migration.v1.PlanRequest\x1a!.xisuan.migration.v1.PlanResponse\x12N\n\x05\x43heck\x12!.xisuan.migration.v1.CheckRequest\x1a\".xisuan.migration.v1.CheckResponse\x12Z\n\tListWaves\x12%.xisuan.migration.v1.ListWavesRequest\x1a&.xisuan.migration.v1.ListWavesResponse\x12Z\n\tGetStatus\x12%.xisuan.migration.v1.GetStatusRequest\x1a&.xisuan.migration.v1.GetStatusResponse\x12Z\n\tStartWave\x12%.xisuan.migration.v1.StartWaveRequest\x1a&.xisuan.migration.v1.StartWaveResponse\x12T\n\x07OpenRun\x12#.xisuan.migration.v1.OpenRunRequest\x1a$.xisuan.migration.v1.OpenRunResponse\x12W\n\x08\x41\x63tOnRun\x12$.xisuan.migration.v1.ActOnRunRequest\x1a%.xisuan.migration.v1.ActOnRunResponse\x12Q\n\x06GetRun\x12\".xisuan.migration.v1.GetRunRequest\x1a#.xisuan.migration.v1.GetRunResponse\x12W\n\x08ListRuns\x12$.xisuan.migration.v1.ListRunsRequest\x1a%.xisuan.migration.v1.ListRunsResponse\x12\x63\n\x0cHoldCapacity\x12(.xisuan.migration.v1.HoldCapacityRequest\x1a).xisuan.migration.v1.HoldCapacityResponse\x12l\n\x0fReleaseCapacity\x12+.xisuan.migration.v1.ReleaseCapacityRequest\x1a,.xisuan.migration.v1.ReleaseCapacityResponse\x12Q\n\x06Report\x12\".xisuan.migration.v1.ReportRequest\x1a#.xisuan.migration.v1.ReportResponse\x12i\n\x0e\x45xportEvidence\x12*.xisuan.migration.v1.ExportEvidenceRequest\x1a+.xisuan.migration.v1.ExportEvidenceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xisuan.migration.v1.migration_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RUNACT']._serialized_start=1807
-  _globals['_RUNACT']._serialized_end=1980
+  _globals['_STARTWAVEREQUEST_RUNBOOKSENTRY']._loaded_options = None
+  _globals['_STARTWAVEREQUEST_RUNBOOKSENTRY']._serialized_options = b'8\001'
+  _globals['_RUNACT']._serialized_start=2365
+  _globals['_RUNACT']._serialized_end=2538
   _globals['_PLANREQUEST']._serialized_start=69
   _globals['_PLANREQUEST']._serialized_end=227
   _globals['_PLANRESPONSE']._serialized_start=230
@@ -55,34 +57,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSRESPONSE']._serialized_end=919
   _globals['_WAVESTATUS']._serialized_start=921
   _globals['_WAVESTATUS']._serialized_end=1017
-  _globals['_STARTWAVEREQUEST']._serialized_start=1019
-  _globals['_STARTWAVEREQUEST']._serialized_end=1068
-  _globals['_STARTWAVERESPONSE']._serialized_start=1070
-  _globals['_STARTWAVERESPONSE']._serialized_end=1111
-  _globals['_OPENRUNREQUEST']._serialized_start=1113
-  _globals['_OPENRUNREQUEST']._serialized_end=1200
-  _globals['_OPENRUNRESPONSE']._serialized_start=1202
-  _globals['_OPENRUNRESPONSE']._serialized_end=1235
-  _globals['_ACTONRUNREQUEST']._serialized_start=1238
-  _globals['_ACTONRUNREQUEST']._serialized_end=1411
-  _globals['_ACTONRUNRESPONSE']._serialized_start=1413
-  _globals['_ACTONRUNRESPONSE']._serialized_end=1449
-  _globals['_GETRUNREQUEST']._serialized_start=1451
-  _globals['_GETRUNREQUEST']._serialized_end=1499
-  _globals['_GETRUNRESPONSE']._serialized_start=1501
-  _globals['_GETRUNRESPONSE']._serialized_end=1557
-  _globals['_LISTRUNSREQUEST']._serialized_start=1559
-  _globals['_LISTRUNSREQUEST']._serialized_end=1576
-  _globals['_LISTRUNSRESPONSE']._serialized_start=1578
-  _globals['_LISTRUNSRESPONSE']._serialized_end=1614
-  _globals['_HOLDCAPACITYREQUEST']._serialized_start=1616
-  _globals['_HOLDCAPACITYREQUEST']._serialized_end=1711
-  _globals['_HOLDCAPACITYRESPONSE']._serialized_start=1713
-  _globals['_HOLDCAPACITYRESPONSE']._serialized_end=1735
-  _globals['_RELEASECAPACITYREQUEST']._serialized_start=1737
-  _globals['_RELEASECAPACITYREQUEST']._serialized_end=1777
-  _globals['_RELEASECAPACITYRESPONSE']._serialized_start=1779
-  _globals['_RELEASECAPACITYRESPONSE']._serialized_end=1804
-  _globals['_MIGRATIONSERVICE']._serialized_start=1983
-  _globals['_MIGRATIONSERVICE']._serialized_end=2992
+  _globals['_STARTWAVEREQUEST']._serialized_start=1020
+  _globals['_STARTWAVEREQUEST']._serialized_end=1208
+  _globals['_STARTWAVEREQUEST_RUNBOOKSENTRY']._serialized_start=1161
+  _globals['_STARTWAVEREQUEST_RUNBOOKSENTRY']._serialized_end=1208
+  _globals['_STARTWAVERESPONSE']._serialized_start=1210
+  _globals['_STARTWAVERESPONSE']._serialized_end=1269
+  _globals['_OPENRUNREQUEST']._serialized_start=1271
+  _globals['_OPENRUNREQUEST']._serialized_end=1358
+  _globals['_OPENRUNRESPONSE']._serialized_start=1360
+  _globals['_OPENRUNRESPONSE']._serialized_end=1393
+  _globals['_ACTONRUNREQUEST']._serialized_start=1396
+  _globals['_ACTONRUNREQUEST']._serialized_end=1569
+  _globals['_ACTONRUNRESPONSE']._serialized_start=1571
+  _globals['_ACTONRUNRESPONSE']._serialized_end=1607
+  _globals['_GETRUNREQUEST']._serialized_start=1609
+  _globals['_GETRUNREQUEST']._serialized_end=1657
+  _globals['_GETRUNRESPONSE']._serialized_start=1659
+  _globals['_GETRUNRESPONSE']._serialized_end=1715
+  _globals['_LISTRUNSREQUEST']._serialized_start=1717
+  _globals['_LISTRUNSREQUEST']._serialized_end=1734
+  _globals['_LISTRUNSRESPONSE']._serialized_start=1736
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1772
+  _globals['_HOLDCAPACITYREQUEST']._serialized_start=1774
+  _globals['_HOLDCAPACITYREQUEST']._serialized_end=1869
+  _globals['_HOLDCAPACITYRESPONSE']._serialized_start=1871
+  _globals['_HOLDCAPACITYRESPONSE']._serialized_end=1893
+  _globals['_RELEASECAPACITYREQUEST']._serialized_start=1895
+  _globals['_RELEASECAPACITYREQUEST']._serialized_end=1935
+  _globals['_RELEASECAPACITYRESPONSE']._serialized_start=1937
+  _globals['_RELEASECAPACITYRESPONSE']._serialized_end=1962
+  _globals['_REPORTREQUEST']._serialized_start=1965
+  _globals['_REPORTREQUEST']._serialized_end=2165
+  _globals['_REPORTRESPONSE']._serialized_start=2167
+  _globals['_REPORTRESPONSE']._serialized_end=2206
+  _globals['_EXPORTEVIDENCEREQUEST']._serialized_start=2208
+  _globals['_EXPORTEVIDENCEREQUEST']._serialized_end=2320
+  _globals['_EXPORTEVIDENCERESPONSE']._serialized_start=2322
+  _globals['_EXPORTEVIDENCERESPONSE']._serialized_end=2362
+  _globals['_MIGRATIONSERVICE']._serialized_start=2541
+  _globals['_MIGRATIONSERVICE']._serialized_end=3740
 # @@protoc_insertion_point(module_scope)

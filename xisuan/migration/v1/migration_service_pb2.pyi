@@ -358,19 +358,51 @@ Global___WaveStatus: _TypeAlias = WaveStatus  # noqa: Y015
 class StartWaveRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class RunbooksEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NUMBER_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    SITE_YAML_FIELD_NUMBER: _builtins.int
+    RUNBOOKS_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     actor: _builtins.str
+    site_yaml: _builtins.str
+    """The text of the site file: runbooks by disposition, people, parameters, places of secrets. Secrets are named in it,
+    never written.
+    """
+    @_builtins.property
+    def runbooks(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The texts of the runbooks by the names that the site file has for them."""
+
     def __init__(
         self,
         *,
         number: _builtins.int = ...,
         actor: _builtins.str = ...,
+        site_yaml: _builtins.str = ...,
+        runbooks: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "number", b"number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "number", b"number", "runbooks", b"runbooks", "site_yaml", b"site_yaml"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -380,17 +412,25 @@ Global___StartWaveRequest: _TypeAlias = StartWaveRequest  # noqa: Y015
 class StartWaveResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    WORKLOAD_IDS_FIELD_NUMBER: _builtins.int
+    RUN_IDS_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def workload_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def run_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Every run of the wave, also of earlier calls."""
+
+    @_builtins.property
+    def waiting(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Systems that wait until what they are merged into was moved; start the wave again then."""
+
     def __init__(
         self,
         *,
-        workload_ids: _abc.Iterable[_builtins.str] | None = ...,
+        run_ids: _abc.Iterable[_builtins.str] | None = ...,
+        waiting: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["workload_ids", b"workload_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_ids", b"run_ids", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -665,3 +705,132 @@ class ReleaseCapacityResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReleaseCapacityResponse: _TypeAlias = ReleaseCapacityResponse  # noqa: Y015
+
+@_typing.final
+class ReportRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MONTH_FIELD_NUMBER: _builtins.int
+    DISTRICT_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    TARGET_PERCENT_FIELD_NUMBER: _builtins.int
+    TARGET_DAY_FIELD_NUMBER: _builtins.int
+    ORGANISATIONS_YAML_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    PREPARER_FIELD_NUMBER: _builtins.int
+    REVIEWER_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    month: _builtins.str
+    """YYYY-MM. Required."""
+    district: _builtins.str
+    """One district, by the name it reported under or the one that took it over; empty: all."""
+    scope: _builtins.str
+    """field=value,... as GetRates takes it; empty: ownership=district."""
+    target_percent: _builtins.float
+    """A goal for the cloud rate in percent (0: none), and its ISO day."""
+    target_day: _builtins.str
+    organisations_yaml: _builtins.str
+    """Mergers and splits of organisations as YAML; empty: those that ship with the service."""
+    unit: _builtins.str
+    """Who signs: 填报单位, 填表人, 审核人, 联系电话."""
+    preparer: _builtins.str
+    reviewer: _builtins.str
+    phone: _builtins.str
+    def __init__(
+        self,
+        *,
+        month: _builtins.str = ...,
+        district: _builtins.str = ...,
+        scope: _builtins.str = ...,
+        target_percent: _builtins.float = ...,
+        target_day: _builtins.str = ...,
+        organisations_yaml: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        preparer: _builtins.str = ...,
+        reviewer: _builtins.str = ...,
+        phone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["district", b"district", "month", b"month", "organisations_yaml", b"organisations_yaml", "phone", b"phone", "preparer", b"preparer", "reviewer", b"reviewer", "scope", b"scope", "target_day", b"target_day", "target_percent", b"target_percent", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportRequest: _TypeAlias = ReportRequest  # noqa: Y015
+
+@_typing.final
+class ReportResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_JSON_FIELD_NUMBER: _builtins.int
+    document_json: _builtins.str
+    """In the form xisuan-monthly-report/1 (docs/reports.md)."""
+    def __init__(
+        self,
+        *,
+        document_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_json", b"document_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportResponse: _TypeAlias = ReportResponse  # noqa: Y015
+
+@_typing.final
+class ExportEvidenceRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYSTEMS_FIELD_NUMBER: _builtins.int
+    WAVE_FIELD_NUMBER: _builtins.int
+    FIRST_DAY_FIELD_NUMBER: _builtins.int
+    LAST_DAY_FIELD_NUMBER: _builtins.int
+    HASHES_ONLY_FIELD_NUMBER: _builtins.int
+    wave: _builtins.int
+    """A wave of the newest plan; 0: none."""
+    first_day: _builtins.str
+    """ISO days in China on which events were recorded, both included; empty: open."""
+    last_day: _builtins.str
+    hashes_only: _builtins.bool
+    """Leaves out the contents of events that were not chosen, and with them part of the proof."""
+    @_builtins.property
+    def systems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Keys or names; empty with no wave and no day: every event."""
+
+    def __init__(
+        self,
+        *,
+        systems: _abc.Iterable[_builtins.str] | None = ...,
+        wave: _builtins.int = ...,
+        first_day: _builtins.str = ...,
+        last_day: _builtins.str = ...,
+        hashes_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_day", b"first_day", "hashes_only", b"hashes_only", "last_day", b"last_day", "systems", b"systems", "wave", b"wave"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportEvidenceRequest: _TypeAlias = ExportEvidenceRequest  # noqa: Y015
+
+@_typing.final
+class ExportEvidenceResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUNDLE_FIELD_NUMBER: _builtins.int
+    bundle: _builtins.bytes
+    """A ZIP with its own verifier."""
+    def __init__(
+        self,
+        *,
+        bundle: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportEvidenceResponse: _TypeAlias = ExportEvidenceResponse  # noqa: Y015

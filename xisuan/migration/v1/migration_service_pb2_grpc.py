@@ -95,6 +95,16 @@ class MigrationServiceStub:
                 request_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReleaseCapacityRequest.SerializeToString,
                 response_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReleaseCapacityResponse.FromString,
                 _registered_method=True)
+        self.Report = channel.unary_unary(
+                '/xisuan.migration.v1.MigrationService/Report',
+                request_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReportRequest.SerializeToString,
+                response_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReportResponse.FromString,
+                _registered_method=True)
+        self.ExportEvidence = channel.unary_unary(
+                '/xisuan.migration.v1.MigrationService/ExportEvidence',
+                request_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ExportEvidenceRequest.SerializeToString,
+                response_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ExportEvidenceResponse.FromString,
+                _registered_method=True)
 
 
 class MigrationServiceServicer:
@@ -135,8 +145,8 @@ class MigrationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StartWave(self, request, context):
-        """Submits the workloads of one wave; a system whose workload succeeds is migrated on the wave's day.
-        Idempotent.
+        """Opens a run for each move group of the wave that has none under way or finished (docs/runbooks.md). Everything that
+        is missing, of any group, is named (INVALID_ARGUMENT) before anything starts. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -183,6 +193,22 @@ class MigrationServiceServicer:
 
     def ReleaseCapacity(self, request, context):
         """Idempotent; a run that holds nothing is no error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Report(self, request, context):
+        """The monthly report (上云月报; docs/reports.md). Writes nothing. INVALID_ARGUMENT: a month that has not begun, a bad
+        scope, target or organisation file.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportEvidence(self, request, context):
+        """An offline bundle of events with the proof that they stand in the chain (docs/reports.md). Writes nothing.
+        INVALID_ARGUMENT: an unknown system or wave, a bad day; FAILED_PRECONDITION: no event is chosen, or too many.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -245,6 +271,16 @@ def add_MigrationServiceServicer_to_server(servicer, server):
                     servicer.ReleaseCapacity,
                     request_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReleaseCapacityRequest.FromString,
                     response_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReleaseCapacityResponse.SerializeToString,
+            ),
+            'Report': grpc.unary_unary_rpc_method_handler(
+                    servicer.Report,
+                    request_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReportRequest.FromString,
+                    response_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReportResponse.SerializeToString,
+            ),
+            'ExportEvidence': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportEvidence,
+                    request_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ExportEvidenceRequest.FromString,
+                    response_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ExportEvidenceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -550,6 +586,60 @@ class MigrationService:
             '/xisuan.migration.v1.MigrationService/ReleaseCapacity',
             xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReleaseCapacityRequest.SerializeToString,
             xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReleaseCapacityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Report(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.migration.v1.MigrationService/Report',
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReportRequest.SerializeToString,
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportEvidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.migration.v1.MigrationService/ExportEvidence',
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ExportEvidenceRequest.SerializeToString,
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ExportEvidenceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -48,8 +48,8 @@ class MigrationServiceStub:
     GetStatus: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.GetStatusRequest, _migration_service_pb2.GetStatusResponse]
     """How far the newest plan is: systems by state, per wave."""
     StartWave: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.StartWaveRequest, _migration_service_pb2.StartWaveResponse]
-    """Submits the workloads of one wave; a system whose workload succeeds is migrated on the wave's day.
-    Idempotent.
+    """Opens a run for each move group of the wave that has none under way or finished (docs/runbooks.md). Everything that
+    is missing, of any group, is named (INVALID_ARGUMENT) before anything starts. Idempotent.
     """
     OpenRun: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.OpenRunRequest, _migration_service_pb2.OpenRunResponse]
     """Execution (docs/runbooks.md). A run moves one dependency group by a runbook, durably, phase by phase.
@@ -70,6 +70,14 @@ class MigrationServiceStub:
     """
     ReleaseCapacity: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.ReleaseCapacityRequest, _migration_service_pb2.ReleaseCapacityResponse]
     """Idempotent; a run that holds nothing is no error."""
+    Report: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.ReportRequest, _migration_service_pb2.ReportResponse]
+    """The monthly report (上云月报; docs/reports.md). Writes nothing. INVALID_ARGUMENT: a month that has not begun, a bad
+    scope, target or organisation file.
+    """
+    ExportEvidence: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.ExportEvidenceRequest, _migration_service_pb2.ExportEvidenceResponse]
+    """An offline bundle of events with the proof that they stand in the chain (docs/reports.md). Writes nothing.
+    INVALID_ARGUMENT: an unknown system or wave, a bad day; FAILED_PRECONDITION: no event is chosen, or too many.
+    """
 
 @_typing.type_check_only
 class MigrationServiceAsyncStub(MigrationServiceStub):
@@ -91,8 +99,8 @@ class MigrationServiceAsyncStub(MigrationServiceStub):
     GetStatus: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.GetStatusRequest, _migration_service_pb2.GetStatusResponse]  # type: ignore[assignment]
     """How far the newest plan is: systems by state, per wave."""
     StartWave: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.StartWaveRequest, _migration_service_pb2.StartWaveResponse]  # type: ignore[assignment]
-    """Submits the workloads of one wave; a system whose workload succeeds is migrated on the wave's day.
-    Idempotent.
+    """Opens a run for each move group of the wave that has none under way or finished (docs/runbooks.md). Everything that
+    is missing, of any group, is named (INVALID_ARGUMENT) before anything starts. Idempotent.
     """
     OpenRun: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.OpenRunRequest, _migration_service_pb2.OpenRunResponse]  # type: ignore[assignment]
     """Execution (docs/runbooks.md). A run moves one dependency group by a runbook, durably, phase by phase.
@@ -113,6 +121,14 @@ class MigrationServiceAsyncStub(MigrationServiceStub):
     """
     ReleaseCapacity: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ReleaseCapacityRequest, _migration_service_pb2.ReleaseCapacityResponse]  # type: ignore[assignment]
     """Idempotent; a run that holds nothing is no error."""
+    Report: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ReportRequest, _migration_service_pb2.ReportResponse]  # type: ignore[assignment]
+    """The monthly report (上云月报; docs/reports.md). Writes nothing. INVALID_ARGUMENT: a month that has not begun, a bad
+    scope, target or organisation file.
+    """
+    ExportEvidence: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ExportEvidenceRequest, _migration_service_pb2.ExportEvidenceResponse]  # type: ignore[assignment]
+    """An offline bundle of events with the proof that they stand in the chain (docs/reports.md). Writes nothing.
+    INVALID_ARGUMENT: an unknown system or wave, a bad day; FAILED_PRECONDITION: no event is chosen, or too many.
+    """
 
 class MigrationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Plans are carried as JSON text in the versioned form of `xisuan migration plan --json` (docs/waves.md), so that
@@ -161,8 +177,8 @@ class MigrationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _migration_service_pb2.StartWaveRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_migration_service_pb2.StartWaveResponse, _abc.Awaitable[_migration_service_pb2.StartWaveResponse]]:
-        """Submits the workloads of one wave; a system whose workload succeeds is migrated on the wave's day.
-        Idempotent.
+        """Opens a run for each move group of the wave that has none under way or finished (docs/runbooks.md). Everything that
+        is missing, of any group, is named (INVALID_ARGUMENT) before anything starts. Idempotent.
         """
 
     @_abc_1.abstractmethod
@@ -219,5 +235,25 @@ class MigrationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_migration_service_pb2.ReleaseCapacityResponse, _abc.Awaitable[_migration_service_pb2.ReleaseCapacityResponse]]:
         """Idempotent; a run that holds nothing is no error."""
+
+    @_abc_1.abstractmethod
+    def Report(
+        self,
+        request: _migration_service_pb2.ReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migration_service_pb2.ReportResponse, _abc.Awaitable[_migration_service_pb2.ReportResponse]]:
+        """The monthly report (上云月报; docs/reports.md). Writes nothing. INVALID_ARGUMENT: a month that has not begun, a bad
+        scope, target or organisation file.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportEvidence(
+        self,
+        request: _migration_service_pb2.ExportEvidenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migration_service_pb2.ExportEvidenceResponse, _abc.Awaitable[_migration_service_pb2.ExportEvidenceResponse]]:
+        """An offline bundle of events with the proof that they stand in the chain (docs/reports.md). Writes nothing.
+        INVALID_ARGUMENT: an unknown system or wave, a bad day; FAILED_PRECONDITION: no event is chosen, or too many.
+        """
 
 def add_MigrationServiceServicer_to_server(servicer: MigrationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
