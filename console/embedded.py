@@ -18,6 +18,7 @@ from pathlib import Path
 from adapters.wire.pools import write_pool_file
 from console.host_process import HostProcess
 from inventory.model.pool import Pool
+from scheduler.cycle import CycleSettings
 from scheduler.runtime.calls import RuntimeSettings
 from scheduler.runtime.cluster import Runtime, local_ray
 from scheduler.store.opening import open_store
@@ -35,7 +36,8 @@ class AdapterFailed(Exception):
 @dataclass(frozen=True, slots=True)
 class EmbeddedSettings:
     """`endpoints` are adapters that run elsewhere, by pool id. `simulate_all` serves every pool without an
-    endpoint by the simulated adapter, whatever its technology. `speed` is simulated seconds in a real second."""
+    endpoint by the simulated adapter, whatever its technology. `speed` is simulated seconds in a real second. `cycle`
+    is how placements are decided (`console.service_settings`; None: as by default)."""
 
     home: Path
     store_url: str
@@ -46,6 +48,7 @@ class EmbeddedSettings:
     speed: float = 1.0
     seed: int = 0
     pool_hosts: int = 1
+    cycle: CycleSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ def running(settings: EmbeddedSettings, pools: Sequence[Pool]) -> Iterator[Runni
                 adapters[pool.pool_id] = _start_adapter(settings, pool, technology)
                 stack.callback(adapters[pool.pool_id].close)
         stack.enter_context(local_ray(settings.home / "ray"))
-        runtime = Runtime(RuntimeSettings(settings.store_url, settings.pool_hosts))
+        runtime = Runtime(RuntimeSettings(settings.store_url, settings.pool_hosts, cycle=settings.cycle))
         stack.callback(runtime.close)
         endpoints = {
             **settings.endpoints,

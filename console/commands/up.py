@@ -18,6 +18,7 @@ import typer
 from console.embedded import OWN_ADAPTERS, AdapterFailed, EmbeddedSettings, Running, running
 from console.faults import Fault
 from console.home import Endpoint, Home, find_home
+from console.service_settings import read_settings, settings_file
 from inventory.model.pool import Pool
 from inventory.pool_catalogue import read_pools
 from scheduler.runtime.clock import SystemClock
@@ -48,10 +49,20 @@ def up(
     speed: Annotated[float, typer.Option(help="模拟池每秒走过的秒数 / simulated seconds in a second")] = 1.0,
     seed: Annotated[int, typer.Option(help="模拟池的随机种子 / seed of simulated pools")] = 0,
     pool_hosts: Annotated[int, typer.Option(min=1, help="池主机数 / pool-host actors")] = 1,
+    settings_path: Annotated[
+        Path | None,
+        typer.Option(
+            "--settings",
+            metavar="FILE.yaml",
+            help="评分、回填、抢占的设置，缺省为数据目录中的 settings.yaml / how it decides (docs/queues.md)",
+        ),
+    ] = None,
 ) -> None:
     """启动服务，Ctrl-C 或 SIGTERM 停止 / Runs the service until Ctrl-C or SIGTERM."""
     _require_loopback(host)
     home = find_home()
+    chosen = settings_file(home, settings_path)
+    cycle = read_settings(chosen)
     # Two signals would otherwise cut the orderly end short: the first one is taken, the others change nothing.
     stopping = threading.Event()
     with home.writer_lock():
@@ -67,6 +78,7 @@ def up(
             speed=speed,
             seed=seed,
             pool_hosts=pool_hosts,
+            cycle=cycle,
         )
         with _one_line(), running(settings, everything) as service:
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -74,6 +86,8 @@ def up(
             home.write_endpoint(Endpoint(service.address, os.getpid(), SystemClock().now_ms()))
             try:
                 _announce(home, service, settings, everything)
+                if chosen is not None:
+                    typer.echo(f"设置 / settings: {chosen}")
                 _watch(service, stopping)
             finally:
                 home.remove_endpoint()

@@ -10,7 +10,7 @@ import logging
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
@@ -22,6 +22,10 @@ from scheduler.ports import NodeAnswers, NodeBatch, PoolView
 from scheduler.runtime.pool_link import LinkStart
 from scheduler.services.ports import ControlPlaneUnavailable
 
+if TYPE_CHECKING:
+    # A gateway calls, and decides nothing: it need not load what a cycle is made of.
+    from scheduler.cycle import CycleSettings
+
 NAMESPACE = "xisuan"
 CONTROL_PLANE = "control-plane"
 log = logging.getLogger("xisuan.calls")
@@ -29,11 +33,13 @@ log = logging.getLogger("xisuan.calls")
 
 @dataclass(frozen=True, slots=True)
 class RuntimeSettings:
-    """`pool_hosts` actors share the pools; `gateways` answer gRPC calls."""
+    """`pool_hosts` actors share the pools; `gateways` answer gRPC calls; `cycle` is how placements are decided (None:
+    as by default)."""
 
     store_url: str
     pool_hosts: int = 1
     gateways: int = 1
+    cycle: CycleSettings | None = None
 
 
 def pool_host_name(number: int) -> str:
@@ -73,6 +79,9 @@ class RayHosts:
 
     async def attach(self, pool: Pool, endpoint: str, start: LinkStart) -> None:
         await self._call(self._name(pool.pool_id), "attach", pool, endpoint, start)
+
+    async def detach(self, pool_id: str) -> None:
+        await self._call(self._name(pool_id), "detach", pool_id)
 
     async def attached(self) -> frozenset[str]:
         answers = await asyncio.gather(*(self._call(name, "attached") for name in self._names))

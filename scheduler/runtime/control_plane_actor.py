@@ -50,7 +50,7 @@ class ControlPlaneShell:
             if self._plane is None:
                 store = SchedulerStore(open_store(self._settings.store_url))
                 hosts = RayHosts([pool_host_name(number) for number in range(self._settings.pool_hosts)])
-                plane = ControlPlane(store, hosts, SystemClock(), ControlPlaneSettings(), _die)
+                plane = ControlPlane(store, hosts, SystemClock(), _plane_settings(self._settings), _die)
                 plane.start()
                 now_ms = SystemClock().now_ms
                 migration = MigrationDesk(store, now_ms)
@@ -69,6 +69,10 @@ class ControlPlaneShell:
                 }
                 self._plane = plane
             return self._plane
+
+
+def _plane_settings(settings: RuntimeSettings) -> ControlPlaneSettings:
+    return ControlPlaneSettings() if settings.cycle is None else ControlPlaneSettings(cycle=settings.cycle)
 
 
 def _die() -> None:

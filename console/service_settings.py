@@ -1,0 +1,110 @@
+"""The settings file of the service: how it scores pools, what may go before whom, and who may be stopped for whom.
+
+`xisuan up` reads it (`--settings FILE`, or `settings.yaml` in the home folder) and gives the result to the control
+plane. The form is closed, and everything in it has a default: docs/queues.md, examples/settings/settings.yaml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from console.faults import Fault
+from console.files import read_text
+from console.home import Home
+from console.yaml_documents import YamlDocument, read_documents
+from inventory.model.form_faults import form_faults
+from scheduler.core.placement.stack import DEFAULT_WEIGHTS, build_stack, parse_weights
+from scheduler.cycle import Backfill, BackfillRules, CycleSettings, PreemptionRules
+
+LARGEST_FILE = 1024 * 1024
+DEFAULT_NAME = "settings.yaml"
+_A_YEAR_S = 366 * 86_400
+_BACKFILL, _PREEMPTION = BackfillRules(), PreemptionRules()
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _weights(given: object) -> object:
+    """A text, as the simulator's options have it ("price:2,carbon:1"), or a mapping already."""
+    return parse_weights(given) if isinstance(given, str) else given
+
+
+class BackfillForm(_Form):
+    policy: Backfill = _BACKFILL.policy
+    window: Annotated[int, Field(ge=0, le=100_000)] = _BACKFILL.window
+    hold_after_s: Annotated[float, Field(ge=0, le=_A_YEAR_S)] = _BACKFILL.hold_after_ms / 1000
+    drain_after_s: Annotated[float, Field(ge=0, le=_A_YEAR_S)] = _BACKFILL.drain_after_ms / 1000
+
+    def rules(self) -> BackfillRules:
+        return BackfillRules(
+            self.policy, self.window, round(self.hold_after_s * 1000), round(self.drain_after_s * 1000)
+        )
+
+
+class PreemptionForm(_Form):
+    reclaims: bool = _PREEMPTION.reclaims
+    by_priority: bool = _PREEMPTION.by_priority
+    limit: Annotated[int, Field(ge=0, le=10_000)] = _PREEMPTION.limit
+
+    def rules(self) -> PreemptionRules:
+        return PreemptionRules(self.reclaims, self.by_priority, self.limit)
+
+
+class SettingsForm(_Form):
+    version: Annotated[int, Field(ge=1, le=1)] = 1
+    scores: Annotated[Mapping[str, Annotated[int, Field(ge=0)]], BeforeValidator(_weights)] = Field(
+        default_factory=lambda: dict(DEFAULT_WEIGHTS)
+    )
+    backfill: BackfillForm = BackfillForm()
+    preemption: PreemptionForm = PreemptionForm()
+
+    def cycle(self) -> CycleSettings:
+        """Raises ValueError for a score that no map knows."""
+        return CycleSettings(
+            stack=build_stack(weights=self.scores),
+            backfill=self.backfill.rules(),
+            preemption=self.preemption.rules(),
+        )
+
+
+def settings_file(home: Home, given: Path | None) -> Path | None:
+    """The file that is named, else the one of the home, else None: everything as by default."""
+    if given is not None:
+        return given
+    usual = home.folder / DEFAULT_NAME
+    return usual if usual.exists() else None
+
+
+def read_settings(path: Path | None) -> CycleSettings:
+    """Raises Fault with every fault of the file: its line, the value, the rule."""
+    if path is None:
+        return CycleSettings()
+    documents = read_documents(read_text(path, LARGEST_FILE), str(path))
+    if not documents:
+        return CycleSettings()
+    if len(documents) > 1:
+        raise Fault(
+            f"{path} 中应只有一份设置，现有 {len(documents)} 份 / {path} must hold one document of settings; it holds "
+            f"{len(documents)}"
+        )
+    (document,) = documents
+    try:
+        return SettingsForm.model_validate(document.value).cycle()
+    except ValidationError as error:
+        raise Fault(*_told(path, document, error)) from error
+    except ValueError as error:
+        raise Fault(f"{path} 第 {document.line(('scores',))} 行/line: {error}") from error
+
+
+def _told(path: Path, document: YamlDocument, error: ValidationError) -> list[str]:
+    lines = []
+    for fault in form_faults(error):
+        place = ".".join(map(str, fault.place)) or "整份/document"
+        lines.append(f"{path} 第 {document.line(fault.place)} 行/line: {place} = {fault.value}: {fault.rule}")
+    return lines
