@@ -70,3 +70,39 @@ def test_what_is_charged_is_discharged(runs: list[tuple[int, int, int]]) -> None
     for number, (_, begin, length) in zip(numbers, runs, strict=True):
         of.usage.discharge(leaf, number, 100, begin + length)
     assert (of.usage.columns(100).held == 0).all()
+
+
+def test_a_run_beyond_its_estimate_does_not_hide_what_another_will_spend_still() -> None:
+    of = tables()
+    leaf, shape = of.tree.leaf("区"), of.shapes.number(Shape(Requirements(CARD)))
+    of.usage.charge(leaf, shape, 0, 100)  # and still runs at 300
+    of.usage.charge(leaf, shape, 0, 500)
+    # At 300, both have spent 300; the second will spend 200 still.
+    assert left(of, 300) == 10**6 - (300 + 300 + 200) * 1000
+    of.usage.discharge(leaf, shape, 300, 100)
+    of.usage.discharge(leaf, shape, 300, 500)
+    assert left(of, 300) == 10**6 - 600 * 1000
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 30), st.integers(1, 60)), max_size=8),
+    st.lists(st.integers(0, 99), min_size=1, max_size=4),
+)
+def test_what_is_left_is_the_plain_sum_over_runs(runs: list[tuple[int, int, int]], looks: list[int]) -> None:
+    """Runs as (begin, expected length, real length); one card each. The period is longer than all of them."""
+    of = tables(card_milli_ms=10**9)
+    leaf, shape = of.tree.leaf("区"), of.shapes.number(Shape(Requirements(CARD)))
+    events = [(begin, 1, "charge", begin + length) for begin, length, _ in runs]
+    events += [(begin + real, 2, "discharge", begin + length) for begin, length, real in runs]
+    events += [(at, 3, "look", 0) for at in looks]
+    for now, _, what, end in sorted(events):
+        if what == "look":
+            spent = sum(min(now, begin + real) - begin for begin, _, real in runs if begin <= now)
+            still = sum(
+                max(0, begin + length - now) for begin, length, real in runs if begin <= now < begin + real
+            )
+            assert left(of, now) == 10**9 - 1000 * (spent + still)
+        elif what == "charge":
+            of.usage.charge(leaf, shape, now, end)
+        else:
+            of.usage.discharge(leaf, shape, now, end)

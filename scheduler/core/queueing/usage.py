@@ -6,7 +6,8 @@ back. A run counts at its queue and at every queue above. Nothing is ever lost b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import heapq
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -155,35 +156,45 @@ class QueueUsage:
 
 @dataclass(slots=True)
 class _Spending:
-    """One budget: what was spent in the present period, and what running work is expected to spend still."""
+    """One budget: what was spent in the present period, and what running work is expected to spend still.
+
+    A run whose expected end has passed is expected to spend nothing more, however long it goes on.
+    """
 
     budget: Budget
     spent: int = 0
     until_ms: int = 0
     rate: int = 0
-    dated_rate: int = 0  # of runs whose end is known, and the sum of rate times end over them
+    dated_rate: int = 0  # of runs whose expected end is to come, and the sum of rate times end over them
     dated_ends: int = 0
+    _rate_of_end: dict[int, int] = field(default_factory=dict)  # of these runs, by expected end
+    _ends: list[int] = field(default_factory=list)  # the same moments, as a heap
 
     def begin(self, rate: int, now_ms: int, end_ms: int) -> None:
         self._bring_up_to(now_ms)
         self.rate += rate
-        if end_ms < UNLIMITED // 4:
-            self.dated_rate += rate
-            self.dated_ends += rate * end_ms
+        if self.until_ms < end_ms < UNLIMITED // 4:
+            if end_ms not in self._rate_of_end:
+                heapq.heappush(self._ends, end_ms)
+            self._expect(rate, end_ms)
 
     def stop(self, rate: int, now_ms: int, end_ms: int) -> None:
         self._bring_up_to(now_ms)
         self.rate -= rate
-        if end_ms < UNLIMITED // 4:
-            self.dated_rate -= rate
-            self.dated_ends -= rate * end_ms
+        if end_ms in self._rate_of_end:
+            self._expect(-rate, end_ms)
 
     def left(self, now_ms: int) -> int:
         self._bring_up_to(now_ms)
-        return self.budget.card_milli_ms - self.spent - max(0, self.dated_ends - self.dated_rate * now_ms)
+        return self.budget.card_milli_ms - self.spent - (self.dated_ends - self.dated_rate * self.until_ms)
 
     def renewed_ms(self, now_ms: int) -> int:
         return self.budget.period_start(now_ms) + self.budget.period_ms
+
+    def _expect(self, rate: int, end_ms: int) -> None:
+        self.dated_rate += rate
+        self.dated_ends += rate * end_ms
+        self._rate_of_end[end_ms] = self._rate_of_end.get(end_ms, 0) + rate
 
     def _bring_up_to(self, now_ms: int) -> None:
         if now_ms <= self.until_ms:
@@ -193,6 +204,10 @@ class _Spending:
             self.spent, self.until_ms = 0, start
         self.spent += self.rate * (now_ms - self.until_ms)
         self.until_ms = now_ms
+        while self._ends and self._ends[0] <= now_ms:
+            overdue = heapq.heappop(self._ends)
+            self._expect(-self._rate_of_end[overdue], overdue)
+            del self._rate_of_end[overdue]
 
 
 def _links(tree: QueueTree) -> QueueLinks:
