@@ -12,11 +12,12 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from console.embedded import EmbeddedSettings, Running, running
+from console.run_access import read_site_file
 from console.story import Story
 from inventory.ledger import mark_up, read_ledger
 from inventory.model.pool import Pool
@@ -33,18 +34,27 @@ from xisuan.client import (
     Resources,
     WorkloadSpec,
 )
-from xisuan.operations import ImportRequest, Operations, PlanRequest, PoolHealth, Wave
+from xisuan.operations import (
+    ActOnRunRequest,
+    ImportRequest,
+    Operations,
+    PlanRequest,
+    PoolHealth,
+    RunAct,
+    StartWaveRequest,
+    Wave,
+)
 from xisuan.operations import Pool as PoolMessage
 
 ACTOR = "demo"
 WORKBOOK = "示例区台账.xlsx"
 STARTS_ON = "2026-10-01"
-# The last day of the plan and more: what the ledger says then.
-AFTER = "2026-12-31"
 # An hour of cutover takes a second.
 SPEED = 3600.0
 GIB = 1024**3
 HEALTH_WAIT_S = 30.0
+RUNS_WAIT_S = 120.0
+SITE = "examples/migration/rehearsal-site.yaml"
 
 
 class DemoFailed(Exception):
@@ -93,7 +103,7 @@ def run_demo(paths: DemoPaths, story: Story) -> None:
         demo.survive_an_outage(waves[-1])
         demo.run_a_command()
         demo.explain_a_wait()
-        demo.show_rates(AFTER)
+        demo.show_rates("")
         demo.open_a_number()
     story.step("核对：重算哈希链并重建全部投影", "recompute the hash chain, rebuild every projection")
     story.command("xisuan verify")
@@ -153,8 +163,9 @@ class _Demo:
         self._story.say("再次导入同一文件：无变化 / the same file again changes nothing")
 
     def show_rates(self, as_of: str) -> None:
-        self._story.step(f"上云率与整合率，截至 {as_of}", "rates: numerator / denominator, scope, as of")
-        self._story.command(f"xisuan rates --as-of {as_of}")
+        day = f"，截至 {as_of}" if as_of else ""
+        self._story.step(f"上云率与整合率{day}", "rates: numerator / denominator, scope, as of")
+        self._story.command(f"xisuan rates --as-of {as_of}" if as_of else "xisuan rates")
         answer = self._operations.rates(as_of, "", rows=False)
         rows = [
             (
@@ -191,25 +202,70 @@ class _Demo:
         return waves
 
     def migrate(self, waves: Sequence[Wave]) -> None:
-        self._story.step("逐批割接：作业经 gRPC 适配器在算力池上运行至结束", "run the waves on the pools")
-        self._story.command("xisuan migration start 1")
-        total = sum(len(wave.system_keys) for wave in waves)
-        done = 0
-        with self._story.progress("已割接 / cut over", total) as advance:
-            for wave in waves:
-                for workload_id in self._operations.start_wave(wave.number, ACTOR):
-                    self._must_succeed(workload_id)
-                    done += 1
-                    advance(done)
+        self._story.step(
+            "逐批割接：每个同批组一次割接任务（桌面演练方案），审批、演练、割接、核对、验收",
+            "run the waves: a run for each move group, from approval to acceptance",
+        )
+        self._story.command(f"xisuan migration start 1 --site {SITE}")
+        runs = [run_id for wave in waves for run_id in self._start(wave)]
+        self._story.say(
+            f"{len(runs)} 个割接任务；执行者不能验收（职责分离）/ runs; who executes them cannot accept them"
+        )
+        with self._story.progress("已完成 / completed", len(runs)) as advance:
+            self._until_completed(runs, advance)
         pools = Counter(run.pool_id for workload in self._client.list() for run in workload.runs)
-        self._story.say(f"{done} 个系统已割接，按池 / systems cut over, by pool: {dict(pools)}")
+        systems = sum(wave.migrated for wave in self._operations.migration_status().waves)
+        self._story.say(f"{systems} 个系统已割接，作业按池 / systems cut over, workloads by pool: {dict(pools)}")
+
+    def _start(self, wave: Wave) -> Sequence[str]:
+        """Opens the runs of the wave."""
+        text, runbooks = read_site_file(self._paths.examples.parent / SITE)
+        started = self._operations.start_wave(
+            StartWaveRequest(number=wave.number, actor=ACTOR, site_yaml=text, runbooks=runbooks)
+        )
+        if started.waiting or not started.run_ids:
+            raise DemoFailed(f"wave {wave.number} did not start as a whole: {started}")
+        return tuple(started.run_ids)
+
+    def _until_completed(self, runs: Sequence[str], advance: Callable[[int], None]) -> None:
+        """Plays the people who approve, until every run is completed."""
+        deadline = time.monotonic() + RUNS_WAIT_S
+        while True:
+            states = {
+                run["run_id"]: run for run in map(json.loads, self._operations.runs()) if run["run_id"] in runs
+            }
+            advance(sum(run["state"] == "completed" for run in states.values()))
+            for run_id, run in states.items():
+                if run["state"] == "waiting":
+                    self._approve(run_id)
+                elif run["state"] not in ("running", "completed"):
+                    raise DemoFailed(f"{run_id} is {run['state']}: {run['reason']}")
+            if all(run["state"] == "completed" for run in states.values()):
+                return
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"not completed in {RUNS_WAIT_S:.0f} s: {states}")
+            time.sleep(0.3)
+
+    def _approve(self, run_id: str) -> None:
+        """The step that waits, by the first person who may."""
+        waiting = json.loads(self._operations.run(run_id)[0])
+        if waiting["may_approve"]:
+            self._operations.act_on_run(
+                ActOnRunRequest(
+                    run_id=run_id,
+                    act=RunAct.RUN_ACT_APPROVE,
+                    actor=waiting["may_approve"][0],
+                    step_id=waiting["waiting_for"],
+                    document_number=f"演练〔2026〕{run_id}",
+                )
+            )
 
     def survive_an_outage(self, wave: Wave) -> None:
         self._story.step(
             "最后一批进行时，一个算力池失联又恢复", "a pool goes away during the last wave, and returns"
         )
-        ids = self._operations.start_wave(wave.number, ACTOR)
-        victim = self._client.get(ids[0]).spec.requirements.pools[0]
+        runs = self._start(wave)
+        victim = self._until_on_a_pool(runs[0])
         adapter = self._up.adapters[victim]
         adapter.kill()
         self._until_health(victim, PoolHealth.POOL_HEALTH_UNREACHABLE)
@@ -217,15 +273,26 @@ class _Demo:
             f"{victim} 的适配器已被强杀并被发现失联 / its adapter was killed, and that was noticed", "yellow"
         )
         self._operations.register_pool(self._pool(victim).spec, adapter.restart())
-        for workload_id in ids:
-            self._must_succeed(workload_id)
+        self._until_completed(runs, lambda done: None)
+        count = len(wave.system_keys)
         self._story.say(
-            f"适配器恢复后，该批 {len(ids)} 个系统全部完成，无一丢失或重复 / all {len(ids)} systems done, "
-            "none lost, none twice"
+            f"适配器恢复后，该批 {count} 个系统全部完成，无一丢失或重复 / all {count} systems done, none lost, none twice"
         )
-        for workload_id in ids:
-            if len(self._client.get(workload_id).runs) != 1:
-                raise DemoFailed(f"{workload_id} was tried more than once")
+        for run_id in runs:
+            for workload in self._client.list(queue=f"migration/{run_id.lower()}"):
+                if len(workload.runs) != 1:
+                    raise DemoFailed(f"{workload.workload_id} was tried {len(workload.runs)} times")
+
+    def _until_on_a_pool(self, run_id: str) -> str:
+        """Approves the run, and returns the pool in which its capacity is held."""
+        deadline = time.monotonic() + RUNS_WAIT_S
+        while time.monotonic() < deadline:
+            run = json.loads(self._operations.run(run_id)[0])
+            if "capacity" in run["evidence"]:
+                return str(run["evidence"]["capacity"]["pool"])
+            self._approve(run_id)
+            time.sleep(0.1)
+        raise DemoFailed(f"{run_id} holds no capacity after {RUNS_WAIT_S:.0f} s")
 
     def run_a_command(self) -> None:
         self._story.step("本机算力池真实运行一条命令，取回日志与退出码", "a real command: its log and exit code")
@@ -278,8 +345,8 @@ class _Demo:
 
     def open_a_number(self) -> None:
         self._story.step("每个数字都能展开到行", "every number opens its rows")
-        self._story.command(f"xisuan rates --as-of {AFTER} --rows")
-        rates = self._operations.rates(AFTER, "", rows=True).rates
+        self._story.command("xisuan rates --rows")
+        rates = self._operations.rates("", "", rows=True).rates
         rate = next(rate for rate in rates if rate.name_zh == "上云率")
         if len(rate.denominator_rows) != rate.denominator:
             raise DemoFailed(f"{rate.name_en}: {rate.denominator} counted, {len(rate.denominator_rows)} rows")

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
 from console.connection import PATIENCE_S, service_address
 from console.faults import Fault
 from console.files import read_input, read_text
@@ -21,9 +19,9 @@ from scheduler.runbooks.template import LARGEST_FILE, read_yaml
 from scheduler.runtime.clock import SystemClock
 from scheduler.runtime.run_calls import RunCalls
 from scheduler.services.migration_desk import MigrationDesk
-from scheduler.services.run_ports import Act, RunAction, RunDocument, RunOpening
+from scheduler.services.run_ports import Act, RunAction, RunDocument, RunOpening, StartedWave, WaveStarting
 from scheduler.store.scheduler_store import SchedulerStore
-from xisuan.operations import ActOnRunRequest, OpenRunRequest, Operations, RunAct
+from xisuan.operations import ActOnRunRequest, OpenRunRequest, Operations, RunAct, StartWaveRequest
 
 _LARGEST_PAPER = 64 * 1024 * 1024
 _ACTS: Mapping[Act, RunAct.ValueType] = {act: RunAct.Value(f"RUN_ACT_{act.name}") for act in Act}
@@ -31,6 +29,8 @@ _ACTS: Mapping[Act, RunAct.ValueType] = {act: RunAct.Value(f"RUN_ACT_{act.name}"
 
 class RunAccess(Protocol):
     def open(self, opening: RunOpening) -> str: ...
+
+    def start_wave(self, starting: WaveStarting) -> StartedWave: ...
 
     def act(self, action: RunAction) -> RunDocument: ...
 
@@ -65,6 +65,14 @@ class RemoteRuns:
             )
         )
 
+    def start_wave(self, starting: WaveStarting) -> StartedWave:
+        answer = self._service.start_wave(
+            StartWaveRequest(
+                number=starting.number, actor=starting.actor, site_yaml=starting.site, runbooks=starting.runbooks
+            )
+        )
+        return StartedWave(tuple(answer.run_ids), tuple(answer.waiting))
+
     def act(self, action: RunAction) -> RunDocument:
         text = self._service.act_on_run(
             ActOnRunRequest(
@@ -94,30 +102,64 @@ def read_order_file(path: Path) -> tuple[str, str]:
 
     The papers themselves stay where they are: their SHA-256 goes into the record.
     """
-    order = _mapping(path)
+    order = _mapping(path, "割接单 / order")
     runbook = path.parent / str(order.get("runbook") or "")
     if not runbook.is_file():
         raise Fault(
             f"{path}: runbook {order.get('runbook')!r} 不是文件；请写相对于割接单的路径 / is no file; give its path, "
             "relative to the order"
         )
-    documents = order.get("documents")
-    if isinstance(documents, dict):
-        order["documents"] = {name: _hashed(path.parent, paper) for name, paper in documents.items()}
-    return read_text(runbook, LARGEST_FILE), yaml.safe_dump(order, allow_unicode=True, sort_keys=False)
+    _hash_documents(path.parent, order)
+    return read_text(runbook, LARGEST_FILE), _text_of(order)
+
+
+def read_site_file(path: Path) -> tuple[str, dict[str, str]]:
+    """The text of a site file with the hashes of its documents, and the texts of the runbooks that it names (their
+    paths are relative to it), by the names that it has for them. The service says what is wrong in it."""
+    site = _mapping(path, "实施单位文件 / site file")
+    systems = [one for one in _values(site.get("systems")) if isinstance(one, dict)]
+    for part in (site, *systems):
+        _hash_documents(path.parent, part)
+    named = [*_values(site.get("runbooks")), *(one.get("runbook") for one in systems)]
+    names = sorted({name for name in named if isinstance(name, str) and name})
+    missing = [name for name in names if not (path.parent / name).is_file()]
+    if missing:
+        raise Fault(
+            *(
+                f"{path}: 割接方案 {name!r} 不是文件；请写相对于本文件的路径 / the runbook is no file; give its path, relative "
+                "to the site file"
+                for name in missing
+            )
+        )
+    return _text_of(site), {name: read_text(path.parent / name, LARGEST_FILE) for name in names}
 
 
 def sha256_of(path: Path) -> str:
     return hashlib.sha256(read_input(path, _LARGEST_PAPER)).hexdigest()
 
 
-def _mapping(path: Path) -> dict[str, Any]:
+def _values(mapping: object) -> list[Any]:
+    return list(mapping.values()) if isinstance(mapping, dict) else []
+
+
+def _text_of(document: object) -> str:
+    """YAML again. No alias: the service refuses them."""
+    return json.dumps(document, ensure_ascii=False, default=str)
+
+
+def _hash_documents(folder: Path, holder: dict[str, Any]) -> None:
+    documents = holder.get("documents")
+    if isinstance(documents, dict):
+        holder["documents"] = {name: _hashed(folder, paper) for name, paper in documents.items()}
+
+
+def _mapping(path: Path, kind: str) -> dict[str, Any]:
     try:
         order = read_yaml(read_text(path, LARGEST_FILE), str(path))
     except RunbookRefused as refused:
         raise Fault(*refused.faults) from None
     if not isinstance(order, dict):
-        raise Fault(f"{path}: 不是割接单 / is no order (docs/runbooks.md)")
+        raise Fault(f"{path}: 不是 / is no {kind} (docs/runbooks.md)")
     return order
 
 

@@ -1,7 +1,7 @@
 """`xisuan migration`: plan waves, have any plan judged, follow it, start a wave.
 
-Planning and judging work through the running service, or on the store itself where none runs; starting a wave
-submits workloads and needs the service.
+All of it works through the running service, or on the store itself where none runs: what is started there is carried
+forward as soon as a service runs.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ from console import migration_views, planning, printing
 from console.commands.assess import app as assess_app
 from console.commands.options import AsJson, By, NodeGroupFile, PoolFile, day
 from console.commands.pool import read_pool_files
+from console.commands.report import report
 from console.commands.runbook import register_run_commands
-from console.connection import operations
 from console.faults import AnswerIsNo, Fault
 from console.files import STANDARD_OUTPUT, read_text, replacing
 from console.home import find_home
 from console.ledger_access import open_ledger
 from console.migration_access import BrokenRule, open_migration
 from console.people import actor
+from console.run_access import open_runs, read_site_file
 from inventory.model.pool import Pool
 from scheduler.core.waves.document import write_plan
 from scheduler.services.desk_ports import PlanRequest
 from scheduler.services.migration_servicer import MAX_CAP, MAX_WEEKS
+from scheduler.services.run_ports import WaveStarting
 
 EstateFile = Annotated[
     Path | None,
@@ -187,25 +189,33 @@ def status(as_json: AsJson = False) -> None:
 @app.command()
 def start(
     wave: Annotated[int, typer.Argument(metavar="WAVE", min=1, help="批次号 / number of the wave")],
+    site: Annotated[
+        Path | None,
+        typer.Option("--site", metavar="FILE.yaml", help="实施单位文件 / the site file (docs/runbooks.md)"),
+    ] = None,
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
-    """开始一批：每个系统提交一个割接作业（可重复执行）/ submit the workloads of one wave."""
-    name = actor(by)
-    with operations(find_home()) as service:
-        workload_ids = service.start_wave(wave, name)
+    """开始一批：每个同批组一次割接任务；缺什么先逐条说明（可重复执行）/ open a run for each move group of a wave."""
+    text, runbooks = read_site_file(site) if site is not None else ("", {})
+    with open_runs(find_home(), writing=True) as runs:
+        started = runs.start_wave(WaveStarting(wave, actor(by), text, runbooks))
     if as_json:
-        printing.write_json({"wave": wave, "workload_ids": list(workload_ids)})
+        printing.write_json({"wave": wave, "run_ids": list(started.run_ids), "waiting": list(started.waiting)})
         return
-    printing.say(
-        f"第 {wave} 批：{len(workload_ids)} 个割接作业 / wave {wave}: {len(workload_ids)} workloads", "bold"
-    )
-    for workload_id in workload_ids:
-        printing.say(f"  {workload_id}")
-    printing.say("进度见 xisuan migration status / see xisuan migration status")
+    count = len(started.run_ids)
+    printing.say(f"第 {wave} 批：{count} 个割接任务 / wave {wave}: {count} runs", "bold")
+    for run_id in started.run_ids:
+        printing.say(f"  {run_id}")
+    for system in started.waiting:
+        printing.say(
+            f"  {system}：等其并入的系统迁完后再运行本命令 / waits for what it is merged into; run this again then"
+        )
+    printing.say("进度见 xisuan migration status、xisuan migration show RUN / see")
 
 
 register_run_commands(app)
+app.command()(report)
 
 
 def _pools(pools: Path | None, node_groups: Path | None) -> tuple[Pool, ...]:

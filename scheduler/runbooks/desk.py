@@ -15,6 +15,7 @@ from typing import Any
 
 from inventory.model.calendar import Window as CalendarWindow
 from scheduler.core.migration.decisions import in_window
+from scheduler.core.migration.moves import WaveMoves, plan_document
 from scheduler.core.migration.phases import Phase, Role
 from scheduler.core.migration.run import Change, ChangeKind, MigrationRun, Step
 from scheduler.core.migration.transitions import IllegalChange, MigrationState, StepState
@@ -22,8 +23,10 @@ from scheduler.runbooks.expansion import opening
 from scheduler.runbooks.faults import RefusalKind, RequestRefused, RunbookRefused
 from scheduler.runbooks.order import Order, OrderedWindow, read_order
 from scheduler.runbooks.record import RunRecord
+from scheduler.runbooks.site import read_site, read_templates
 from scheduler.runbooks.template import read_template
 from scheduler.runbooks.template_rules import UNSKIPPABLE
+from scheduler.runbooks.wave_orders import wave_orders
 
 # Methods that write nothing; the others are one transaction each.
 READS = frozenset({"show", "list", "history"})
@@ -60,6 +63,32 @@ class RunDesk:
             raise RequestRefused(RefusalKind.INVALID, str(refused), "RUNBOOK_REFUSED") from None
         self._require_movable(order)
         return self._record.open(payload, actor=_named(actor), now_ms=self._now_ms())
+
+    def open_wave(
+        self, site_text: str, runbooks: Mapping[str, str], moves: WaveMoves, actor: str
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Opens one run for each move group of a wave, all or none. Returns their ids, and the systems (ledger keys)
+        that wait until what they are merged into was moved. `runbooks` holds the texts of the templates by the names
+        that the site file has for them. RequestRefused INVALID with everything that is missing, of every group."""
+        now_ms = self._now_ms()
+        try:
+            site = read_site(site_text, "site")
+            made, waiting = wave_orders(site, read_templates(runbooks), moves, now_ms)
+            payloads: list[Mapping[str, Any]] = []
+            faults: list[str] = []
+            for one in made:
+                try:
+                    payload = opening(one.template, one.order)
+                    payloads.append({**payload, "plan": plan_document(moves, one.members)})
+                except RunbookRefused as refused:
+                    faults += refused.faults
+            if faults:
+                raise RunbookRefused(faults)
+        except RunbookRefused as refused:
+            raise RequestRefused(RefusalKind.INVALID, str(refused), "RUNBOOK_REFUSED") from None
+        for one in made:
+            self._require_movable(one.order)
+        return self._record.open_all(payloads, actor=_named(actor), now_ms=now_ms), waiting
 
     def approve(self, run_id: str, step_id: str, actor: str, paper: Paper) -> None:
         """A person of the step's role says yes. PRECONDITION for the wrong person or the wrong moment."""

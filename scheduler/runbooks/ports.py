@@ -26,6 +26,7 @@ class PoolTask:
     environment: Mapping[str, str]
     cpu_milli: int
     memory_bytes: int
+    estimated_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

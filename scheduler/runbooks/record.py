@@ -70,12 +70,17 @@ class RunRecord:
 
     def open(self, payload: Mapping[str, Any], *, actor: str, now_ms: int) -> str:
         """Records a new run and returns its id. The same plan opened again by a repeated call is a new run."""
+        return self.open_all([payload], actor=actor, now_ms=now_ms)[0]
+
+    def open_all(self, payloads: Sequence[Mapping[str, Any]], *, actor: str, now_ms: int) -> tuple[str, ...]:
+        """Records new runs, all of them or none, and returns their ids."""
         with self._store.transaction() as tx:
-            run_id = f"R{_count(tx.connection) + 1}"
-            change = Change(ChangeKind.OPENED, payload, actor, now_ms)
-            fold(run_id, [change])  # what cannot be read back must not be stored
-            _append(tx, run_id, change)
-        return run_id
+            first = _count(tx.connection) + 1
+            for number, payload in enumerate(payloads, start=first):
+                change = Change(ChangeKind.OPENED, payload, actor, now_ms)
+                fold(f"R{number}", [change])  # what cannot be read back must not be stored
+                _append(tx, f"R{number}", change)
+        return tuple(f"R{number}" for number in range(first, first + len(payloads)))
 
     def change(self, run_id: str, make: Make) -> Change | None:
         """Records what `make` returns for the run as it is now; None changes nothing.

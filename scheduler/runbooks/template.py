@@ -52,6 +52,7 @@ class RunWorkload(_Strict):
     cpu_milli: int = Field(ge=1)
     memory_mib: int = Field(ge=1)
     until: Literal["succeeded", "running"] = "succeeded"
+    estimated_minutes: int = Field(default=0, ge=0, le=7 * 24 * 60)  # 0: nobody knows
 
 
 class CancelWorkload(_Strict):

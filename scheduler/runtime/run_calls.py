@@ -22,7 +22,7 @@ from scheduler.runbooks.order import read_order
 from scheduler.runbooks.record import RunRecord
 from scheduler.services.migration_desk import MigrationDesk
 from scheduler.services.ports import ErrorCode, RequestError
-from scheduler.services.run_ports import Act, RunAction, RunDocument, RunOpening
+from scheduler.services.run_ports import Act, RunAction, RunDocument, RunOpening, StartedWave, WaveStarting
 
 # Methods that write nothing; the others are one transaction each.
 READS = frozenset({"run", "history", "runs"})
@@ -44,6 +44,21 @@ class RunCalls:
         with _translated():
             window = self._window(opening) if opening.wave else None
             return self._desk.open(opening.runbook, opening.order, opening.actor, window)
+
+    def start_wave(self, starting: WaveStarting) -> StartedWave:
+        with _translated():
+            moves = self._migration.wave_moves(starting.number)
+            if not moves.groups:
+                return StartedWave(moves.run_ids)
+            if not starting.site.strip():
+                raise RequestError(
+                    ErrorCode.INVALID_ARGUMENT,
+                    f"第 {starting.number} 批有 {len(moves.groups)} 个组待割接，须给出实施单位文件：--site FILE.yaml / wave "
+                    f"{starting.number} has {len(moves.groups)} groups to move; give the site file: --site FILE.yaml",
+                    "SITE_MISSING",
+                )
+            opened, waiting = self._desk.open_wave(starting.site, starting.runbooks, moves, starting.actor)
+            return StartedWave((*moves.run_ids, *opened), waiting)
 
     def act(self, action: RunAction) -> RunDocument:
         with _translated():

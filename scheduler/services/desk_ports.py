@@ -14,8 +14,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
 
 from inventory.model.migration import Wave, WavePlan
-from inventory.model.workload import Submission
+from inventory.reports.document import MonthlyReport
 from scheduler.core.waves.check import Violation
+from scheduler.services.report_ports import EvidenceRequest, ReportRequest
 
 if TYPE_CHECKING:  # the workbook reader takes a second to load, and most callers read no workbook
     from inventory.ledger import LedgerReading
@@ -128,7 +129,7 @@ class PlannedWaves:
 
 @dataclass(frozen=True, slots=True)
 class WaveProgress:
-    """Systems of one wave: how many it has, and of how many the cutover was started, succeeded, failed."""
+    """Systems of one wave: how many it has, and of how many a run was opened, passed its commit point, was rolled back."""
 
     number: int
     systems: int
@@ -144,15 +145,6 @@ class MigrationProgress:
     plan_id: str
     waves: tuple[WaveProgress, ...]
     unplaced: int
-
-
-@dataclass(frozen=True, slots=True)
-class WaveStart:
-    """What starting a wave submits: one workload a system, by system key."""
-
-    plan_id: str
-    number: int
-    submissions: Mapping[str, Submission]
 
 
 class Ledger(Protocol):
@@ -185,11 +177,11 @@ class Migration(Protocol):
 
     async def check(self, plan_json: str) -> tuple[Violation, ...]: ...
 
+    async def report(self, request: ReportRequest) -> MonthlyReport: ...
+
+    async def evidence(self, request: EvidenceRequest) -> bytes:
+        """An offline bundle as `inventory.evidence` makes it."""
+
     async def waves(self) -> PlannedWaves: ...
 
     async def status(self) -> MigrationProgress: ...
-
-    async def wave_submissions(self, number: int) -> WaveStart: ...
-
-    async def record_wave_started(self, start: WaveStart, workload_ids: Mapping[str, str], actor: str) -> None:
-        """`workload_ids` is by system key. Systems that were recorded before are not recorded again."""

@@ -8,44 +8,47 @@ itself. What a user does wrong is a `RequestError` with one clear line.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
-from typing import Any
 
 from inventory.freezes import FreezeFileError, read_operations_calendar
+from inventory.graph import build_graph
 from inventory.intake import Intake, StandingSystem
 from inventory.model.migration import Assignment, Declarations, Wave, WavePlan, WaveSettings
 from inventory.model.pool import Pool
-from inventory.model.system import Architecture, system_key
-from inventory.model.workload import Submission, WorkloadState
+from inventory.model.system import system_key
+from inventory.reports.document import MonthlyReport
+from inventory.reports.facts import FinishOdds
 from scheduler.core.budget import Budget
-from scheduler.core.cutover import SYSTEM_LABEL
+from scheduler.core.migration.moves import Move, MoveState, RecordedMove, WaveMoves
 from scheduler.core.waves.check import Violation, check_plan
 from scheduler.core.waves.document import PlanUnreadable, read_plan, write_plan
 from scheduler.core.waves.estate import ProblemError, build_problem
 from scheduler.core.waves.estate_rules import EstateError
 from scheduler.core.waves.greedy import plan_waves
+from scheduler.core.waves.items import need_of
 from scheduler.core.waves.plan_options import read_options, with_options
 from scheduler.core.waves.problem import WaveProblem
 from scheduler.core.waves.solve import solve
 from scheduler.core.waves.targets import PoolUse
-from scheduler.services.cutover_workloads import client_key, cutover_submission, queue_of
 from scheduler.services.desk_ports import (
     MigrationProgress,
     PlanDraft,
     PlannedWaves,
     PlanRequest,
     WaveProgress,
-    WaveStart,
 )
 from scheduler.services.ports import ErrorCode, RequestError
-from scheduler.store.projection import wave_started, waves_planned
+from scheduler.services.report_desk import finish_odds, monthly_report
+from scheduler.services.report_ports import ReportRequest
+from scheduler.store.projection import waves_planned
 from scheduler.store.scheduler_store import Batch, SchedulerStore
+from scheduler.store.wave_runs import newest_moves, wave_runs
 
 # Methods that write nothing; the others are one transaction each.
-READS = frozenset({"draft", "check", "waves", "status", "wave_submissions"})
+READS = frozenset({"draft", "check", "waves", "status", "wave_moves", "report", "evidence"})
 _FIRST_YEAR, _LAST_YEAR = 2004, 2100
 
 
@@ -110,38 +113,44 @@ class MigrationDesk:
 
     def status(self) -> MigrationProgress:
         plan_id, plan = self._newest()
-        cutovers = self._store.cutovers(plan_id)
-        waves = tuple(_progress(wave, cutovers) for wave in plan.waves)
+        runs = newest_moves(self._store.store, plan_id)
+        waves = tuple(_progress(wave, runs) for wave in plan.waves)
         return MigrationProgress(plan_id, waves, len(plan.unplaced))
 
-    def wave_submissions(self, number: int) -> WaveStart:
-        """The workloads of one wave; those that were submitted before are given as they are stored."""
+    def wave_moves(self, number: int) -> WaveMoves:
+        """What of a wave no run moves yet: a run that was rolled back leaves its systems to be started again."""
         plan_id, plan = self._newest()
         wave = _wave(plan, number)
-        self._require_earlier_waves(plan_id, plan, number)
+        runs = newest_moves(self._store.store, plan_id)
+        _require_earlier_waves(runs, plan, number)
         ledger = self._systems()
-        pools = {stored.pool.pool_id: stored.pool for stored in self._store.pools()}
-        submissions: dict[str, Submission] = {}
+        merges = build_graph(self._intake.systems())[1].merges
+        pools = {stored.pool.pool_id for stored in self._store.pools()}
+        groups: dict[str, tuple[Move, ...]] = {}
         for assignment in plan.assignments:
-            if assignment.wave == number:
-                standing, pool = _place(assignment, ledger, pools)
-                known = self._submitted(plan_id, assignment, standing)
-                if known is None and standing.system.migrated:
-                    continue  # it was moved by other means since the plan was made
-                submissions[assignment.system_key] = known or _submission(
-                    plan_id, plan, wave, assignment, standing, pool
-                )
-        return WaveStart(plan_id, number, submissions)
+            if assignment.wave != number or _has_run(runs, assignment.system_key):
+                continue
+            standing = _standing(assignment, ledger, pools)
+            if standing.system.migrated:
+                continue  # it was moved by other means since the plan was made
+            into = merges.get(assignment.system_key, "")
+            move = _move(assignment, standing, ledger[into].system_key if into in ledger else "")
+            groups[assignment.group] = (*groups.get(assignment.group, ()), move)
+        run_ids = [one.run_id for one in runs.values() if one.wave == number and _has_run(runs, one.plan_key)]
+        return WaveMoves(plan_id, number, wave.window, groups, tuple(dict.fromkeys(run_ids)))
 
-    def record_wave_started(self, start: WaveStart, workload_ids: Mapping[str, str], actor: str) -> None:
-        """Records which workload cuts which system over. Systems that are recorded already are left alone."""
-        _, plan = self._newest()
-        known = self._store.cutovers(start.plan_id)
-        fresh = {key: workload_id for key, workload_id in workload_ids.items() if key not in known}
-        if fresh:
-            day = _wave(plan, start.number).window.first_day
-            batch = Batch([wave_started(start.plan_id, start.number, day, fresh)])
-            self._store.record(batch, actor=_named(actor), now_ms=self._now_ms())
+    def report(self, request: ReportRequest) -> MonthlyReport:
+        """The monthly report (上云月报): see `report_desk`."""
+        return monthly_report(self._store.store, request, self._now_ms(), self._finish_odds)
+
+    def _finish_odds(self, plan: WavePlan) -> FinishOdds | None:
+        """When the plan will really end; None where the ledger and the pools no longer make a problem of it."""
+        try:
+            with _refusing():
+                problem = self._problem(plan.settings, plan.declarations, ())
+        except RequestError:
+            return None
+        return finish_odds(problem, plan)
 
     def _problem(self, settings: WaveSettings, declarations: Declarations, pools: Sequence[Pool]) -> WaveProblem:
         _require_year(settings.starts_on)
@@ -161,12 +170,11 @@ class MigrationDesk:
         )
 
     def _used(self) -> list[PoolUse]:
-        """What systems take that were cut over, or are being: they stay where they went."""
+        """What systems take that were moved, or are being: they stay where they went."""
         return [
-            PoolUse(pool_id, architecture, workload.requirements.total)
-            for workload in self._store.cutover_workloads()
-            for pool_id in workload.requirements.pools
-            for architecture in sorted(workload.requirements.architectures)[:1] or [Architecture.X86_64]
+            PoolUse(move.pool_id, move.architecture, move.need)
+            for move in wave_runs(self._store.store)
+            if move.state is not MoveState.ROLLED_BACK
         ]
 
     def _newest(self) -> tuple[str, WavePlan]:
@@ -187,15 +195,12 @@ class MigrationDesk:
             found.setdefault(system_key(standing.system.name, standing.system.department), standing)
         return found
 
-    def _submitted(self, plan_id: str, assignment: Assignment, standing: StandingSystem) -> Submission | None:
-        key = queue_of(standing.system.department), client_key(plan_id, assignment.system_key)
-        return self._store.lookup([key], []).by_key.get(key)
-
     def _require_no_cutover_under_way(self) -> None:
         newest = self._store.newest_plan()
         if newest is None:
             return
-        moving = [key for key, (_, state) in self._store.cutovers(newest.plan_id).items() if not state.is_final]
+        runs = newest_moves(self._store.store, newest.plan_id)
+        moving = [key for key, move in runs.items() if move.state is MoveState.MOVING]
         if moving:
             raise RequestError(
                 ErrorCode.FAILED_PRECONDITION,
@@ -204,19 +209,6 @@ class MigrationDesk:
                 "plan again when they are done",
                 "CUTOVER_UNDER_WAY",
             )
-
-    def _require_earlier_waves(self, plan_id: str, plan: WavePlan, number: int) -> None:
-        """Waves start in order, because what a system uses moves before it."""
-        started = self._store.cutovers(plan_id).keys()
-        for wave in plan.waves[: number - 1]:
-            if started.isdisjoint(wave.system_keys):
-                raise RequestError(
-                    ErrorCode.FAILED_PRECONDITION,
-                    f"第 {number} 批不能早于第 {wave.number} 批开始，其系统依赖较早的批次；请先运行"
-                    f" xisuan migration start {wave.number} / wave {number} cannot start before {wave.number},"
-                    f" on which its systems depend; run xisuan migration start {wave.number} first",
-                    "WAVES_IN_ORDER",
-                )
 
 
 @contextmanager
@@ -294,10 +286,27 @@ def _wave(plan: WavePlan, number: int) -> Wave:
     return waves[number - 1]
 
 
-def _place(
-    assignment: Assignment, ledger: Mapping[str, StandingSystem], pools: Mapping[str, Pool]
-) -> tuple[StandingSystem, Pool]:
-    standing, pool = ledger.get(assignment.system_key), pools.get(assignment.pool_id)
+def _require_earlier_waves(runs: Mapping[str, RecordedMove], plan: WavePlan, number: int) -> None:
+    """Waves start in order, because what a system uses moves before it."""
+    for wave in plan.waves[: number - 1]:
+        if runs.keys().isdisjoint(wave.system_keys):
+            raise RequestError(
+                ErrorCode.FAILED_PRECONDITION,
+                f"第 {number} 批不能早于第 {wave.number} 批开始，其系统依赖较早的批次；请先运行"
+                f" xisuan migration start {wave.number} / wave {number} cannot start before {wave.number},"
+                f" on which its systems depend; run xisuan migration start {wave.number} first",
+                "WAVES_IN_ORDER",
+            )
+
+
+def _has_run(runs: Mapping[str, RecordedMove], plan_key: str) -> bool:
+    return plan_key in runs and runs[plan_key].state is not MoveState.ROLLED_BACK
+
+
+def _standing(
+    assignment: Assignment, ledger: Mapping[str, StandingSystem], pools: Collection[str]
+) -> StandingSystem:
+    standing = ledger.get(assignment.system_key)
     if standing is None:
         raise RequestError(
             ErrorCode.FAILED_PRECONDITION,
@@ -305,21 +314,22 @@ def _place(
             f" / the system {assignment.system_key} is no longer in the ledger; plan again",
             "PLAN_IS_STALE",
         )
-    if pool is None:
+    if assignment.pool_id not in pools:
         raise RequestError(
             ErrorCode.FAILED_PRECONDITION,
             f"算力池 {assignment.pool_id} 未登记；请先登记或重新编排"
             f" / the pool {assignment.pool_id} is not registered; register it or plan again",
             "PLAN_IS_STALE",
         )
-    return standing, pool
+    return standing
 
 
-def _submission(
-    plan_id: str, plan: WavePlan, wave: Wave, assignment: Assignment, standing: StandingSystem, pool: Pool
-) -> Submission:
+def _move(assignment: Assignment, standing: StandingSystem, merged_into: str) -> Move:
+    system = standing.system
     try:
-        made = cutover_submission(plan_id, assignment, standing.system, (pool, wave.window), plan.settings)
+        need = need_of(system)
+        if system.arch is None:
+            raise ValueError(assignment.system_key)
     except ValueError as error:
         raise RequestError(
             ErrorCode.FAILED_PRECONDITION,
@@ -327,16 +337,23 @@ def _submission(
             f" / the ledger of {assignment.system_key} changed and lacks what the plan needs; plan again",
             "PLAN_IS_STALE",
         ) from error
-    # The fact that a success records is about the ledger's system, whose key may be older than its present name.
-    return replace(made, labels={**made.labels, SYSTEM_LABEL: standing.system_key})
+    return Move(
+        plan_key=assignment.system_key,
+        system_key=standing.system_key,
+        disposition=system.disposition,
+        merged_into=merged_into,
+        pool_id=assignment.pool_id,
+        architecture=system.arch,
+        need=need,
+    )
 
 
-def _progress(wave: Wave, cutovers: Mapping[str, tuple[str, WorkloadState]]) -> WaveProgress:
-    states: list[Any] = [cutovers[key][1] for key in wave.system_keys if key in cutovers]
+def _progress(wave: Wave, runs: Mapping[str, RecordedMove]) -> WaveProgress:
+    states = [runs[key].state for key in wave.system_keys if key in runs]
     return WaveProgress(
         number=wave.number,
         systems=len(wave.system_keys),
         started=len(states),
-        migrated=states.count(WorkloadState.SUCCEEDED),
-        failed=states.count(WorkloadState.FAILED) + states.count(WorkloadState.CANCELLED),
+        migrated=states.count(MoveState.MOVED),
+        failed=states.count(MoveState.ROLLED_BACK),
     )

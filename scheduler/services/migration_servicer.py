@@ -7,14 +7,13 @@ from datetime import date
 
 from adapters.wire.inspection import Inspection
 from inventory.model.migration import Wave
-from scheduler.core.admission import Accepted
 from scheduler.core.waves.check import Violation
 from scheduler.core.waves.document import write_plan
-from scheduler.services.answering import Context, answering, refused
+from scheduler.services.answering import Context, answering
 from scheduler.services.desk_ports import Migration, PlanRequest
+from scheduler.services.migration_reports import ReportCalls
 from scheduler.services.migration_runs import ExecutionCalls
-from scheduler.services.ports import Scheduling
-from scheduler.services.run_ports import Runs
+from scheduler.services.run_ports import Runs, WaveStarting
 from xisuan.migration.v1 import migration_service_pb2 as pb
 from xisuan.migration.v1.migration_service_pb2_grpc import MigrationServiceServicer
 
@@ -22,13 +21,12 @@ MAX_CAP = 1000
 MAX_WEEKS = 520
 
 
-class MigrationServicer(ExecutionCalls, MigrationServiceServicer):
-    """Waves are started through `scheduling`, like any workload; runs of runbooks are in `migration_runs`."""
+class MigrationServicer(ExecutionCalls, ReportCalls, MigrationServiceServicer):
+    """Plans and waves; the calls about runs of runbooks are in `migration_runs`, reports in `migration_reports`."""
 
-    def __init__(self, migration: Migration, scheduling: Scheduling, runs: Runs) -> None:
+    def __init__(self, migration: Migration, runs: Runs) -> None:
         self._runs = runs
         self._migration = migration
-        self._scheduling = scheduling
 
     async def Plan(self, request: pb.PlanRequest, context: Context) -> pb.PlanResponse:
         async with answering(context):
@@ -69,22 +67,10 @@ class MigrationServicer(ExecutionCalls, MigrationServiceServicer):
             return pb.GetStatusResponse(plan_id=progress.plan_id, waves=waves, unplaced=progress.unplaced)
 
     async def StartWave(self, request: pb.StartWaveRequest, context: Context) -> pb.StartWaveResponse:
-        """What was accepted is recorded even when one item was refused, so that nothing runs unknown."""
         async with answering(context):
-            start = await self._migration.wave_submissions(request.number)
-            outcomes = await self._scheduling.submit(list(start.submissions.values()))
-            by_key = dict(zip(start.submissions, outcomes, strict=True))
-            accepted = {
-                key: outcome.workload.workload_id
-                for key, outcome in by_key.items()
-                if isinstance(outcome, Accepted)
-            }
-            if accepted:
-                await self._migration.record_wave_started(start, accepted, request.actor)
-            for key, outcome in by_key.items():
-                if not isinstance(outcome, Accepted):
-                    raise refused(outcome, f"waves[{request.number}].{key}")
-            return pb.StartWaveResponse(workload_ids=list(accepted.values()))
+            starting = WaveStarting(request.number, request.actor, request.site_yaml, dict(request.runbooks))
+            started = await self._runs.start_wave(starting)
+            return pb.StartWaveResponse(run_ids=started.run_ids, waiting=started.waiting)
 
 
 def _plan_request(request: pb.PlanRequest) -> PlanRequest:

@@ -7,7 +7,7 @@ of docs/runbooks.md. Errors that the caller has to act on are `RequestError`s.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -51,6 +51,25 @@ class RunOpening:
 
 
 @dataclass(frozen=True, slots=True)
+class WaveStarting:
+    """A wave that is to start: the text of the site file, and the texts of the runbooks that it names."""
+
+    number: int
+    actor: str
+    site: str = ""
+    runbooks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StartedWave:
+    """Every run of the wave, also of earlier calls; `waiting` are systems (ledger keys) that wait until what they are
+    merged into was moved: start the wave again then."""
+
+    run_ids: tuple[str, ...]
+    waiting: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HeldCapacity:
     """What a run holds of a pool, for its own queue, from approval to acceptance."""
 
@@ -63,6 +82,10 @@ class HeldCapacity:
 class Runs(Protocol):
     async def open(self, opening: RunOpening) -> str:
         """The id of the new run. INVALID_ARGUMENT names every fault of the files, a line each."""
+
+    async def start_wave(self, starting: WaveStarting) -> StartedWave:
+        """Opens a run for each move group of the wave that has none. INVALID_ARGUMENT names everything that is
+        missing, a line each, and nothing starts."""
 
     async def act(self, action: RunAction) -> RunDocument:
         """The run afterwards. FAILED_PRECONDITION when it cannot be done by him, or not now."""

@@ -66,7 +66,7 @@ class Gateway:
         add_WorkloadServiceServicer_to_server(WorkloadServicer(scheduling), self._server)
         add_PoolServiceServicer_to_server(PoolServicer(scheduling), self._server)
         add_LedgerServiceServicer_to_server(LedgerServicer(ledger), self._server)
-        add_MigrationServiceServicer_to_server(MigrationServicer(migration, scheduling, runs), self._server)
+        add_MigrationServiceServicer_to_server(MigrationServicer(migration, runs), self._server)
         add_AssessmentServiceServicer_to_server(AssessmentServicer(assessment), self._server)
         add_QueueServiceServicer_to_server(QueueServicer(queues), self._server)
         self._vitals = health.aio.HealthServicer()

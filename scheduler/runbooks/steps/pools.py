@@ -12,10 +12,13 @@ def run_workload(context: StepContext) -> StepResult:
     """Submits the workload (again: the same one) and waits until it runs, or has succeeded."""
     action = context.action
     last = [""]
+    submitted: list[str] = []
 
     def look() -> StepResult | None:
         try:
-            workload_id = context.ports.workloads.submit(_task(context))
+            if not submitted:
+                submitted.append(context.ports.workloads.submit(_task(context)))
+            workload_id = submitted[0]
             state = context.ports.workloads.state(workload_id)
         except PoolUnavailable as error:
             last[0] = str(error)
@@ -90,4 +93,5 @@ def _task(context: StepContext, attempt: int = 0) -> PoolTask:
         environment=action["environment"],
         cpu_milli=action["cpu_milli"],
         memory_bytes=action["memory_mib"] * MIB,
+        estimated_ms=action.get("estimated_minutes", 0) * 60_000,  # runs that were opened before had none
     )
