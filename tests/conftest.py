@@ -2,4 +2,9 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.servers.postgres", "tests.servers.kubernetes_cluster", "tests.servers.slurm_cluster"]
+pytest_plugins = [
+    "tests.servers.postgres",
+    "tests.servers.kubernetes_cluster",
+    "tests.servers.ray_cluster",
+    "tests.servers.slurm_cluster",
+]

@@ -76,9 +76,9 @@ watch)
     ;;
 stop)
     cd /
-    for environment in /proc/[0-9]*/environ; do
+    for environment in $(grep -lzxF "XISUAN_TEST_RAY=$2" /proc/[0-9]*/environ 2>/dev/null || true); do
         process=${environment#/proc/}
-        if tr '\0' '\n' <"$environment" 2>/dev/null | grep -qx "XISUAN_TEST_RAY=$2"; then kill -KILL "${process%/environ}" 2>/dev/null || true; fi
+        kill -KILL "${process%/environ}" 2>/dev/null || true
     done
     rm -rf "$2"
     ;;
