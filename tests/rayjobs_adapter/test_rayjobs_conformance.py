@@ -75,6 +75,7 @@ def test_ray_conforms_and_skips_nothing_that_it_does_not_declare(ray_cluster: st
         work.append(ask(KilledAndStarted(command, port), groups, f"suite-ray-{part}"))
     reports = asyncio.run(gather_limited(work, SIDE_BY_SIDE))
     verdicts = [verdict for report in reports for verdict in report.verdicts]
-    assert {v.spec.name: v.message for v in verdicts if v.outcome is Outcome.FAILED} == {}
+    failed = [f"{v.spec.name}: {v.message}" for v in verdicts if v.outcome is Outcome.FAILED]
+    assert not failed, "\n".join(failed)
     assert {v.excused_by for v in verdicts if v.outcome is Outcome.SKIPPED} <= DECLARED_SKIPS
     assert all(report.conforms and not report.left_running for report in reports)

@@ -31,6 +31,7 @@ def test_slurm_conforms_and_skips_nothing_that_it_does_not_declare(slurm_cluster
         adapters.append(KilledAndStarted(command, port))
     (reports,) = ask_all([adapters], ["slurm"])
     verdicts = [verdict for report in reports for verdict in report.verdicts]
-    assert {v.spec.name: v.message for v in verdicts if v.outcome is Outcome.FAILED} == {}
+    failed = [f"{v.spec.name}: {v.message}" for v in verdicts if v.outcome is Outcome.FAILED]
+    assert not failed, "\n".join(failed)
     assert {v.excused_by for v in verdicts if v.outcome is Outcome.SKIPPED} <= DECLARED_SKIPS
     assert all(report.conforms and not report.left_running for report in reports)

@@ -15,6 +15,8 @@ version=2.60.0
 export RAY_AUTH_MODE=disabled RAY_USAGE_STATS_ENABLED=0 RAY_DISABLE_IMPORT_WARNING=1
 # A small machine shall not start a worker for every CPU that the cluster pretends to have.
 export RAY_prestart_worker_first_driver=0 RAY_enable_worker_prestart=0
+# A busy machine takes longer to start one than Ray is willing to wait by itself (30 s).
+export RAY_raylet_start_wait_time_s=240
 home=${XDG_CACHE_HOME:-$HOME/.cache}/xisuan-tests/ray-$version
 
 python() {
