@@ -13,7 +13,7 @@ from inventory.model.units import Resources
 from inventory.model.workload import Requirements, Workload
 from scheduler.core.placement.protocol import Shape
 from scheduler.core.queueing.order import FairOrder
-from scheduler.core.queueing.queues import QueueSpec, QueueTree
+from scheduler.core.queueing.queues import Budget, QueueSpec, QueueTree
 from scheduler.core.queueing.running import FAR
 from scheduler.core.queueing.tables import QueueTables
 from tests.cycle.fakes import a_workload, amount
@@ -171,6 +171,34 @@ class TestLimits:
         specs = [QueueSpec("B", guaranteed=ONE_NINTH * 5, lendable=ONE_NINTH * 2)]
         waiting = queued("a1 a2 a3 a4 a5 a6 a7 a8", "A")
         assert len(names(waiting, queues=specs).split()) == 6
+
+    @pytest.mark.parametrize(
+        ("spent_ms", "card_milli", "estimated_ms", "is_taken"),
+        [
+            (0, 1000, 100, True),  # all of the budget
+            (0, 1000, 101, False),
+            (60, 1000, 40, True),
+            (60, 1000, 41, False),
+            (99, 1000, 0, True),  # nobody knows how long: some of the budget is left
+            (100, 1000, 0, False),
+            (100, 0, 10**6, True),  # who asks for no cards needs no budget for them,
+            (150, 0, 10**6, True),  # also where a run went on beyond what was left
+            (150, 0, 0, True),
+        ],
+    )
+    def test_a_budget_of_a_hundred_card_milliseconds(
+        self, spent_ms: int, card_milli: int, estimated_ms: int, is_taken: bool
+    ) -> None:
+        tables = QueueTables(QueueTree([QueueSpec("A", budget=Budget(100 * 1000, period_ms=10**9))]))
+        card = tables.shapes.number(Shape(Requirements(Resources(accelerator_milli=1000))))
+        tables.usage.charge(tables.tree.leaf("A"), card, 1, FAR)
+        tables.usage.discharge(tables.tree.leaf("A"), card, 1 + spent_ms, FAR)
+        need = Resources(cpu_milli=1, accelerator_milli=card_milli)
+        tables.wait(a_workload("w", need, queue="A", estimated_ms=estimated_ms), 1)
+        columns = tables.usage.columns(1 + spent_ms)
+        order = FairOrder(tables.waiting.window(9), columns, tables.shapes, WHOLE)
+        assert len(order.take(9)) == is_taken
+        assert len(order.blocks) == (not is_taken)
 
 
 needs = st.builds(Resources, st.integers(0, 9000), st.integers(0, 18000), st.integers(0, 5), st.integers(0, 5))

@@ -170,7 +170,7 @@ def blocked_by(tree: Tree, queue: int, amount: Int64s, cost: int) -> tuple[int, 
         for d in range(4):
             if amount[d] > 0 and tree.held[q, d] + tree.claim[q, d] + amount[d] > tree.maximum[q, d]:
                 return OVER_MAXIMUM, q
-        if cost > tree.budget_left[q] or (cost < 0 and tree.budget_left[q] <= 0):
+        if cost != 0 and (cost > tree.budget_left[q] or tree.budget_left[q] <= 0):
             return OVER_BUDGET, q
         if is_lent_out(tree, q, amount):
             return LENT_OUT, q
