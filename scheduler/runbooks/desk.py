@@ -21,7 +21,7 @@ from scheduler.core.migration.run import Change, ChangeKind, MigrationRun, Step
 from scheduler.core.migration.transitions import IllegalChange, MigrationState, StepState
 from scheduler.runbooks.expansion import opening
 from scheduler.runbooks.faults import RefusalKind, RequestRefused, RunbookRefused
-from scheduler.runbooks.order import Order, OrderedWindow, read_order
+from scheduler.runbooks.order import Order, planned_window, read_order
 from scheduler.runbooks.record import RunRecord
 from scheduler.runbooks.site import read_site, read_templates
 from scheduler.runbooks.template import read_template
@@ -326,8 +326,7 @@ def _failed(run: MigrationRun) -> Step:
 def _with_window(order: Order, window: CalendarWindow | None) -> Order:
     if window is None:
         return order
-    planned = OrderedWindow(starts=window.starts.astimezone(), ends=window.ends.astimezone())
-    return order.model_copy(update={"window": planned})
+    return order.model_copy(update={"window": planned_window(window)})
 
 
 def _moment(at_ms: int) -> str:

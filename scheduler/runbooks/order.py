@@ -7,14 +7,17 @@ the events and the logs hold their names only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from inventory.model.calendar import Window
 from scheduler.core.migration.phases import Role
 from scheduler.runbooks.faults import RunbookRefused, lines_of
 from scheduler.runbooks.template import Name, read_yaml
+
+_CHINA = timezone(timedelta(hours=8))
 
 
 class _Strict(BaseModel):
@@ -85,6 +88,11 @@ def read_order(text: str, name: str) -> Order:
         return Order.model_validate(read_yaml(text, name))
     except ValidationError as error:
         raise RunbookRefused(lines_of(name, error)) from None
+
+
+def planned_window(window: Window) -> OrderedWindow:
+    """The window of a wave, whose local time is China's (UTC+8, no summer time)."""
+    return OrderedWindow(starts=window.starts.replace(tzinfo=_CHINA), ends=window.ends.replace(tzinfo=_CHINA))
 
 
 def milliseconds(moment: datetime) -> int:

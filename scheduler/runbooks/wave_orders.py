@@ -15,7 +15,7 @@ from typing import TypeVar
 from scheduler.core.migration.moves import Move, WaveMoves
 from scheduler.core.migration.phases import Outcome
 from scheduler.runbooks.faults import RunbookRefused
-from scheduler.runbooks.order import Order, OrderedSystem, OrderedWindow
+from scheduler.runbooks.order import Order, OrderedSystem, OrderedWindow, planned_window
 from scheduler.runbooks.site import Site
 from scheduler.runbooks.template import Template
 
@@ -183,6 +183,6 @@ def _window(site: Site, moves: WaveMoves, now_ms: int) -> OrderedWindow:
     """The wave's window; a rehearsal takes as long, from now on."""
     planned = moves.window
     if not site.rehearsal:
-        return OrderedWindow(starts=planned.starts.astimezone(), ends=planned.ends.astimezone())
+        return planned_window(planned)
     starts = datetime.fromtimestamp(now_ms / 1000, UTC)
     return OrderedWindow(starts=starts, ends=starts + (planned.ends - planned.starts))

@@ -14,6 +14,7 @@ from console.home import Endpoint, Home, find_home
 from inventory.store.engine import open_engine
 from inventory.store.event_store import Store
 from inventory.store.ledger.projection import LEDGER_PROJECTION
+from scheduler.runtime.run_calls import RunCalls
 from scheduler.services.ledger_desk import LedgerDesk
 from scheduler.services.migration_desk import MigrationDesk
 from scheduler.store.projection import SCHEDULER
@@ -58,7 +59,8 @@ def service(home: Home) -> Iterator[Service]:
         scheduler_store = SchedulerStore(store)
         scheduling = MemoryScheduling(scheduler_store)
         ledger, migration = LedgerDesk(store, lambda: NOW_MS), MigrationDesk(scheduler_store, lambda: NOW_MS)
-        gateway = stack.enter_context(serving(scheduling, Awaitable(ledger), Awaitable(migration)))
+        ports = (ledger, migration, RunCalls(store, migration, lambda: NOW_MS))
+        gateway = stack.enter_context(serving(scheduling, *map(Awaitable, ports)))
         home.write_endpoint(Endpoint(gateway.address, os.getpid(), NOW_MS))
         stack.callback(home.remove_endpoint)
         yield Service(scheduling, scheduler_store, gateway)

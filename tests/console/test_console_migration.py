@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from console.home import Home
-from inventory.model.workload import WorkloadState
-from scheduler.core.changes import WorkloadChanged
-from scheduler.store.projection import draft_of, pool_registered
+from scheduler.core.migration.run import Change, ChangeKind
+from scheduler.runbooks.record import RunRecord
+from scheduler.store.projection import pool_registered
 from scheduler.store.scheduler_store import Batch
 from tests.console.commandline import xisuan
 from tests.console.conftest import Service
@@ -20,6 +20,7 @@ from tests.services.memory import NOW_MS
 from tests.shared_inputs import shared_input
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "pools"
+REHEARSAL = EXAMPLES.parent / "migration" / "rehearsal-site.yaml"
 POOL_FILES = ("--pools", EXAMPLES / "pools.csv", "--node-groups", EXAMPLES / "node-groups.csv")
 START = ("--start", "2026-04-13", "--cap", "1")
 
@@ -133,11 +134,11 @@ def test_the_service_plans_for_its_registered_pools() -> None:
 def test_waves_are_started_in_order_and_followed(served_estate: Service) -> None:
     xisuan("migration", "plan", *START).done()
     xisuan("migration", "start", "2").refused("xisuan migration start 1")
-    (workload_id,) = xisuan("migration", "start", "1", "--json").done().json["workload_ids"]
-    assert workload_id in xisuan("migration", "start", "1").done().out
-    served_estate.store.record(
-        Batch([draft_of(WorkloadChanged(workload_id, WorkloadState.SUCCEEDED))]), actor="test", now_ms=NOW_MS
-    )
+    xisuan("migration", "start", "1").refused("--site")
+    (run_id,) = xisuan("migration", "start", "1", "--site", REHEARSAL, "--json").done().json["run_ids"]
+    assert run_id in xisuan("migration", "start", "1").done().out
+    committed = Change(ChangeKind.COMMITTED, {"phase": "acceptance"}, "test", NOW_MS)
+    RunRecord(served_estate.store.store).change(run_id, lambda run: committed)
     progress = xisuan("migration", "status", "--json").done().json
     assert [(wave["started"], wave["migrated"]) for wave in progress["waves"]] == [(1, 1), (0, 0), (0, 0)]
     xisuan("migration", "start", "7").refused("1..3")

@@ -11,6 +11,7 @@ import pytest
 from inventory.store.engine import open_engine
 from inventory.store.event_store import Store
 from inventory.store.ledger.projection import LEDGER_PROJECTION
+from scheduler.runtime.run_calls import RunCalls
 from scheduler.services.ledger_desk import LedgerDesk
 from scheduler.services.migration_desk import MigrationDesk
 from scheduler.store.projection import SCHEDULER
@@ -49,9 +50,10 @@ def recording(scheduler_store: SchedulerStore) -> MemoryScheduling:
 
 @pytest.fixture
 def gateway(
-    recording: MemoryScheduling, ledger_desk: LedgerDesk, migration_desk: MigrationDesk
+    recording: MemoryScheduling, store: Store, ledger_desk: LedgerDesk, migration_desk: MigrationDesk
 ) -> Iterator[Serving]:
-    with serving(recording, Awaitable(ledger_desk), Awaitable(migration_desk)) as service:
+    runs = RunCalls(store, migration_desk, lambda: NOW_MS)
+    with serving(recording, Awaitable(ledger_desk), Awaitable(migration_desk), Awaitable(runs)) as service:
         yield service
 
 

@@ -5,31 +5,35 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
-from inventory.model.workload import WorkloadState
+from console.run_access import read_site_file
 from inventory.store.event_store import Store
 from inventory.store.ledger.kinds import migrated
 from inventory.store.verify import verify
-from scheduler.core.changes import WorkloadChanged
-from scheduler.core.cutover import CUTOVER_DAY_LABEL, SYSTEM_LABEL
+from scheduler.core.migration.moves import MoveState
+from scheduler.core.migration.run import Change, ChangeKind
 from scheduler.core.waves.check import PlanRule, Violation
+from scheduler.runbooks.record import RunRecord
 from scheduler.services.desk_ports import PlanDraft, PlanRequest, Upload
 from scheduler.services.ledger_desk import LedgerDesk
 from scheduler.services.migration_desk import MigrationDesk
 from scheduler.services.ports import RequestError
-from scheduler.store.projection import draft_of, pool_registered
+from scheduler.store.projection import pool_registered
 from scheduler.store.scheduler_store import Batch, SchedulerStore
+from scheduler.store.wave_runs import wave_runs
 from tests.services.failures import failure_of, fields_of
 from tests.services.ledgers import FIVE, a_pool, a_workbook
-from tests.services.memory import NOW_MS, MemoryScheduling
+from tests.services.memory import NOW_MS
 from xisuan.migration.v1 import migration_service_pb2 as pb
 from xisuan.migration.v1.migration_service_pb2_grpc import MigrationServiceStub
 
 START = "2026-04-13"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -55,10 +59,21 @@ def plan(stub: MigrationServiceStub, **changes: Any) -> pb.PlanResponse:
     return stub.Plan(pb.PlanRequest(**(fields | changes)))
 
 
-def finish(scheduler_store: SchedulerStore, workload_id: str, state: WorkloadState) -> None:
-    """The workload ends, as the control plane would record it."""
-    draft = draft_of(WorkloadChanged(workload_id, state))
-    scheduler_store.record(Batch([draft]), actor="test", now_ms=NOW_MS)
+def start(stub: MigrationServiceStub, number: int) -> pb.StartWaveResponse:
+    """With the site file of rehearsals."""
+    text, runbooks = read_site_file(ROOT / "examples" / "migration" / "rehearsal-site.yaml")
+    return stub.StartWave(pb.StartWaveRequest(number=number, actor="李工", site_yaml=text, runbooks=runbooks))
+
+
+def finish(store: Store, run_id: str, *kinds: ChangeKind) -> None:
+    """The run comes to its end, as the driver would record it."""
+    for kind in kinds:
+        change = Change(kind, {"reason": "test", "phase": "acceptance"}, "test", NOW_MS)
+        RunRecord(store).change(run_id, lambda run, change=change: change)
+
+
+COMMIT = (ChangeKind.COMMITTED,)
+ROLL_BACK = (ChangeKind.ROLLBACK_BEGUN, ChangeKind.ROLLED_BACK)
 
 
 @pytest.mark.usefixtures("estate")
@@ -90,51 +105,56 @@ def test_a_plan_that_was_edited_is_judged_rule_by_rule(stub: MigrationServiceStu
 
 
 @pytest.mark.usefixtures("estate")
-def test_waves_start_in_order_and_each_once(
-    stub: MigrationServiceStub, recording: MemoryScheduling, scheduler_store: SchedulerStore
-) -> None:
+def test_waves_start_in_order_and_each_once(stub: MigrationServiceStub) -> None:
     plan(stub)
-    early = failure_of(lambda: stub.StartWave(pb.StartWaveRequest(number=2, actor="李工")))
+    early = failure_of(lambda: start(stub, 2))
     assert (early.code, early.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "WAVES_IN_ORDER")
-    first = stub.StartWave(pb.StartWaveRequest(number=1, actor="李工")).workload_ids
-    again = stub.StartWave(pb.StartWaveRequest(number=1, actor="李工")).workload_ids
-    assert list(first) == list(again) and len(first) == 1
-    assert len(scheduler_store.cutovers("P1")) == 1
-    assert stub.StartWave(pb.StartWaveRequest(number=2, actor="李工")).workload_ids
+    assert list(start(stub, 1).run_ids) == list(start(stub, 1).run_ids) == ["R1"]
+    again = stub.StartWave(pb.StartWaveRequest(number=1, actor="李工"))
+    assert list(again.run_ids) == ["R1"], "nothing is left to start, so that no site file is needed"
+    assert list(start(stub, 2).run_ids) == ["R2"]
 
 
 @pytest.mark.usefixtures("estate")
-def test_a_cutover_claims_what_the_system_needs_where_the_plan_says(
-    stub: MigrationServiceStub, migration_desk: MigrationDesk
-) -> None:
-    plan(stub, window_cap=8)
-    waves = migration_desk.waves().waves
-    start = migration_desk.wave_submissions(1)
-    for wave in waves[1:]:
-        migration_desk.record_wave_started(start, dict.fromkeys(start.submissions, "w-0"), "李工")
-        start = migration_desk.wave_submissions(wave.number)
-        if "区示例局/审批系统" in start.submissions:
-            break
-    approval = start.submissions["区示例局/审批系统"]
-    wanted = approval.requirements
-    assert (wanted.tasks, wanted.per_task.cpu_milli) == (2, 8000)
-    assert (wanted.pools, wanted.zone, wanted.protection_level) == (frozenset({"gov-a"}), "政务外网", 2)
-    assert approval.labels[SYSTEM_LABEL] == "区示例局/审批系统"
-    day = waves[start.number - 1].window.first_day
-    assert date.fromisoformat(approval.labels[CUTOVER_DAY_LABEL]) == day
-    assert 0 < approval.estimated_ms <= approval.max_runtime_ms == 8 * 3_600_000
-    assert approval.client_key == "P1/区示例局/审批系统"
-    assert approval.queue.startswith("migration/d-")
-
-
-@pytest.mark.usefixtures("estate")
-def test_progress_counts_what_started_migrated_and_failed(
-    stub: MigrationServiceStub, scheduler_store: SchedulerStore, store: Store
+def test_a_wave_without_a_site_file_says_what_is_missing_and_nothing_starts(
+    stub: MigrationServiceStub, store: Store
 ) -> None:
     plan(stub)
-    ids = [stub.StartWave(pb.StartWaveRequest(number=n, actor="李工")).workload_ids[0] for n in (1, 2)]
-    finish(scheduler_store, ids[0], WorkloadState.SUCCEEDED)
-    finish(scheduler_store, ids[1], WorkloadState.FAILED)
+    bare = failure_of(lambda: stub.StartWave(pb.StartWaveRequest(number=1, actor="李工")))
+    assert (bare.code, bare.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "SITE_MISSING")
+    empty = failure_of(lambda: stub.StartWave(pb.StartWaveRequest(number=1, actor="李工", site_yaml="version: 1")))
+    assert "runbooks." in empty.message
+    assert RunRecord(store).run_ids() == ()
+
+
+@pytest.mark.usefixtures("estate")
+def test_a_wave_that_was_rolled_back_can_be_started_again(stub: MigrationServiceStub, store: Store) -> None:
+    plan(stub)
+    finish(store, start(stub, 1).run_ids[0], *ROLL_BACK)
+    assert list(start(stub, 1).run_ids) == ["R2"]
+
+
+@pytest.mark.usefixtures("estate")
+def test_the_pool_of_a_run_is_that_of_the_plan_and_its_title_tells_a_rehearsal(
+    stub: MigrationServiceStub, store: Store
+) -> None:
+    plan(stub)
+    opened = RunRecord(store).opening(start(stub, 1).run_ids[0])
+    pools = {step["action"]["pool"] for step in opened["steps"] if "pool" in step["action"]}
+    assert pools == {"gov-a"} == {one["pool_id"] for one in opened["plan"]["moves"]}
+    assert (opened["plan"]["plan_id"], opened["plan"]["wave"]) == ("P1", 1)
+    assert "演练" in opened["title"]
+    assert opened["window"]["starts_ms"] == NOW_MS, "a rehearsal begins at once"
+
+
+@pytest.mark.usefixtures("estate")
+def test_progress_counts_what_started_migrated_and_was_rolled_back(
+    stub: MigrationServiceStub, store: Store
+) -> None:
+    plan(stub)
+    ids = [start(stub, number).run_ids[0] for number in (1, 2)]
+    finish(store, ids[0], *COMMIT)
+    finish(store, ids[1], *ROLL_BACK)
     progress = stub.GetStatus(pb.GetStatusRequest())
     counted = [(wave.systems, wave.started, wave.migrated, wave.failed) for wave in progress.waves]
     assert counted == [(1, 1, 1, 0), (1, 1, 0, 1), (1, 0, 0, 0)]
@@ -143,26 +163,28 @@ def test_progress_counts_what_started_migrated_and_failed(
 
 
 @pytest.mark.usefixtures("estate")
-def test_nobody_plans_over_a_cutover_that_is_under_way(
-    stub: MigrationServiceStub, scheduler_store: SchedulerStore
-) -> None:
+def test_nobody_plans_over_a_cutover_that_is_under_way(stub: MigrationServiceStub, store: Store) -> None:
     plan(stub)
-    (workload_id,) = stub.StartWave(pb.StartWaveRequest(number=1, actor="李工")).workload_ids
+    (run_id,) = start(stub, 1).run_ids
     failure = failure_of(lambda: plan(stub, seed=5))
     assert (failure.code, failure.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "CUTOVER_UNDER_WAY")
-    finish(scheduler_store, workload_id, WorkloadState.FAILED)
+    finish(store, run_id, *ROLL_BACK)
     assert plan(stub, seed=5).plan_id == "P2"
 
 
 @pytest.mark.usefixtures("estate")
-def test_what_was_moved_keeps_its_place_in_the_pool(
-    stub: MigrationServiceStub, scheduler_store: SchedulerStore, migration_desk: MigrationDesk
+def test_what_was_moved_keeps_its_place_in_the_pool_and_what_was_rolled_back_does_not(
+    stub: MigrationServiceStub, store: Store
 ) -> None:
     plan(stub)
-    (workload_id,) = stub.StartWave(pb.StartWaveRequest(number=1, actor="李工")).workload_ids
-    finish(scheduler_store, workload_id, WorkloadState.SUCCEEDED)
-    (moved,) = scheduler_store.cutover_workloads()
-    assert moved.workload_id == workload_id
+    moved, undone = (start(stub, number).run_ids[0] for number in (1, 2))
+    finish(store, moved, *COMMIT)
+    finish(store, undone, *ROLL_BACK)
+    states = {move.run_id: (move.pool_id, move.state, move.need.cpu_milli > 0) for move in wave_runs(store)}
+    assert states == {
+        moved: ("gov-a", MoveState.MOVED, True),
+        undone: ("gov-a", MoveState.ROLLED_BACK, True),
+    }
 
 
 @pytest.mark.parametrize(
