@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from inventory.model.workload import Requirements
 from scheduler.core.placement.kernels.batches import TaskColumns
@@ -81,8 +82,8 @@ class HeldRuns:
         first = self._first[run_id]
         return self._cards[first : first + int(self._tasks[first])]
 
-    def add(self, runs: NewRuns, is_confirmed: bool) -> None:
-        """Records runs that hold nothing yet."""
+    def add(self, runs: NewRuns, is_confirmed: bool | npt.NDArray[np.bool_]) -> None:
+        """Records runs that hold nothing yet; `is_confirmed` for all, or (runs) for each."""
         if not runs.run_ids:
             return
         if int(runs.tasks.max()) == 1:

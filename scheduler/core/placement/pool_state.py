@@ -113,6 +113,31 @@ class PoolState:
         """
         if self._demand.is_due and self._policy.reads_demand:
             self._live = None
+        answers = self._reserve(batch)
+        if self._policy.reads_demand:
+            self._demand.count(batch.shapes, np.asarray(batch.shape, dtype=np.int64))
+        return answers
+
+    def fits_without(self, batch: NodeBatch, victims: Sequence[str]) -> bool:
+        """Whether every run of the batch would get its nodes if these runs were gone. Afterwards each victim holds the
+        very cards that it held, confirmed or not as before, and nobody has learnt of the batch."""
+        live = self._arrays()
+        gone = [run_id for run_id in dict.fromkeys(victims) if run_id in self._held]
+        new = [run_id for run_id in batch.run_ids if run_id not in self._held]
+        confirmed = np.array([self._held.is_confirmed(run_id) for run_id in gone], dtype=np.bool_)
+        tasks, runs = self._give_back(gone)
+        fits = bool(self._reserve(batch).granted.all())
+        self._give_back(new)
+        # First who has cards of the node: so who is owed some takes none of theirs.
+        order = np.argsort(tasks.cards == 0, kind="stable")
+        live.hold(TaskColumns(*(column[order] for column in tasks)))
+        self._count_neighbours(runs, tasks, 1)
+        self._disk_free[0] -= sum(asked.total.disk_bytes for asked, _ in runs)
+        counts = np.array([count for _, count in runs], dtype=np.int64)
+        self._held.add(NewRuns(gone, [asked for asked, _ in runs], counts, tasks), confirmed)
+        return fits
+
+    def _reserve(self, batch: NodeBatch) -> NodeAnswers:
         live = self._arrays()
         if len(set(batch.run_ids)) < len(batch.run_ids):
             raise ValueError("a batch names a run twice; every run id must be unique")
@@ -129,8 +154,6 @@ class PoolState:
                 granted[runs] = self._place_ruled(batch, int(runs[0]), int(rows[runs[0]]), refused)
             else:
                 granted[runs] = self._place_plain(batch, runs, rows[runs], refused)
-        if self._policy.reads_demand:
-            self._demand.count(batch.shapes, numbers)
         refusals = {
             n: self._refusal(batch.shapes[n], int(row_of[n])) for n in np.unique(numbers[~granted]).tolist()
         }
@@ -160,16 +183,7 @@ class PoolState:
 
     def release(self, *run_ids: str) -> None:
         """Gives back what the runs hold. Unknown runs are ignored, so that a release may be repeated."""
-        tasks, runs = self._held.remove(run_ids)
-        self._disk_free[0] += sum(asked.per_task.disk_bytes * asked.tasks for asked, _ in runs)
-        if self._live is None or not runs:
-            return
-        self._live.give_back(tasks)
-        first = 0
-        for asked, count in runs:
-            if is_ruled(asked):
-                self._neighbours.add(asked, tasks.node[first : first + count], -1)
-            first += count
+        self._give_back(run_ids)
 
     def holds(self) -> Mapping[str, Hold]:
         """What every run holds, by run id. After a crash the unconfirmed ones are released by their owner."""
@@ -246,6 +260,23 @@ class PoolState:
                 if is_ruled(asked):
                     self._neighbours.add(asked, self._held.nodes(run_id))
         return self._live
+
+    def _give_back(self, run_ids: Iterable[str]) -> tuple[TaskColumns, list[tuple[Requirements, int]]]:
+        """Takes what these runs hold from them; what their tasks held, and what each run had asked for, with its
+        tasks."""
+        tasks, runs = self._held.remove(run_ids)
+        self._disk_free[0] += sum(asked.per_task.disk_bytes * asked.tasks for asked, _ in runs)
+        if self._live is not None and runs:
+            self._live.give_back(tasks)
+            self._count_neighbours(runs, tasks, -1)
+        return tasks, runs
+
+    def _count_neighbours(self, runs: Iterable[tuple[Requirements, int]], tasks: TaskColumns, sign: int) -> None:
+        first = 0
+        for asked, count in runs:
+            if is_ruled(asked):
+                self._neighbours.add(asked, tasks.node[first : first + count], sign)
+            first += count
 
     def _place_plain(self, batch: NodeBatch, runs: Int64s, rows: Int64s, refused: Marks) -> Flags:
         """Runs whose tasks know no rules: all of them in one call of the kernel."""

@@ -8,7 +8,7 @@ nothing goes before it. What the calendar keeps is a timetable from the start.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -127,10 +127,11 @@ class Holding:
                 self.choice.close(pool)
                 self._set_head(pool, row, None)
             return True
+        if self.rules.policy is Backfill.EASY and all(each in self._looked_at for each in pools):
+            self._hopeless.add(row.shape)
+            return False
         start_ms, _, pool = min((self._start(pool, row), rank, pool) for rank, pool in enumerate(pools))
         if self.rules.policy is Backfill.EASY and pool in self._looked_at:
-            if all(each in self._looked_at for each in pools):
-                self._hopeless.add(row.shape)
             return False
         self._keep(pool, row, start_ms)
         return True
@@ -202,9 +203,10 @@ class Holding:
 
     def _pool_now(self, pool: int) -> PoolNow:
         cpu, memory, disk, cards = self.choice.free[pool].tolist()
-        return PoolNow(self.now_ms, (cpu, memory, disk, cards), self._runs(pool), self.shapes.totals)
+        return PoolNow(self.now_ms, (cpu, memory, disk, cards), list(self._runs(pool)), self.shapes.totals)
 
-    def _runs(self, pool: int) -> Sequence[RunningRow]:
+    def _runs(self, pool: int) -> Iterable[RunningRow]:
+        """By expected end, with those of this cycle. Merged as far as somebody reads: EASY reads a few of many."""
         before = self.running(self.choice.views[pool].pool.pool_id)
         if pool not in self.placed:
             return before
@@ -221,7 +223,7 @@ class Holding:
             )
             for row in np.concatenate(self.placed[pool]).tolist()
         ]
-        return list(heapq.merge(before, sorted(placed)))
+        return heapq.merge(before, sorted(placed))
 
 
 def expected_ends(now_ms: int, estimated_ms: Int64s) -> Int64s:
