@@ -240,7 +240,7 @@ def _word(words: type[_Word], value: object, field: str) -> _Word:
     known = "|".join(words)
     if value not in list(words):
         raise ValueError(f"{field} = {value!r}：须为 {known} / {field} must be one of {known}")
-    return words(value)
+    return words(str(value))
 
 
 def _amount(value: object, parse: object, rule: str) -> int:

@@ -38,7 +38,7 @@ from xisuan.migration.v1.migration_service_pb2 import (
 )
 from xisuan.migration.v1.migration_service_pb2_grpc import MigrationServiceStub
 from xisuan.pool.v1 import pool_service_pb2 as pool_pb
-from xisuan.pool.v1.pool_pb2 import Pool, PoolHealth, PoolSpec
+from xisuan.pool.v1.pool_pb2 import MaintenanceWindow, Pool, PoolHealth, PoolSpec
 from xisuan.pool.v1.pool_service_pb2_grpc import PoolServiceStub
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "ImportRequest",
     "ImportResponse",
     "ListWavesResponse",
+    "MaintenanceWindow",
     "OpenRunRequest",
     "Operations",
     "PlanRequest",

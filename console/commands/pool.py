@@ -1,41 +1,33 @@
-"""`xisuan pool`: the registry of pools. Needs the running service."""
+"""`xisuan pool`: the registry of pools. Needs the running service. How pools are shown stands in `console.pool_views`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from adapters.wire.pools import pool_to_wire
-from adapters.wire.scalars import POOL_HEALTH_OF, ZONE_OF, total_from_wire
 from console import printing
 from console.commands.options import AsJson, NodeGroupFile, PoolFile
 from console.connection import operations
 from console.faults import Fault
 from console.home import find_home
+from console.job_fields import duration_ms
+from console.pool_views import COLUMNS, details, pool_json, row
+from console.workload_views import CHINA
 from inventory.model.pool import Pool as DeclaredPool
-from inventory.model.pool import PoolHealth
-from inventory.model.units import format_resources
 from inventory.pool_catalogue import read_pools
-from scheduler.store.documents import resources_document
-from xisuan.operations import Pool
+from xisuan.operations import MaintenanceWindow, Pool
 
 app = typer.Typer(no_args_is_help=True, help="算力池：列出、登记、封锁、排空 / compute pools")
 
 PoolId = Annotated[str, typer.Argument(metavar="POOL", help="算力池编号 / pool id")]
 Reason = Annotated[str, typer.Option("--reason", help="原因，记入台账 / kept in the record")]
 _ENDPOINT = re.compile(r"([a-z0-9-]+)=(\S+:\d+)")
-_COLUMNS = ("算力池/pool", "名称/name", "技术/adapter", "网络/zones", "等保/level", "状态/health", "节点/nodes")
-_MORE = ("可用/allocatable", "空闲/free", "运行/runs", "地址/endpoint")
-HEALTH_ZH = {
-    PoolHealth.UNKNOWN: "未知",
-    PoolHealth.READY: "就绪",
-    PoolHealth.UNREACHABLE: "失联",
-    PoolHealth.QUARANTINED: "隔离",
-}
 
 
 @app.command("ls")
@@ -86,12 +78,96 @@ def cordon(
 
 
 @app.command()
-def drain(pool_id: PoolId, reason: Reason = "") -> None:
-    """排空：封锁并把运行中的作业移走 / cordon, and move what runs elsewhere."""
+def show(pool_id: PoolId, as_json: AsJson = False) -> None:
+    """一个算力池的详情：承诺与实际、维护窗口 / one pool: what was promised, what is there, maintenance."""
     with operations(find_home()) as service:
-        pool, run_ids = service.drain_pool(pool_id, reason=reason)
+        pool = _known(service.pools(), pool_id)
+    if as_json:
+        printing.write_json(pool_json(pool))
+    else:
+        printing.table(f"算力池 / pool {pool_id}", ("项目/item", "内容/value"), details(pool))
+
+
+@app.command()
+def drain(
+    pool_id: PoolId,
+    reason: Reason = "",
+    deadline: Annotated[
+        str, typer.Option("--deadline", metavar="30m", help="宽限，到期强制停止 / then runs are ended by force")
+    ] = "",
+) -> None:
+    """排空：封锁并把运行中的作业移走 / cordon, and move what runs elsewhere."""
+    deadline_ms = _duration(deadline, "--deadline") if deadline else 0
+    with operations(find_home()) as service:
+        pool, run_ids = service.drain_pool(pool_id, reason=reason, deadline_ms=deadline_ms)
     _show([pool], as_json=False)
     printing.say(f"正在停止 {len(run_ids)} 个运行 / stopping {len(run_ids)} runs")
+
+
+@app.command()
+def maintain(
+    pool_id: PoolId,
+    starts: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="开始，如 2026-12-01T22:00+08:00 / start")
+    ] = "",
+    ends: Annotated[str, typer.Option("--to", metavar="TIME", help="结束 / end")] = "",
+    cordon_before: Annotated[
+        str, typer.Option("--cordon-before", metavar="1h", help="提前多久封锁 / closed so long before")
+    ] = "1h",
+    drain_before: Annotated[
+        str, typer.Option("--drain-before", metavar="10m", help="提前多久排空 / emptied so long before")
+    ] = "10m",
+    clear: Annotated[bool, typer.Option("--clear", help="取消全部窗口 / no maintenance at all")] = False,
+    reason: Reason = "",
+) -> None:
+    """维护窗口：之前封锁并排空，之后自动开放 / closed and emptied before, open again after."""
+    if clear == bool(starts or ends) or bool(starts) != bool(ends):
+        raise Fault("请给出 --from 与 --to，或单独给出 --clear / give --from and --to, or --clear alone")
+    with operations(find_home()) as service:
+        windows = [] if clear else list(_known(service.pools(), pool_id).maintenance)
+        if not clear:
+            window = MaintenanceWindow(reason=reason)
+            window.starts_at.FromDatetime(_moment(starts, "--from"))
+            window.ends_at.FromDatetime(_moment(ends, "--to"))
+            window.cordon_before.FromMilliseconds(_duration(cordon_before, "--cordon-before"))
+            window.drain_before.FromMilliseconds(_duration(drain_before, "--drain-before"))
+            windows.append(window)
+        pool = service.maintain_pool(pool_id, windows)
+    printing.table(f"算力池 / pool {pool_id}", ("项目/item", "内容/value"), details(pool))
+
+
+@app.command()
+def leave(pool_id: PoolId, reason: Reason = "") -> None:
+    """注销：算力池退出；有运行时拒绝，先排空 / the pool leaves; refused while runs hold it, drain it first."""
+    with operations(find_home()) as service:
+        service.leave_pool(pool_id, reason=reason)
+    printing.say(f"算力池 {pool_id} 已退出 / pool {pool_id} has left")
+
+
+def _known(pools: Iterable[Pool], pool_id: str) -> Pool:
+    known = {pool.spec.pool_id: pool for pool in pools}
+    if pool_id not in known:
+        names = ", ".join(sorted(known)) or "-"
+        raise Fault(f"没有算力池 {pool_id}，已登记：{names} / no pool {pool_id}; registered are: {names}")
+    return known[pool_id]
+
+
+def _duration(text: str, option: str) -> int:
+    try:
+        return duration_ms(text)
+    except ValueError as error:
+        raise Fault(f"{option} {text!r}: {error}") from None
+
+
+def _moment(text: str, option: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Fault(
+            f"{option} {text!r} 不是时间，例如 2026-12-01T22:00+08:00"
+            f" / {option} {text!r} is not a time, such as 2026-12-01T22:00+08:00"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=CHINA)).astimezone(UTC)
 
 
 def read_pool_files(pools: Path | None, node_groups: Path | None) -> tuple[DeclaredPool, ...]:
@@ -122,51 +198,7 @@ def _endpoints(given: Sequence[str], declared: Mapping[str, DeclaredPool]) -> di
 
 def _show(pools: Sequence[Pool], as_json: bool) -> None:
     if as_json:
-        printing.write_json([_pool_json(pool) for pool in pools])
+        printing.write_json([pool_json(pool) for pool in pools])
     else:
-        rows = [_row(pool) for pool in pools]
-        printing.table(f"算力池 / pools: {len(pools)}", (*_COLUMNS, *_MORE), rows)
-
-
-def _row(pool: Pool) -> tuple[object, ...]:
-    health = POOL_HEALTH_OF.get(pool.health)
-    words = [f"{HEALTH_ZH[health]} {health}" if health else "?"]
-    if pool.draining:
-        words.append("排空中 draining")
-    elif pool.cordoned:
-        words.append("已封锁 cordoned")
-    if pool.health_message:
-        words.append(pool.health_message)
-    return (
-        pool.spec.pool_id,
-        pool.spec.name,
-        pool.spec.adapter,
-        "|".join(str(ZONE_OF[number]) for number in pool.spec.zones if number in ZONE_OF),
-        pool.spec.protection_level,
-        "; ".join(words),
-        pool.nodes,
-        format_resources(total_from_wire(pool.allocatable)),
-        format_resources(total_from_wire(pool.free)),
-        pool.active_runs,
-        pool.endpoint,
-    )
-
-
-def _pool_json(pool: Pool) -> dict[str, Any]:
-    return {
-        "pool_id": pool.spec.pool_id,
-        "name": pool.spec.name,
-        "adapter": pool.spec.adapter,
-        "zones": [str(ZONE_OF[number]) for number in pool.spec.zones if number in ZONE_OF],
-        "protection_level": pool.spec.protection_level,
-        "accelerator": pool.spec.accelerator or None,
-        "endpoint": pool.endpoint,
-        "health": str(POOL_HEALTH_OF.get(pool.health, "")),
-        "health_message": pool.health_message,
-        "cordoned": pool.cordoned,
-        "draining": pool.draining,
-        "nodes": pool.nodes,
-        "allocatable": resources_document(total_from_wire(pool.allocatable)),
-        "free": resources_document(total_from_wire(pool.free)),
-        "active_runs": pool.active_runs,
-    }
+        rows = [row(pool) for pool in pools]
+        printing.table(f"算力池 / pools: {len(pools)}", COLUMNS, rows)

@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from adapters.contract import DEFAULT_GRACE_MS
 from adapters.port import AdapterUnavailable, StaleEpoch
+from inventory.model.maintenance import Maintenance
 from inventory.model.pool import Pool, PoolHealth
 from inventory.model.workload import Submission, WorkloadState
 from inventory.store.errors import StoreError
 from scheduler.core.admission import Known, Outcome, admit
 from scheduler.core.book import Book
-from scheduler.core.changes import Change, RunChanged, WorkloadChanged, WorkloadSubmitted
+from scheduler.core.changes import Change, RunChanged
 from scheduler.core.lifecycle import cancel, reconcile
 from scheduler.core.partition import lose_unheard
 from scheduler.core.placement.explain import Explanation, explain, explain_opinions
@@ -29,11 +30,11 @@ from scheduler.ports import Clock
 from scheduler.runtime.change_feed import ChangeFeed
 from scheduler.runtime.consequences import migrations, require_cutover_day
 from scheduler.runtime.dispatcher import Dispatcher, decide_heard
-from scheduler.runtime.planning import Planner, as_workload
-from scheduler.runtime.pool_host import PoolHosts
-from scheduler.runtime.pool_link import HeldRun, LinkStart, PoolReport
+from scheduler.runtime.planning import Planner, as_workload, may_allow_a_placement
+from scheduler.runtime.pool_host import PoolHosts, held_runs
+from scheduler.runtime.pool_link import LinkStart, PoolReport
 from scheduler.runtime.queue_desk import QueueDesk
-from scheduler.runtime.registry import CORDONED, DRAINING, OPEN, PoolRegistry
+from scheduler.runtime.registry import CORDONED, DRAINING, OPEN, PoolRegistry, pool_is_held, require_windows
 from scheduler.runtime.writer import Decide, Decision, Writer, WriterEvents
 from scheduler.services.ports import (
     ChangePage,
@@ -50,6 +51,8 @@ from scheduler.services.queue_ports import Definition
 from scheduler.store.projection import (
     pool_admission_changed,
     pool_health_changed,
+    pool_left,
+    pool_maintained,
     pool_registered,
     workload_id_at,
 )
@@ -96,12 +99,13 @@ class ControlPlane:
         self.epoch = leadership.epoch
         self._installation = leadership.installation
         self._last_number = leadership.last_number
-        self._registry = PoolRegistry(store.pools())
+        self._registry = PoolRegistry(store.pools(), store.maintenance(), clock)
         self._feed = ChangeFeed(store)
         events = WriterEvents(self._after_commit, self._writer_failed)
         self.writer = Writer(store, settings.actor, clock.now_ms, migrations, events)
         self._dispatcher = Dispatcher(self.writer, hosts, self._registry, self.epoch, self._deposed)
         self._planner = Planner(self.writer, hosts, self._registry, clock, settings.cycle, self._wake_pools)
+        self._dispatcher.on_mended = self._planner.wake
         self.queues = QueueDesk(store, self.writer, self._registry, clock, self._planner.wake)
         self._tasks: list[asyncio.Task[None]] = []
         self._attached: set[str] = set()
@@ -234,9 +238,51 @@ class ControlPlane:
         await self._to_the_end(self._admit(pool_id, CORDONED if cordoned else OPEN, reason))
         return await self._status(pool_id)
 
-    async def drain_pool(self, pool_id: str, reason: str) -> tuple[PoolStatus, tuple[str, ...]]:
-        run_ids = await self._to_the_end(self._admit(pool_id, DRAINING, reason))
+    async def drain_pool(
+        self, pool_id: str, reason: str, deadline_ms: int = 0
+    ) -> tuple[PoolStatus, tuple[str, ...]]:
+        due_ms = self._clock.now_ms() + deadline_ms if deadline_ms else 0
+        run_ids = await self._to_the_end(self._admit(pool_id, DRAINING, reason, due_ms))
         return await self._status(pool_id), run_ids
+
+    async def maintain_pool(self, pool_id: str, windows: Sequence[Maintenance]) -> PoolStatus:
+        self._registry.get(pool_id)
+        require_windows(windows, self._clock.now_ms())
+        stated = sorted(windows, key=lambda window: window.starts_ms)
+        await self._to_the_end(self._maintain(pool_id, stated))
+        return await self._status(pool_id)
+
+    async def leave_pool(self, pool_id: str, reason: str) -> None:
+        if pool_id in self._registry.ids():
+            await self._to_the_end(self._leave(pool_id, reason))
+
+    async def _maintain(self, pool_id: str, windows: Sequence[Maintenance]) -> None:
+        draft = pool_maintained(pool_id, [asdict(window) for window in windows])
+        await self._write(lambda _: Decision(None, drafts=[draft]))
+        self._registry.maintain(pool_id, windows)
+        self._dispatcher.wake(pool_id)
+        self._planner.wake()
+
+    async def _leave(self, pool_id: str, reason: str) -> None:
+        def decide(book: Book) -> Decision[None]:
+            held = book.runs_on(pool_id)
+            if held:
+                raise pool_is_held(pool_id, len(held))
+            book.lost_runs.listed(pool_id, ())
+            return Decision(None, drafts=[pool_left(pool_id, reason)], cursors={pool_id: ""})
+
+        before = self._registry.get(pool_id)
+        self._registry.admit(pool_id, CORDONED)  # before it is stored, so that no placement slips in
+        try:
+            await self._write(decide)
+        except Exception:
+            self._registry.admit(pool_id, before.admission, before.drain_deadline_ms)
+            raise
+        self._registry.remove(pool_id)
+        self._attached.discard(pool_id)
+        await self._dispatcher.forget(pool_id)
+        await self._hosts.detach(pool_id)
+        self._planner.wake()
 
     async def _register(self, pool: Pool, endpoint: str) -> None:
         draft = pool_registered(pool, endpoint)
@@ -257,22 +303,25 @@ class ControlPlane:
         """
         await self.queues.apply(Definition(content))
 
-    async def _admit(self, pool_id: str, admission: str, reason: str) -> tuple[str, ...]:
+    async def _admit(self, pool_id: str, admission: str, reason: str, due_ms: int = 0) -> tuple[str, ...]:
         """The ids of the runs that the pool had at this moment."""
 
         def decide(book: Book) -> Decision[tuple[str, ...]]:
-            drafts = [] if before == admission else [pool_admission_changed(pool_id, admission, reason)]
+            stored = f"{admission}:{due_ms}" if due_ms else admission
+            is_known = (before.admission, before.drain_deadline_ms) == (admission, due_ms)
+            drafts = [] if is_known else [pool_admission_changed(pool_id, stored, reason)]
             return Decision(tuple(run.run_id for run in book.runs_on(pool_id)), drafts=drafts)
 
-        before = self._registry.get(pool_id).admission
+        before = self._registry.get(pool_id)
         if admission != OPEN:
-            self._registry.admit(pool_id, admission)  # before it is stored, so that no placement slips in
+            self._registry.admit(pool_id, admission, due_ms)  # before it is stored, so that no placement slips in
         try:
             run_ids = await self._write(decide)
         except Exception:
-            self._registry.admit(pool_id, before)
+            self._registry.admit(pool_id, before.admission, before.drain_deadline_ms)
             raise
-        self._registry.admit(pool_id, admission)
+        self._registry.admit(pool_id, admission, due_ms)
+        self._dispatcher.forget_stops(pool_id)  # with another deadline they are asked anew
         self._dispatcher.wake(pool_id)
         self._planner.wake()
         return run_ids
@@ -364,7 +413,7 @@ class ControlPlane:
         Without changes: either nothing about workloads was stored, or the store failed and nobody knows.
         """
         self._loop.call_soon_threadsafe(self._feed.notify)
-        if not changes or any(_may_allow_a_placement(change) for change in changes):
+        if not changes or any(may_allow_a_placement(change) for change in changes):
             self._planner.wake()
 
     def _writer_failed(self, error: BaseException) -> None:
@@ -382,7 +431,7 @@ class ControlPlane:
         async with self._planner.between_cycles:
             # First the cursor: what ends after it is told again, so nothing that is held here is held for ever.
             cursor = await asyncio.to_thread(self._store.cursor, pool_id)
-            held = await self._look(lambda book: _held(book, pool_id))
+            held = await self._look(lambda book: held_runs(book, pool_id))
             await self._hosts.attach(entry.pool, entry.endpoint, LinkStart(self.epoch, cursor, tuple(held)))
             self._attached.add(pool_id)
         self._planner.wake()
@@ -395,12 +444,23 @@ class ControlPlane:
         """
         while True:
             try:
+                self._look_at_windows()
                 followed = self._attached & await self._hosts.attached()
                 for pool_id in sorted(self._registry.ids() - followed):
                     await self._attach(pool_id)
             except (AdapterUnavailable, StoreError) as error:
                 log.warning("a pool could not be attached and is tried again: %s", error)
             await asyncio.sleep(SUPERVISE_S)
+
+    def _look_at_windows(self) -> None:
+        """Maintenance begins and ends; runs that were asked to end and have not are ended by force."""
+        changed = self._registry.observe()
+        overdue = self._registry.overdue()
+        for pool_id in {*changed, *overdue}:
+            self._dispatcher.forget_stops(pool_id)
+            self._dispatcher.wake(pool_id)
+        if changed:
+            self._planner.wake()
 
     def _deposed(self, error: BaseException) -> None:
         """A newer leader exists, or a part of this one failed: it ends, and a restart loads what is stored."""
@@ -413,27 +473,6 @@ class ControlPlane:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._deposed(error)
-
-
-def _held(book: Book, pool_id: str) -> list[HeldRun]:
-    held = []
-    for run in (*book.runs_on(pool_id), *book.lost_runs.on(pool_id)):
-        workload = book.workload(run.workload_id)
-        assert workload is not None  # a live or lost run keeps its workload in the book
-        held.append(HeldRun(run.run_id, workload.requirements, run.nodes, workload.partition.lost_after_ms))
-    return held
-
-
-def _may_allow_a_placement(change: Change) -> bool:
-    match change:
-        case WorkloadSubmitted(workload):
-            return workload.state is WorkloadState.QUEUED
-        case WorkloadChanged():
-            return change.state is WorkloadState.QUEUED
-        case RunChanged():
-            return change.state.is_final
-        case _:
-            return False
 
 
 def _too_many(live: int, limit: int) -> RequestError:

@@ -23,7 +23,7 @@ from scheduler.core.lifecycle import report_run
 from scheduler.core.partition import hear
 from scheduler.runtime.pool_host import PoolHosts
 from scheduler.runtime.pool_link import ENDED_BY_REFUSAL
-from scheduler.runtime.registry import DRAINING, PoolRegistry
+from scheduler.runtime.registry import PoolRegistry
 from scheduler.runtime.writer import Decision, Writer, WriterClosed
 
 log = logging.getLogger("xisuan.dispatcher")
@@ -32,6 +32,9 @@ log = logging.getLogger("xisuan.dispatcher")
 # this long, then twice as long each time, until something goes well.
 FIRST_REST_S = 1.0
 LONGEST_REST_S = 30.0
+# Failed calls in a row until nothing is placed on a pool: one may be a restart of its host, three are no accident. What
+# is owed is tried again after each rest, one item at a time, and the first answer opens the pool.
+FAILURES_UNTIL_BROKEN = 3
 # Commands and environments may be large (64 KiB each), and a message has a limit (64 MiB).
 BATCH_BYTES = 16 * 1024 * 1024
 
@@ -49,6 +52,7 @@ class _Desk:
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
     acknowledged: set[str] = field(default_factory=set)
     resting: bool = False
+    failures: int = 0
     rest_s: float = field(default_factory=lambda: FIRST_REST_S)
 
     def end_rest(self) -> None:
@@ -75,6 +79,8 @@ class Dispatcher:
         self._desks: dict[str, _Desk] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._loop = asyncio.get_running_loop()
+        # Called when a pool whose circuit was broken answers again.
+        self.on_mended: Callable[[], None] = lambda: None
 
     def wake(self, pool_id: str) -> None:
         """Something may be owed to this pool, or it has become ready."""
@@ -87,6 +93,14 @@ class Dispatcher:
         """The pool was listed anew: stops that it still owes an end for are sent again."""
         if pool_id in self._desks:
             self._desks[pool_id].acknowledged.clear()
+
+    async def forget(self, pool_id: str) -> None:
+        """The pool has left."""
+        task = self._tasks.pop(pool_id, None)
+        self._desks.pop(pool_id, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def close(self) -> None:
         for task in self._tasks.values():
@@ -108,11 +122,25 @@ class Dispatcher:
                 return  # the control plane ends
             except (AdapterUnavailable, AdapterMisbehaved, StoreError) as error:
                 log.warning("%s: what is owed is sent again: %s", pool_id, error)
+                if not isinstance(error, StoreError):
+                    self._note_failure(pool_id, desk, str(error))
                 self._rest(desk)
             except Exception:
                 # Our own fault, with this pool: the others go on, and this one is tried again.
                 log.exception("%s: dispatching failed and is tried again", pool_id)
                 self._rest(desk)
+
+    def _note_failure(self, pool_id: str, desk: _Desk, why: str) -> None:
+        desk.failures += 1
+        if desk.failures >= FAILURES_UNTIL_BROKEN:
+            text = f"连续 {desk.failures} 次调用失败，暂停安置 / {desk.failures} calls in a row failed, nothing is placed: {why}"
+            self._registry.break_circuit(pool_id, text)
+
+    def _note_success(self, pool_id: str, desk: _Desk) -> None:
+        desk.failures = 0
+        if self._registry.get(pool_id).circuit_broken:
+            self._registry.break_circuit(pool_id, "")
+            self.on_mended()
 
     def _rest(self, desk: _Desk) -> None:
         desk.resting = True
@@ -124,12 +152,15 @@ class Dispatcher:
         while True:
             owed = await self._owed(pool_id, desk)
             if not owed.launches and not owed.stops:
+                if not desk.resting:
+                    self._note_success(pool_id, desk)  # there is nothing to try it with but what is placed next
                 return
             went_well = True
             if owed.stops:
                 went_well = await self._stop(pool_id, desk, owed.stops)
             if owed.launches:
                 results = await self._hosts.launch(pool_id, self._epoch, owed.launches)
+                self._note_success(pool_id, desk)
                 await self._record(results)
                 taken = sum(map(_is_taken, results))
                 if taken:
@@ -140,7 +171,8 @@ class Dispatcher:
                 return
 
     async def _stop(self, pool_id: str, desk: _Desk, run_ids: Sequence[str]) -> bool:
-        results = await self._hosts.stop(pool_id, self._epoch, [Stop(run_id) for run_id in run_ids])
+        grace_ms = self._registry.grace_ms(pool_id)
+        results = await self._hosts.stop(pool_id, self._epoch, [Stop(run_id, grace_ms) for run_id in run_ids])
         reports = [result for result in results if isinstance(result, RunReport)]
         await self._record(reports)
         desk.acknowledged.update(report.run_id for report in reports)
@@ -149,8 +181,8 @@ class Dispatcher:
 
     async def _owed(self, pool_id: str, desk: _Desk) -> _Owed:
         entry = self._registry.get(pool_id)
-        batch = max(1, entry.max_batch)
-        draining = entry.admission == DRAINING
+        batch = 1 if entry.circuit_broken else max(1, entry.max_batch)
+        draining = entry.is_draining
         may_launch = not draining and not desk.resting
 
         def look(book: Book) -> tuple[tuple[Launch, ...], list[str]]:

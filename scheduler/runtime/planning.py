@@ -20,6 +20,7 @@ from inventory.model.pool import PoolHealth
 from inventory.model.workload import Submission, Workload, WorkloadState
 from inventory.store.errors import StoreError
 from scheduler.core.book import Book
+from scheduler.core.changes import Change, RunChanged, WorkloadChanged, WorkloadSubmitted
 from scheduler.core.lifecycle import place, preempt
 from scheduler.core.queueing.tables import QueueTables
 from scheduler.core.queueing.waiting import Passed
@@ -320,3 +321,16 @@ def as_workload(submission: Submission, number: int, now_ms: int) -> Workload:
     """The workload that a submission would become, under an id that no real one has."""
     fields = {name: getattr(submission, name) for name in Submission.__dataclass_fields__}
     return Workload(**fields, workload_id=f"dry-run-{number}", submitted_ms=now_ms, state=WorkloadState.QUEUED)
+
+
+def may_allow_a_placement(change: Change) -> bool:
+    """Whether a cycle may find after this change what it did not find before."""
+    match change:
+        case WorkloadSubmitted(workload):
+            return workload.state is WorkloadState.QUEUED
+        case WorkloadChanged():
+            return change.state is WorkloadState.QUEUED
+        case RunChanged():
+            return change.state.is_final
+        case _:
+            return False

@@ -13,8 +13,9 @@ from typing import Protocol
 from adapters.contract import Launch, Refusal, RunReport, Stop
 from adapters.port import AdapterPort, AdapterUnavailable
 from inventory.model.pool import Pool
+from scheduler.core.book import Book
 from scheduler.ports import NodeAnswers, NodeBatch, PoolView
-from scheduler.runtime.pool_link import LinkStart, PoolLink, PoolReport
+from scheduler.runtime.pool_link import HeldRun, LinkStart, PoolLink, PoolReport
 
 Connect = Callable[[str], AdapterPort]
 
@@ -24,6 +25,9 @@ class PoolHosts(Protocol):
 
     async def attach(self, pool: Pool, endpoint: str, start: LinkStart) -> None:
         """Gives a pool to its host, which follows it from now on; an earlier link to it is dropped."""
+
+    async def detach(self, pool_id: str) -> None:
+        """The pool is followed no longer."""
 
     async def attached(self) -> frozenset[str]:
         """Ids of the pools that hosts follow. A host that was restarted follows none."""
@@ -66,6 +70,12 @@ class PoolHost:
             link = PoolLink(pool, self._connect(endpoint), start, self._report)
             self._links[pool.pool_id] = link
             link.start()
+
+    async def detach(self, pool_id: str) -> None:
+        async with self._attaching:
+            link = self._links.pop(pool_id, None)
+            if link is not None:
+                await link.close()
 
     async def attached(self) -> frozenset[str]:
         return frozenset(self._links)
@@ -113,3 +123,13 @@ class PoolHost:
         if link is None:
             raise AdapterUnavailable(f"没有主机持有算力池 {pool_id} / no host holds pool {pool_id}")
         return link
+
+
+def held_runs(book: Book, pool_id: str) -> list[HeldRun]:
+    """What a pool's runs hold, and what those that were lost may still hold."""
+    held = []
+    for run in (*book.runs_on(pool_id), *book.lost_runs.on(pool_id)):
+        workload = book.workload(run.workload_id)
+        assert workload is not None  # a live or lost run keeps its workload in the book
+        held.append(HeldRun(run.run_id, workload.requirements, run.nodes, workload.partition.lost_after_ms))
+    return held

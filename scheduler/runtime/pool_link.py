@@ -24,7 +24,7 @@ from adapters.port import (
     StaleEpoch,
     WatchBatch,
 )
-from inventory.model.pool import Pool, PoolHealth
+from inventory.model.pool import Node, Pool, PoolHealth
 from inventory.model.units import Resources
 from inventory.model.workload import Requirements, RunState
 from scheduler.core.placement.pool_state import PoolState
@@ -37,6 +37,12 @@ log = logging.getLogger("xisuan.pool_link")
 
 # Two failures in a row before a pool counts as unreachable: one lost packet is not an outage.
 FAILURES_UNTIL_UNREACHABLE = 2
+# Answers in a row, so far apart, before a pool that was away counts as ready: a line that comes and goes would take new
+# work in each short moment in which it is there.
+ANSWERS_UNTIL_READY = 3
+ANSWER_PAUSE_S = 0.5
+# No node has more; what says so is broken, and everything would be placed there.
+LARGEST_NODE = Resources(100_000_000, 1 << 50, 1 << 60, 10_000_000)
 FIRST_RETRY_S = 0.2
 LONGEST_RETRY_S = 5.0
 # The contract promises a sign of life every 5 s.
@@ -115,6 +121,7 @@ class PoolLink:
             self._state.adopt(run.run_id, run.requirements, run.nodes)
             self._contact.lease(run.run_id, run.lost_after_ms)
         self._node_count = 0
+        self._is_aggregate = False
         self._capabilities: Capabilities | None = None
         self._health = PoolHealth.UNKNOWN
         self._health_message = ""
@@ -159,7 +166,8 @@ class PoolLink:
                 self._state.confirm(launch.run_id)
                 self._contact.lease(launch.run_id, launch.partition.lost_after_ms)
             with self._contact.calling(self._clock):
-                results = await self._adapter.launch(epoch, launches)
+                sent = [replace(one, nodes=()) for one in launches] if self._is_aggregate else launches
+                results = await self._adapter.launch(epoch, sent)
         for result in results:
             if isinstance(result, Refusal) and result.code in ENDED_BY_REFUSAL:
                 self.release([result.run_id])
@@ -247,6 +255,10 @@ class PoolLink:
                 f"answers as pool {capabilities.pool_id}, registered is {self.pool.pool_id}; correct the endpoint"
             )
         self._capabilities = capabilities
+        if self._health in (PoolHealth.UNREACHABLE, PoolHealth.QUARANTINED):
+            for _ in range(ANSWERS_UNTIL_READY - 1):
+                await asyncio.sleep(ANSWER_PAUSE_S)
+                await self._adapter.capabilities()
         await self._read_nodes()
         async with AsyncExitStack() as resynchronising:
             runs: tuple[RunReport, ...] = ()
@@ -285,12 +297,16 @@ class PoolLink:
     async def _read_nodes(self) -> None:
         listing = await self._adapter.nodes()
         _refuse_nonsense(listing)
+        can = self._capabilities
+        # Its owner discloses shapes, not nodes: places of these shapes stand for them, and the pool chooses.
+        self._is_aggregate = not listing.nodes and can is not None and can.chooses_nodes
+        nodes = shape_places(self.pool) if self._is_aggregate else listing.nodes
         try:
-            self._state.set_nodes(listing.nodes)
+            self._state.set_nodes(nodes)
         except ValueError as error:
             raise AdapterMisbehaved(str(error)) from error
         self._state.set_disk(listing.shared_disk_bytes)
-        self._node_count = len(listing.nodes)
+        self._node_count = len(nodes)
 
     def _turn(self, state: PoolHealth, message: str) -> None:
         self._health, self._health_message = state, message
@@ -358,6 +374,15 @@ async def _with_silence_limit(stream: AsyncIterator[WatchBatch]) -> AsyncGenerat
             await stream.aclose()
 
 
+def shape_places(pool: Pool) -> tuple[Node, ...]:
+    """A place for each node that the owner declares, named after its shape and not after any machine."""
+    return tuple(
+        Node(f"{group.group}#{number}", group.arch, group.capacity, group.accelerator)
+        for group in pool.node_groups
+        for number in range(1, group.nodes + 1)
+    )
+
+
 def _refuse_nonsense(listing: NodeList) -> None:
     """A pool that reports what cannot be true gets no work until it reports sense."""
     if listing.shared_disk_bytes < 0:
@@ -369,4 +394,8 @@ def _refuse_nonsense(listing: NodeList) -> None:
             raise AdapterMisbehaved(
                 f"节点 {node.node_id} 的可用量为负数 / node {node.node_id} reports a negative amount: "
                 f"{node.allocatable}"
+            )
+        if not node.allocatable.fits_in(LARGEST_NODE):
+            raise AdapterMisbehaved(
+                f"节点 {node.node_id} 的可用量不可信 / node {node.node_id} reports an absurd amount: {node.allocatable}"
             )

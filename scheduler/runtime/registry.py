@@ -5,12 +5,16 @@ Declarations and admissions are durable (events); health and free capacity are w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from adapters.contract import DEFAULT_GRACE_MS
+from adapters.wire.scalars import MAX_DURATION_MS
+from inventory.model.maintenance import Maintenance, Phase, strictest
 from inventory.model.pool import Pool, PoolHealth
 from inventory.model.units import Resources
-from scheduler.ports import PoolView
+from scheduler.ports import Clock, PoolView
 from scheduler.runtime.pool_link import PoolReport
 from scheduler.services.ports import ErrorCode, PoolStatus, RequestError
 from scheduler.store.scheduler_store import StoredPool
@@ -32,12 +36,33 @@ class Registered:
     runtimes: frozenset[str] = frozenset()
     max_batch: int = 1
     nodes: int = 0
+    drain_deadline_ms: int = 0
+    windows: tuple[Maintenance, ...] = ()
+    phase: Phase = Phase.OPEN
+    window_starts_ms: int = 0
+    circuit_broken: str = ""
+
+    @property
+    def is_closed(self) -> bool:
+        """It takes no new runs."""
+        return self.admission != OPEN or self.phase is not Phase.OPEN or bool(self.circuit_broken)
+
+    @property
+    def is_draining(self) -> bool:
+        return self.admission == DRAINING or self.phase in (Phase.EMPTYING, Phase.UNDER_WAY)
+
+    @property
+    def deadline_ms(self) -> int:
+        """When runs that were asked to end are ended by force; 0: none was given. The earlier of drain and window."""
+        drain_ms = self.drain_deadline_ms if self.admission == DRAINING else 0
+        window_ms = self.window_starts_ms if self.phase in (Phase.EMPTYING, Phase.UNDER_WAY) else 0
+        return min(filter(None, (drain_ms, window_ms)), default=0)
 
     def view(self) -> PoolView:
         return PoolView(
             pool=self.pool,
             health=self.health,
-            cordoned=self.admission != OPEN,
+            cordoned=self.is_closed,
             allocatable=self.allocatable,
             free=self.free,
             largest_task=self.largest_task,
@@ -49,23 +74,37 @@ class Registered:
             pool=self.pool,
             endpoint=self.endpoint,
             health=self.health,
-            health_message=self.health_message,
-            cordoned=self.admission != OPEN,
-            draining=self.admission == DRAINING,
+            health_message=self.health_message or self.circuit_broken or self._window_message(),
+            cordoned=self.is_closed,
+            draining=self.is_draining,
             nodes=self.nodes,
             allocatable=self.allocatable,
             free=self.free,
             active_runs=active_runs,
+            promised=self.pool.capacity if self.pool.node_groups else NOTHING,
+            maintenance=self.windows,
+            drain_deadline_ms=self.deadline_ms,
         )
+
+    def _window_message(self) -> str:
+        return "" if self.phase is Phase.OPEN else f"维护窗口 {self.phase} / maintenance {self.phase}"
 
 
 class PoolRegistry:
     """Changed on the control plane's event loop only; reading is safe from any thread (entries are immutable)."""
 
-    def __init__(self, stored: Iterable[StoredPool]) -> None:
-        self._pools: dict[str, Registered] = {
-            entry.pool.pool_id: Registered(entry.pool, entry.endpoint, entry.admission) for entry in stored
-        }
+    def __init__(
+        self, stored: Iterable[StoredPool], windows: Mapping[str, Sequence[Mapping[str, Any]]], clock: Clock
+    ) -> None:
+        self._clock = clock
+        self._pools: dict[str, Registered] = {}
+        for one in stored:
+            admission, deadline_ms = admission_of(one.admission)
+            stated = tuple(Maintenance(**window) for window in windows.get(one.pool.pool_id, ()))
+            self._pools[one.pool.pool_id] = Registered(
+                one.pool, one.endpoint, admission, drain_deadline_ms=deadline_ms, windows=stated
+            )
+        self.observe()
 
     def __iter__(self) -> Iterator[Registered]:
         return iter(tuple(self._pools.values()))
@@ -89,13 +128,47 @@ class PoolRegistry:
         self._pools[pool.pool_id] = entry
         return entry
 
-    def admit(self, pool_id: str, admission: str) -> Registered:
-        self._pools[pool_id] = replace(self.get(pool_id), admission=admission)
-        return self._pools[pool_id]
+    def admit(self, pool_id: str, admission: str, deadline_ms: int = 0) -> None:
+        self._pools[pool_id] = replace(self.get(pool_id), admission=admission, drain_deadline_ms=deadline_ms)
+
+    def maintain(self, pool_id: str, windows: Sequence[Maintenance]) -> None:
+        self._pools[pool_id] = replace(self.get(pool_id), windows=tuple(windows))
+        self.observe()
+
+    def remove(self, pool_id: str) -> None:
+        self._pools.pop(pool_id, None)
+
+    def observe(self) -> list[str]:
+        """Takes note of the time: the ids of pools whose windows ask something else than before."""
+        now_ms = self._clock.now_ms()
+        changed = []
+        for pool_id, entry in self._pools.items():
+            phase, window = strictest(entry.windows, now_ms)
+            starts_ms = window.starts_ms if window else 0
+            if (phase, starts_ms) != (entry.phase, entry.window_starts_ms):
+                self._pools[pool_id] = replace(entry, phase=phase, window_starts_ms=starts_ms)
+                changed.append(pool_id)
+        return changed
+
+    def overdue(self) -> list[str]:
+        """Pools that drain and whose deadline has passed."""
+        now_ms = self._clock.now_ms()
+        return [one.pool.pool_id for one in self if one.is_draining and 0 < one.deadline_ms <= now_ms]
+
+    def grace_ms(self, pool_id: str) -> int:
+        """How long a run that is asked to end there may take."""
+        entry = self.get(pool_id)
+        if not entry.is_draining or not entry.deadline_ms:
+            return DEFAULT_GRACE_MS
+        return min(max(0, entry.deadline_ms - self._clock.now_ms()), MAX_DURATION_MS)
+
+    def break_circuit(self, pool_id: str, why: str) -> None:
+        """Nothing new is placed there until `why` is empty."""
+        self._pools[pool_id] = replace(self.get(pool_id), circuit_broken=why)
 
     def closed(self) -> frozenset[str]:
         """Pools that take no new runs."""
-        return frozenset(entry.pool.pool_id for entry in self if entry.admission != OPEN)
+        return frozenset(entry.pool.pool_id for entry in self if entry.is_closed)
 
     def take_report(self, report: PoolReport) -> None:
         before = self._pools.get(report.pool_id)
@@ -130,7 +203,24 @@ class PoolRegistry:
 
         A pool that was ready and whose host says nothing of it is unreachable until the host is back.
         """
-        return tuple(_seen(entry.view(), live.get(entry.pool.pool_id)) for entry in self)
+        return tuple(_within_promise(_seen(entry.view(), live.get(entry.pool.pool_id))) for entry in self)
+
+
+def admission_of(text: str) -> tuple[str, int]:
+    """A stored admission: open, cordoned, draining, or draining:UNIX_MS with the deadline of the drain."""
+    word, _, deadline = text.partition(":")
+    return word, int(deadline or 0)
+
+
+def _within_promise(view: PoolView) -> PoolView:
+    """A pool that shows more than its owner promised gets no more than that: the rest may be taken away any time."""
+    if not view.pool.node_groups:
+        return view
+    surplus = view.allocatable.shortage(view.pool.capacity)
+    allocatable = view.allocatable - surplus
+    used = view.allocatable - view.free
+    left = allocatable - (used - used.shortage(allocatable))
+    return replace(view, allocatable=allocatable, free=view.free - view.free.shortage(left))
 
 
 def _seen(view: PoolView, live: PoolView | None) -> PoolView:
@@ -144,3 +234,22 @@ def _seen(view: PoolView, live: PoolView | None) -> PoolView:
         largest_task=live.largest_task,
         runtimes=live.runtimes,
     )
+
+
+def pool_is_held(pool_id: str, runs: int) -> RequestError:
+    return RequestError(
+        ErrorCode.FAILED_PRECONDITION,
+        f"算力池 {pool_id} 上还有 {runs} 个运行；请先 xisuan pool drain {pool_id} / pool {pool_id} still has {runs} runs: "
+        f"xisuan pool drain {pool_id} first",
+        "POOL_IS_HELD",
+    )
+
+
+def require_windows(windows: Sequence[Maintenance], now_ms: int) -> None:
+    """RequestError INVALID_ARGUMENT for a window that is over, or ends before it starts."""
+    for number, window in enumerate(windows):
+        if window.ends_ms <= max(window.starts_ms, now_ms):
+            raise RequestError(
+                ErrorCode.INVALID_ARGUMENT,
+                f"windows[{number}]: 结束时间须晚于开始时间和现在 / must end after its start, and after now",
+            )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
+from inventory.model.maintenance import Maintenance
 from inventory.model.pool import Pool, PoolHealth
 from inventory.model.units import Resources
 from inventory.model.workload import Run, Submission, Workload, WorkloadState
@@ -118,6 +119,9 @@ class PoolStatus:
     allocatable: Resources = field(default_factory=Resources)
     free: Resources = field(default_factory=Resources)
     active_runs: int = 0
+    promised: Resources = field(default_factory=Resources)
+    maintenance: tuple[Maintenance, ...] = ()
+    drain_deadline_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,4 +160,13 @@ class Scheduling(Protocol):
 
     async def cordon_pool(self, pool_id: str, cordoned: bool, reason: str) -> PoolStatus: ...
 
-    async def drain_pool(self, pool_id: str, reason: str) -> tuple[PoolStatus, tuple[str, ...]]: ...
+    async def drain_pool(
+        self, pool_id: str, reason: str, deadline_ms: int = 0
+    ) -> tuple[PoolStatus, tuple[str, ...]]:
+        """`deadline_ms` is how long runs may take to end before they are ended by force; 0: as always."""
+
+    async def maintain_pool(self, pool_id: str, windows: Sequence[Maintenance]) -> PoolStatus:
+        """These are the pool's windows now. RequestError INVALID_ARGUMENT for one that is over or runs backwards."""
+
+    async def leave_pool(self, pool_id: str, reason: str) -> None:
+        """RequestError FAILED_PRECONDITION while runs hold the pool."""

@@ -7,7 +7,7 @@ and again whenever the projections are rebuilt.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -27,6 +27,8 @@ RUN_CHANGED = "run.changed"
 POOL_REGISTERED = "pool.registered"
 POOL_ADMISSION_CHANGED = "pool.admission_changed"
 POOL_HEALTH_CHANGED = "pool.health_changed"
+POOL_MAINTAINED = "pool.maintained"
+POOL_LEFT = "pool.left"
 LEADERSHIP_STARTED = "leadership.started"
 QUEUES = "queues"
 QUEUES_DEFINED = "queues.defined"
@@ -82,6 +84,15 @@ def pool_registered(pool: Pool, endpoint: str) -> Draft:
 
 def pool_admission_changed(pool_id: str, admission: str, reason: str) -> Draft:
     return Draft(POOL_ADMISSION_CHANGED, pool_id, {"admission": admission, "reason": reason})
+
+
+def pool_maintained(pool_id: str, windows: Sequence[Mapping[str, object]]) -> Draft:
+    """All windows of the pool: the newest list holds."""
+    return Draft(POOL_MAINTAINED, pool_id, {"windows": list(windows)})
+
+
+def pool_left(pool_id: str, reason: str) -> Draft:
+    return Draft(POOL_LEFT, pool_id, {"reason": reason})
 
 
 def pool_health_changed(pool_id: str, health: str, message: str) -> Draft:
@@ -209,6 +220,10 @@ def _pool_admission_changed(connection: Connection, events: Sequence[Event]) -> 
         )
 
 
+def _pool_left(connection: Connection, events: Sequence[Event]) -> None:
+    connection.execute(delete(pools).where(pools.c.pool_id.in_([event.subject for event in events])))
+
+
 def _waves_planned(connection: Connection, events: Sequence[Event]) -> None:
     last = connection.execute(select(func.coalesce(func.max(wave_plans.c.number), 0))).scalar_one()
     rows = [
@@ -249,6 +264,8 @@ SCHEDULER = Projection(
         POOL_REGISTERED: _pool_registered,
         POOL_ADMISSION_CHANGED: _pool_admission_changed,
         POOL_HEALTH_CHANGED: _only_recorded,
+        POOL_MAINTAINED: _only_recorded,
+        POOL_LEFT: _pool_left,
         LEADERSHIP_STARTED: _only_recorded,
         QUEUES_DEFINED: _only_recorded,
         RESERVATION_CREATED: _only_recorded,

@@ -31,6 +31,8 @@ from scheduler.core.queueing.calendar import (
 from scheduler.store.documents import pool_of, run_of, workload_of
 from scheduler.store.projection import (
     LEADERSHIP_STARTED,
+    POOL_LEFT,
+    POOL_MAINTAINED,
     QUEUES,
     QUEUES_DEFINED,
     RESERVATION_CREATED,
@@ -221,6 +223,13 @@ class SchedulerStore:
         return tuple(
             StoredPool(pool_of(json.loads(row["declaration"])), row["endpoint"], row["admission"]) for row in rows
         )
+
+    def maintenance(self) -> Mapping[str, list[dict[str, Any]]]:
+        """The maintenance windows that were last stated, by pool."""
+        query = select(events.c.subject, events.c.payload).where(events.c.kind.in_((POOL_MAINTAINED, POOL_LEFT)))
+        with self.store.connect() as connection:
+            rows = connection.execute(query.order_by(events.c.seq)).all()
+        return {row.subject: json.loads(row.payload).get("windows", []) for row in rows}
 
     def cursor(self, pool_id: str) -> str:
         """Where to resume the pool's stream; empty when it was never read."""

@@ -15,6 +15,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_link, "FIRST_RETRY_S", 0.01)
     monkeypatch.setattr(pool_link, "LONGEST_RETRY_S", 0.1)
     monkeypatch.setattr(pool_link, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(pool_link, "ANSWER_PAUSE_S", 0.01)
     monkeypatch.setattr(dispatcher, "FIRST_REST_S", 0.02)
     monkeypatch.setattr(dispatcher, "LONGEST_REST_S", 0.2)
     monkeypatch.setattr(planning, "PAUSE_S", 0.02)

@@ -30,6 +30,11 @@ class FakePool:
         self.nodes = [self.node(f"n{i:03d}") for i in range(nodes)]
         self.course = course
         self.max_batch = 1000
+        self.chooses_nodes = False
+        self.answer_delay_s = 0.0
+        self.stopped: dict[str, list[int]] = {}
+        self.ends_when_asked = True
+        self.launched: dict[str, tuple[str, ...]] = {}
         self.starts: Counter[str] = Counter()
         self.asked: list[str] = []
         self.runs: dict[str, RunReport] = {}
@@ -78,7 +83,9 @@ class FakePool:
 
     async def capabilities(self) -> Capabilities:
         await self._answer("capabilities")
-        return Capabilities(self.pool_id, "fake", ("process",), max_batch=self.max_batch)
+        return Capabilities(
+            self.pool_id, "fake", ("process",), max_batch=self.max_batch, chooses_nodes=self.chooses_nodes
+        )
 
     async def nodes_listed(self) -> NodeList:
         await self._answer("nodes")
@@ -108,6 +115,7 @@ class FakePool:
 
     async def launch(self, epoch: int, launches: Sequence[Launch]) -> list[RunReport | Refusal]:
         await self._answer("launch")
+        await asyncio.sleep(self.answer_delay_s)
         self._fence(epoch)
         results = [self._launch(launch) for launch in launches]
         self.before_answer("launch")
@@ -122,6 +130,10 @@ class FakePool:
                 results.append(Refusal(stop.run_id, RefusalCode.INVALID_ARGUMENT, "no stops today"))
                 continue
             report = self.runs.get(stop.run_id)
+            self.stopped.setdefault(stop.run_id, []).append(stop.grace_ms)
+            if report is not None and stop.grace_ms and not self.ends_when_asked:
+                results.append(report)
+                continue
             if report is None or not report.state.is_final:
                 self._tell(RunReport(stop.run_id, RunState.STOPPED, ended_ms=2))
             results.append(self.runs[stop.run_id])
@@ -145,6 +157,7 @@ class FakePool:
         if code is not None:
             return Refusal(launch.run_id, code, f"refused: {code.name}")
         self.starts[launch.run_id] += 1
+        self.launched[launch.run_id] = launch.nodes
         for state in self.course:
             self._tell(RunReport(launch.run_id, state, launch.nodes, started_ms=1))
         return self.runs[launch.run_id]

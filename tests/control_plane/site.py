@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.port import AdapterPort
-from inventory.model.pool import Pool
+from inventory.model.pool import NodeGroup, Pool
+from inventory.model.system import Architecture
 from inventory.model.workload import RunState, Submission, WorkloadState
 from inventory.store.engine import open_engine
 from inventory.store.event_store import Store
@@ -118,6 +119,8 @@ class Site:
     async def add_pool(self, pool_id: str, fake: FakePool | None = None, **changes: object) -> FakePool:
         """Registers a fake pool and waits until it is ready."""
         pool = self.pools[pool_id] = fake or FakePool(pool_id)
+        offer = NodeGroup("general", len(pool.nodes), Architecture.X86_64, FakePool.node("any").allocatable)
+        changes.setdefault("node_groups", (offer,))
         await self.plane.register_pool(a_pool(pool_id, **changes), pool_id)
         await self.until_health(pool_id, "ready")
         return pool

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from inventory.model.maintenance import Maintenance
 from inventory.model.placement import PoolOpinion, Reason, ReasonCode
 from inventory.model.pool import Pool
 from inventory.model.workload import Run, RunState, Submission, Workload, WorkloadState
@@ -171,7 +172,16 @@ class MemoryScheduling:
         self._pools[pool_id] = replace(self._pool(pool_id), cordoned=cordoned, draining=False)
         return self._pools[pool_id]
 
-    async def drain_pool(self, pool_id: str, reason: str) -> tuple[PoolStatus, tuple[str, ...]]:
+    async def maintain_pool(self, pool_id: str, windows: Sequence[Maintenance]) -> PoolStatus:
+        self._pools[pool_id] = replace(self._pool(pool_id), maintenance=tuple(windows))
+        return self._pools[pool_id]
+
+    async def leave_pool(self, pool_id: str, reason: str) -> None:
+        self._pools.pop(pool_id, None)
+
+    async def drain_pool(
+        self, pool_id: str, reason: str, deadline_ms: int = 0
+    ) -> tuple[PoolStatus, tuple[str, ...]]:
         self._pools[pool_id] = replace(self._pool(pool_id), cordoned=True, draining=True)
         return self._pools[pool_id], ("w-1.1",)
 

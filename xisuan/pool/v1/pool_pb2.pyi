@@ -5,7 +5,9 @@ Compute pools (算力池) as the registry knows them."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from xisuan.common.v1 import common_pb2 as _common_pb2
@@ -217,6 +219,9 @@ class Pool(_message.Message):
     ALLOCATABLE_FIELD_NUMBER: _builtins.int
     FREE_FIELD_NUMBER: _builtins.int
     ACTIVE_RUNS_FIELD_NUMBER: _builtins.int
+    PROMISED_FIELD_NUMBER: _builtins.int
+    MAINTENANCE_FIELD_NUMBER: _builtins.int
+    DRAIN_DEADLINE_FIELD_NUMBER: _builtins.int
     endpoint: _builtins.str
     """host:port of the adapter."""
     health: Global___PoolHealth.ValueType
@@ -233,6 +238,18 @@ class Pool(_message.Message):
     def allocatable(self) -> _common_pb2.Resources: ...
     @_builtins.property
     def free(self) -> _common_pb2.Resources: ...
+    @_builtins.property
+    def promised(self) -> _common_pb2.Resources:
+        """What the owner promised: the sum of the declared node groups. Placement uses the smaller of it and `allocatable`."""
+
+    @_builtins.property
+    def maintenance(self) -> _containers.RepeatedCompositeFieldContainer[Global___MaintenanceWindow]:
+        """Windows that have not ended, first to begin first."""
+
+    @_builtins.property
+    def drain_deadline(self) -> _timestamp_pb2.Timestamp:
+        """When runs that a drain has asked to end are ended by force. Absent: no drain with a deadline."""
+
     def __init__(
         self,
         *,
@@ -246,11 +263,55 @@ class Pool(_message.Message):
         allocatable: _common_pb2.Resources | None = ...,
         free: _common_pb2.Resources | None = ...,
         active_runs: _builtins.int = ...,
+        promised: _common_pb2.Resources | None = ...,
+        maintenance: _abc.Iterable[Global___MaintenanceWindow] | None = ...,
+        drain_deadline: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["allocatable", b"allocatable", "free", b"free", "spec", b"spec"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allocatable", b"allocatable", "drain_deadline", b"drain_deadline", "free", b"free", "promised", b"promised", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_runs", b"active_runs", "allocatable", b"allocatable", "cordoned", b"cordoned", "draining", b"draining", "endpoint", b"endpoint", "free", b"free", "health", b"health", "health_message", b"health_message", "nodes", b"nodes", "spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_runs", b"active_runs", "allocatable", b"allocatable", "cordoned", b"cordoned", "drain_deadline", b"drain_deadline", "draining", b"draining", "endpoint", b"endpoint", "free", b"free", "health", b"health", "health_message", b"health_message", "maintenance", b"maintenance", "nodes", b"nodes", "promised", b"promised", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Pool: _TypeAlias = Pool  # noqa: Y015
+
+@_typing.final
+class MaintenanceWindow(_message.Message):
+    """The owner works on the pool: it is closed before, empty at the start, and open again at the end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STARTS_AT_FIELD_NUMBER: _builtins.int
+    ENDS_AT_FIELD_NUMBER: _builtins.int
+    CORDON_BEFORE_FIELD_NUMBER: _builtins.int
+    DRAIN_BEFORE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    @_builtins.property
+    def starts_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def ends_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def cordon_before(self) -> _duration_pb2.Duration:
+        """Nothing new is placed from so long before the start on."""
+
+    @_builtins.property
+    def drain_before(self) -> _duration_pb2.Duration:
+        """What runs is asked to end from so long before the start on, and ended by force at the start."""
+
+    def __init__(
+        self,
+        *,
+        starts_at: _timestamp_pb2.Timestamp | None = ...,
+        ends_at: _timestamp_pb2.Timestamp | None = ...,
+        cordon_before: _duration_pb2.Duration | None = ...,
+        drain_before: _duration_pb2.Duration | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cordon_before", b"cordon_before", "drain_before", b"drain_before", "ends_at", b"ends_at", "starts_at", b"starts_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cordon_before", b"cordon_before", "drain_before", b"drain_before", "ends_at", b"ends_at", "reason", b"reason", "starts_at", b"starts_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MaintenanceWindow: _TypeAlias = MaintenanceWindow  # noqa: Y015

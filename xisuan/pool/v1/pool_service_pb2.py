@@ -22,32 +22,41 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from xisuan.pool.v1 import pool_pb2 as xisuan_dot_pool_dot_v1_dot_pool__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!xisuan/pool/v1/pool_service.proto\x12\x0exisuan.pool.v1\x1a\x19xisuan/pool/v1/pool.proto\"\x12\n\x10ListPoolsRequest\"8\n\x11ListPoolsResponse\x12#\n\x05pools\x18\x01 \x03(\x0b\x32\x14.xisuan.pool.v1.Pool\"K\n\x0fRegisterRequest\x12&\n\x04spec\x18\x01 \x01(\x0b\x32\x18.xisuan.pool.v1.PoolSpec\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\"6\n\x10RegisterResponse\x12\"\n\x04pool\x18\x01 \x01(\x0b\x32\x14.xisuan.pool.v1.Pool\">\n\rCordonRequest\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12\x0c\n\x04undo\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"4\n\x0e\x43ordonResponse\x12\"\n\x04pool\x18\x01 \x01(\x0b\x32\x14.xisuan.pool.v1.Pool\"/\n\x0c\x44rainRequest\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"D\n\rDrainResponse\x12\"\n\x04pool\x18\x01 \x01(\x0b\x32\x14.xisuan.pool.v1.Pool\x12\x0f\n\x07run_ids\x18\x02 \x03(\t2\xbd\x02\n\x0bPoolService\x12P\n\tListPools\x12 .xisuan.pool.v1.ListPoolsRequest\x1a!.xisuan.pool.v1.ListPoolsResponse\x12M\n\x08Register\x12\x1f.xisuan.pool.v1.RegisterRequest\x1a .xisuan.pool.v1.RegisterResponse\x12G\n\x06\x43ordon\x12\x1d.xisuan.pool.v1.CordonRequest\x1a\x1e.xisuan.pool.v1.CordonResponse\x12\x44\n\x05\x44rain\x12\x1c.xisuan.pool.v1.DrainRequest\x1a\x1d.xisuan.pool.v1.DrainResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!xisuan/pool/v1/pool_service.proto\x12\x0exisuan.pool.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x19xisuan/pool/v1/pool.proto\"\x12\n\x10ListPoolsRequest\"8\n\x11ListPoolsResponse\x12#\n\x05pools\x18\x01 \x03(\x0b\x32\x14.xisuan.pool.v1.Pool\"K\n\x0fRegisterRequest\x12&\n\x04spec\x18\x01 \x01(\x0b\x32\x18.xisuan.pool.v1.PoolSpec\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\"6\n\x10RegisterResponse\x12\"\n\x04pool\x18\x01 \x01(\x0b\x32\x14.xisuan.pool.v1.Pool\">\n\rCordonRequest\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12\x0c\n\x04undo\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"4\n\x0e\x43ordonResponse\x12\"\n\x04pool\x18\x01 \x01(\x0b\x32\x14.xisuan.pool.v1.Pool\"\\\n\x0c\x44rainRequest\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12+\n\x08\x64\x65\x61\x64line\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"D\n\rDrainResponse\x12\"\n\x04pool\x18\x01 \x01(\x0b\x32\x14.xisuan.pool.v1.Pool\x12\x0f\n\x07run_ids\x18\x02 \x03(\t\"V\n\x0fMaintainRequest\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12\x32\n\x07windows\x18\x02 \x03(\x0b\x32!.xisuan.pool.v1.MaintenanceWindow\"6\n\x10MaintainResponse\x12\"\n\x04pool\x18\x01 \x01(\x0b\x32\x14.xisuan.pool.v1.Pool\"/\n\x0cLeaveRequest\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x0f\n\rLeaveResponse2\xd2\x03\n\x0bPoolService\x12P\n\tListPools\x12 .xisuan.pool.v1.ListPoolsRequest\x1a!.xisuan.pool.v1.ListPoolsResponse\x12M\n\x08Register\x12\x1f.xisuan.pool.v1.RegisterRequest\x1a .xisuan.pool.v1.RegisterResponse\x12G\n\x06\x43ordon\x12\x1d.xisuan.pool.v1.CordonRequest\x1a\x1e.xisuan.pool.v1.CordonResponse\x12\x44\n\x05\x44rain\x12\x1c.xisuan.pool.v1.DrainRequest\x1a\x1d.xisuan.pool.v1.DrainResponse\x12M\n\x08Maintain\x12\x1f.xisuan.pool.v1.MaintainRequest\x1a .xisuan.pool.v1.MaintainResponse\x12\x44\n\x05Leave\x12\x1c.xisuan.pool.v1.LeaveRequest\x1a\x1d.xisuan.pool.v1.LeaveResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xisuan.pool.v1.pool_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTPOOLSREQUEST']._serialized_start=80
-  _globals['_LISTPOOLSREQUEST']._serialized_end=98
-  _globals['_LISTPOOLSRESPONSE']._serialized_start=100
-  _globals['_LISTPOOLSRESPONSE']._serialized_end=156
-  _globals['_REGISTERREQUEST']._serialized_start=158
-  _globals['_REGISTERREQUEST']._serialized_end=233
-  _globals['_REGISTERRESPONSE']._serialized_start=235
-  _globals['_REGISTERRESPONSE']._serialized_end=289
-  _globals['_CORDONREQUEST']._serialized_start=291
-  _globals['_CORDONREQUEST']._serialized_end=353
-  _globals['_CORDONRESPONSE']._serialized_start=355
-  _globals['_CORDONRESPONSE']._serialized_end=407
-  _globals['_DRAINREQUEST']._serialized_start=409
-  _globals['_DRAINREQUEST']._serialized_end=456
-  _globals['_DRAINRESPONSE']._serialized_start=458
-  _globals['_DRAINRESPONSE']._serialized_end=526
-  _globals['_POOLSERVICE']._serialized_start=529
-  _globals['_POOLSERVICE']._serialized_end=846
+  _globals['_LISTPOOLSREQUEST']._serialized_start=112
+  _globals['_LISTPOOLSREQUEST']._serialized_end=130
+  _globals['_LISTPOOLSRESPONSE']._serialized_start=132
+  _globals['_LISTPOOLSRESPONSE']._serialized_end=188
+  _globals['_REGISTERREQUEST']._serialized_start=190
+  _globals['_REGISTERREQUEST']._serialized_end=265
+  _globals['_REGISTERRESPONSE']._serialized_start=267
+  _globals['_REGISTERRESPONSE']._serialized_end=321
+  _globals['_CORDONREQUEST']._serialized_start=323
+  _globals['_CORDONREQUEST']._serialized_end=385
+  _globals['_CORDONRESPONSE']._serialized_start=387
+  _globals['_CORDONRESPONSE']._serialized_end=439
+  _globals['_DRAINREQUEST']._serialized_start=441
+  _globals['_DRAINREQUEST']._serialized_end=533
+  _globals['_DRAINRESPONSE']._serialized_start=535
+  _globals['_DRAINRESPONSE']._serialized_end=603
+  _globals['_MAINTAINREQUEST']._serialized_start=605
+  _globals['_MAINTAINREQUEST']._serialized_end=691
+  _globals['_MAINTAINRESPONSE']._serialized_start=693
+  _globals['_MAINTAINRESPONSE']._serialized_end=747
+  _globals['_LEAVEREQUEST']._serialized_start=749
+  _globals['_LEAVEREQUEST']._serialized_end=796
+  _globals['_LEAVERESPONSE']._serialized_start=798
+  _globals['_LEAVERESPONSE']._serialized_end=813
+  _globals['_POOLSERVICE']._serialized_start=816
+  _globals['_POOLSERVICE']._serialized_end=1282
 # @@protoc_insertion_point(module_scope)

@@ -55,6 +55,16 @@ class PoolServiceStub:
                 request_serializer=xisuan_dot_pool_dot_v1_dot_pool__service__pb2.DrainRequest.SerializeToString,
                 response_deserializer=xisuan_dot_pool_dot_v1_dot_pool__service__pb2.DrainResponse.FromString,
                 _registered_method=True)
+        self.Maintain = channel.unary_unary(
+                '/xisuan.pool.v1.PoolService/Maintain',
+                request_serializer=xisuan_dot_pool_dot_v1_dot_pool__service__pb2.MaintainRequest.SerializeToString,
+                response_deserializer=xisuan_dot_pool_dot_v1_dot_pool__service__pb2.MaintainResponse.FromString,
+                _registered_method=True)
+        self.Leave = channel.unary_unary(
+                '/xisuan.pool.v1.PoolService/Leave',
+                request_serializer=xisuan_dot_pool_dot_v1_dot_pool__service__pb2.LeaveRequest.SerializeToString,
+                response_deserializer=xisuan_dot_pool_dot_v1_dot_pool__service__pb2.LeaveResponse.FromString,
+                _registered_method=True)
 
 
 class PoolServiceServicer:
@@ -89,6 +99,20 @@ class PoolServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Maintain(self, request, context):
+        """Replaces the pool's maintenance windows by these; none: no maintenance. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Leave(self, request, context):
+        """The pool leaves. FAILED_PRECONDITION while runs hold it: drain it first. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PoolServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +135,16 @@ def add_PoolServiceServicer_to_server(servicer, server):
                     servicer.Drain,
                     request_deserializer=xisuan_dot_pool_dot_v1_dot_pool__service__pb2.DrainRequest.FromString,
                     response_serializer=xisuan_dot_pool_dot_v1_dot_pool__service__pb2.DrainResponse.SerializeToString,
+            ),
+            'Maintain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Maintain,
+                    request_deserializer=xisuan_dot_pool_dot_v1_dot_pool__service__pb2.MaintainRequest.FromString,
+                    response_serializer=xisuan_dot_pool_dot_v1_dot_pool__service__pb2.MaintainResponse.SerializeToString,
+            ),
+            'Leave': grpc.unary_unary_rpc_method_handler(
+                    servicer.Leave,
+                    request_deserializer=xisuan_dot_pool_dot_v1_dot_pool__service__pb2.LeaveRequest.FromString,
+                    response_serializer=xisuan_dot_pool_dot_v1_dot_pool__service__pb2.LeaveResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +256,60 @@ class PoolService:
             '/xisuan.pool.v1.PoolService/Drain',
             xisuan_dot_pool_dot_v1_dot_pool__service__pb2.DrainRequest.SerializeToString,
             xisuan_dot_pool_dot_v1_dot_pool__service__pb2.DrainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Maintain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.pool.v1.PoolService/Maintain',
+            xisuan_dot_pool_dot_v1_dot_pool__service__pb2.MaintainRequest.SerializeToString,
+            xisuan_dot_pool_dot_v1_dot_pool__service__pb2.MaintainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Leave(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.pool.v1.PoolService/Leave',
+            xisuan_dot_pool_dot_v1_dot_pool__service__pb2.LeaveRequest.SerializeToString,
+            xisuan_dot_pool_dot_v1_dot_pool__service__pb2.LeaveResponse.FromString,
             options,
             channel_credentials,
             insecure,

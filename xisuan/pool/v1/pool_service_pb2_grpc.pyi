@@ -42,6 +42,10 @@ class PoolServiceStub:
     """Cordons, and stops what runs so that it is placed elsewhere (attempts that drain ended are not counted
     against max_attempts). Idempotent.
     """
+    Maintain: _grpc.UnaryUnaryMultiCallable[_pool_service_pb2.MaintainRequest, _pool_service_pb2.MaintainResponse]
+    """Replaces the pool's maintenance windows by these; none: no maintenance. Idempotent."""
+    Leave: _grpc.UnaryUnaryMultiCallable[_pool_service_pb2.LeaveRequest, _pool_service_pb2.LeaveResponse]
+    """The pool leaves. FAILED_PRECONDITION while runs hold it: drain it first. Idempotent."""
 
 @_typing.type_check_only
 class PoolServiceAsyncStub(PoolServiceStub):
@@ -57,6 +61,10 @@ class PoolServiceAsyncStub(PoolServiceStub):
     """Cordons, and stops what runs so that it is placed elsewhere (attempts that drain ended are not counted
     against max_attempts). Idempotent.
     """
+    Maintain: _aio.UnaryUnaryMultiCallable[_pool_service_pb2.MaintainRequest, _pool_service_pb2.MaintainResponse]  # type: ignore[assignment]
+    """Replaces the pool's maintenance windows by these; none: no maintenance. Idempotent."""
+    Leave: _aio.UnaryUnaryMultiCallable[_pool_service_pb2.LeaveRequest, _pool_service_pb2.LeaveResponse]  # type: ignore[assignment]
+    """The pool leaves. FAILED_PRECONDITION while runs hold it: drain it first. Idempotent."""
 
 class PoolServiceServicer(metaclass=_abc_1.ABCMeta):
     """Errors: INVALID_ARGUMENT (fix the fields named), NOT_FOUND (no such pool), UNAVAILABLE (retry with backoff)."""
@@ -93,5 +101,21 @@ class PoolServiceServicer(metaclass=_abc_1.ABCMeta):
         """Cordons, and stops what runs so that it is placed elsewhere (attempts that drain ended are not counted
         against max_attempts). Idempotent.
         """
+
+    @_abc_1.abstractmethod
+    def Maintain(
+        self,
+        request: _pool_service_pb2.MaintainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_service_pb2.MaintainResponse, _abc.Awaitable[_pool_service_pb2.MaintainResponse]]:
+        """Replaces the pool's maintenance windows by these; none: no maintenance. Idempotent."""
+
+    @_abc_1.abstractmethod
+    def Leave(
+        self,
+        request: _pool_service_pb2.LeaveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_service_pb2.LeaveResponse, _abc.Awaitable[_pool_service_pb2.LeaveResponse]]:
+        """The pool leaves. FAILED_PRECONDITION while runs hold it: drain it first. Idempotent."""
 
 def add_PoolServiceServicer_to_server(servicer: PoolServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
