@@ -20,6 +20,7 @@ _FOLLOWING = aiohttp.ClientTimeout(total=None, sock_connect=10)
 _EVERYTHING = 10_000  # the most that the State API gives at once
 _REFUSED, _NOT_FOUND, _FAILED = 400, 404, 500
 _ALREADY_THERE = "already exists"
+_REFUSED_BEHIND = "status code 400"
 _LOG_FILE = "job-driver-{}.log"
 _NO_LOG_YET = "did not match any file"
 
@@ -44,11 +45,12 @@ class RayApi:
     async def submit(self, job: Json) -> None:
         """Raises RayRefused; a job of that submission id that is there already is taken as this one."""
         status, text = await self._ask("POST", "/api/jobs/", json=job)
-        if status == _REFUSED and _ALREADY_THERE not in text:
+        if status < _REFUSED or _ALREADY_THERE in text:
+            return
+        # What the node that took the job refused comes back as 500, with that node's answer in its text.
+        if status < _FAILED or _REFUSED_BEHIND in text:
             raise RayRefused(_last_line(text))
-        # The job is there, although Ray answers 500 to some repetitions.
-        if status >= _FAILED and _ALREADY_THERE not in text:
-            raise self._unavailable(_last_line(text))
+        raise self._unavailable(_last_line(text))
 
     async def jobs(self) -> list[Json]:
         """Every job that Ray remembers, drivers and submissions."""

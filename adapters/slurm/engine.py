@@ -235,7 +235,8 @@ class SlurmEngine:
         try:
             await self.slurm.run("scancel", "--state=PENDING", job_id)
             if self._is_suspended(job_id):
-                await self.slurm.run("scontrol", "resume", job_id)
+                with contextlib.suppress(SlurmRefused):  # somebody else has resumed it
+                    await self.set_suspended(job_id, suspended=False)
             if grace_ms:
                 await self.slurm.run("scancel", "--full", "--signal=TERM", job_id)
                 await asyncio.sleep(grace_ms / 1000)

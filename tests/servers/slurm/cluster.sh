@@ -47,9 +47,11 @@ SlurmdParameters=config_overrides
 MinJobAge=300
 InactiveLimit=0
 KillWait=2
-SlurmdTimeout=120
+SlurmdTimeout=300
 MessageTimeout=60
-TCPTimeout=2
+TCPTimeout=30
+BatchStartTimeout=300
+UnkillableStepTimeout=600
 MailProg=/bin/true
 NodeName=n[1-$nodes] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((port + 1))-$((port + nodes))] CPUs=64 Boards=1 SocketsPerBoard=2 CoresPerSocket=32 ThreadsPerCore=1 RealMemory=512000 Gres=gpu:h100:8 State=UNKNOWN
 PartitionName=batch Nodes=ALL Default=YES MaxTime=INFINITE State=UP
