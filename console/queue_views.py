@@ -53,6 +53,11 @@ def show_difference(found: ApplyQueuesResponse, *, is_trial: bool) -> None:
     ):
         for name in names:
             printing.say(f"{word}\t{name}")
+    for pool_id in found.unknown_pools:
+        printing.warn(
+            f"文档在算力池 {pool_id} 中有预留，但它尚未登记 / the document reserves in pool {pool_id}, which is not "
+            "registered"
+        )
     if not (found.added or found.changed or found.removed):
         printing.say("没有变化 / nothing changes")
     elif is_trial:
@@ -70,10 +75,10 @@ def show_queue(queue: Queue, below: Sequence[Queue], records: Sequence[Reservati
     lines = [
         f"权重 / weight: {queue.weight}",
         f"保障 / guaranteed: {_amount(queue.guaranteed)}，可借出 / lendable: {_amount(queue.lendable)}",
-        f"上限 / maximum: {_limit(queue.maximum)}",
+        f"上限 / maximum: {_limit(queue.maximum) or '不限/unlimited'}",
         f"占用 / held: {_amount(queue.held)}",
         f"份额 / share: {queue.share:.1%}，应得 / fair: {queue.fair_share:.1%}",
-        f"预算 / budget: {_budget(queue)}",
+        f"预算 / budget: {_budget(queue) or '无/none'}",
         f"运行 / running: {queue.running}，等待 / waiting: {queue.waiting}，最早提交 / oldest: {since}",
         f"可被抢占 / preemptible: {'是/yes' if queue.preemptible else '否/no'}",
     ]

@@ -38,7 +38,12 @@ def apply(
         found = service.apply(request)
     if as_json:
         printing.write_json(
-            {"added": list(found.added), "changed": list(found.changed), "removed": list(found.removed)}
+            {
+                "added": list(found.added),
+                "changed": list(found.changed),
+                "removed": list(found.removed),
+                "unknown_pools": list(found.unknown_pools),
+            }
         )
     else:
         queue_views.show_difference(found, is_trial=check)

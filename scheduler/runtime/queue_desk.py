@@ -63,7 +63,8 @@ class QueueDesk:
             return [queues_defined(document.model_dump(mode="json"), definition.reason)]
 
         await self._redefine(decide, definition.actor)
-        return found
+        unknown = {form.pool for form in document.reservations} - self._registry.ids()
+        return replace(found, unknown_pools=tuple(sorted(unknown)))
 
     async def queues(self) -> QueuesNow:
         now_ms = self._clock.now_ms()

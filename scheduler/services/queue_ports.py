@@ -27,11 +27,13 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Paths of queues, `reservation:ID` for reservations, names of other settings among `changed`."""
+    """Paths of queues, `reservation:ID` for reservations, names of other settings among `changed`. `unknown_pools`
+    are reserved in and not registered."""
 
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    unknown_pools: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:

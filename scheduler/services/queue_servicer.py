@@ -45,7 +45,12 @@ class QueueServicer(QueueServiceServicer):
             content = _document(request.document_json)
             definition = Definition(content, request.actor, request.reason, request.validate_only)
             found = await self._queues.apply(definition)
-            return pb.ApplyQueuesResponse(added=found.added, changed=found.changed, removed=found.removed)
+            return pb.ApplyQueuesResponse(
+                added=found.added,
+                changed=found.changed,
+                removed=found.removed,
+                unknown_pools=found.unknown_pools,
+            )
 
     async def ListQueues(self, request: pb.ListQueuesRequest, context: Context) -> pb.ListQueuesResponse:
         async with answering(context):

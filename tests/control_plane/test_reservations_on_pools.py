@@ -66,13 +66,13 @@ async def test_a_migrations_capacity_outlives_a_document_that_does_not_name_it(s
 @story
 async def test_of_many_who_reserve_at_once_only_as_many_get_it_as_fit(site: Site) -> None:
     async with running(site):
-        await site.add_pool("p", FakePool("p", nodes=1))  # sixteen cores are declared
-        many = [ReservationAsked(f"r{n}", "p", "q", Resources(5_000)) for n in range(8)]
+        await site.add_pool("p", FakePool("p", nodes=1))  # four cores are declared
+        many = [ReservationAsked(f"r{n}", "p", "q", Resources(1_500)) for n in range(8)]
         calls = (site.plane.queues.reserve(asked, "王工") for asked in many)
         answers = await asyncio.gather(*calls, return_exceptions=True)
         refused = [answer for answer in answers if isinstance(answer, RequestError)]
-        assert len(refused) == 5 and all("do not fit" in answer.message for answer in refused)
-        assert len(await site.plane.queues.reservations(include_ended=False)) == 3
+        assert len(refused) == 6 and all("do not fit" in answer.message for answer in refused)
+        assert len(await site.plane.queues.reservations(include_ended=False)) == 2
 
 
 @story

@@ -58,7 +58,7 @@ class Site:
         self.store = SchedulerStore(Store(open_engine(self._url), (LEDGER_PROJECTION, SCHEDULER)))
         events = WriterEvents(lambda _: None, _never)
         self.writer = Writer(self.store, "control-plane", self.clock.now_ms, lambda *_: [], events)
-        registry = PoolRegistry(self.store.pools())
+        registry = PoolRegistry(self.store.pools(), {}, self.clock)
         self.desk = QueueDesk(self.store, self.writer, registry, self.clock, self._woken)
 
     def _woken(self) -> None:

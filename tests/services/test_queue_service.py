@@ -234,7 +234,8 @@ def test_a_document_replaces_its_own_reservations_and_no_others(stub: QueueServi
     create(stub, a_reservation("by-hand"))
     named = {"id": "in-file", "pool": "cq-extranet", "holder": "迁移", "amount": {"cpu": 1}}
     with_one = {"reservations": [named | {"starts": "2025-01-01T00:00:00Z"}]}
-    assert list(apply(stub, with_one).added) == ["reservation:in-file"]
+    applied = apply(stub, with_one)
+    assert (list(applied.added), list(applied.unknown_pools)) == (["reservation:in-file"], [])
     assert [record.from_document for record in reservations(stub).values()] == [True, False]
     apply(stub, {})
     assert list(reservations(stub)) == ["by-hand"]
