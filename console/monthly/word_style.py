@@ -55,8 +55,12 @@ def install(document: WordDocument) -> None:
     caption.paragraph_format.space_before, caption.paragraph_format.space_after = Pt(10), Pt(4)
     caption.paragraph_format.keep_with_next = True
     _style(document, NOTE, _FANGSONG, 10.5, WD_ALIGN_PARAGRAPH.LEFT)
-    _style(document, CELL, _FANGSONG, 10.5, WD_ALIGN_PARAGRAPH.LEFT)
-    _style(document, HEAD_CELL, _HEI, 10.5, centre)
+    for style in (
+        _style(document, CELL, _FANGSONG, 10.5, WD_ALIGN_PARAGRAPH.LEFT),
+        _style(document, HEAD_CELL, _HEI, 10.5, centre),
+    ):
+        style.paragraph_format.space_before = style.paragraph_format.space_after = Pt(2)
+        style.paragraph_format.line_spacing = 1.15
     _font_table(document)
 
 

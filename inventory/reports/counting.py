@@ -15,6 +15,7 @@ from inventory.rates import CountedSystem
 from inventory.reports.document import Figure, Row
 from inventory.reports.facts import MonthFacts, Snapshot
 from inventory.reports.places import district_of_sender
+from inventory.reports.words import scope_words
 
 _OWNERSHIP = {
     Ownership.DISTRICT: "区级",
@@ -38,6 +39,7 @@ class Counting:
         self.figures: list[Figure] = []
         self.rows: list[Row] = []
         self._numbers: dict[str, int] = {}
+        self.scope = scope_words(facts.scope.text) + (f"，区县：{facts.district}" if facts.district else "")
         snapshots = [facts.now, facts.before, facts.year_ago]
         for snapshot in snapshots:
             for system in snapshot.systems if snapshot else ():
@@ -69,7 +71,7 @@ class Counting:
         members, base, unknown = [*(tuple(self._of(part)) for part in parts), (), ()][:3]
         return self._add(
             name=name,
-            scope=scope or self.facts.scope.text,
+            scope=scope or self.scope,
             as_of=as_of,
             percent=percent_half_up(len(members), len(base)),
             is_rate=True,
@@ -84,7 +86,7 @@ class Counting:
         above = {self._numbers[key] for key in members if key in self._numbers} & below
         return self._add(
             name=name,
-            scope=self.facts.scope.text,
+            scope=self.scope,
             as_of=as_of,
             percent=percent_half_up(len(above), len(below)),
             is_rate=True,
@@ -100,7 +102,7 @@ class Counting:
         numbers = tuple(sorted(self._numbers[key] for key in keys if key in self._numbers))
         return self._add(
             name=name,
-            scope=scope or self.facts.scope.text,
+            scope=scope or self.scope,
             as_of=as_of,
             percent=None,
             is_rate=False,

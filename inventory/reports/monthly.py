@@ -12,7 +12,7 @@ from inventory.reports.document import MonthlyReport, Section, Table
 from inventory.reports.facts import MonthFacts
 from inventory.reports.oversight import exception_ledger, zombies_and_closures
 from inventory.reports.overview import overview
-from inventory.reports.ranking import Standing, league_table, standings
+from inventory.reports.ranking import Standing, league_table, standings, whole
 from inventory.reports.words import chinese_day
 
 _TIES = "并列者名次相同，其后名次顺延空缺；按分数值比较，不按四舍五入后的百分数；无应迁移系统的不排名。"
@@ -30,7 +30,7 @@ def compose(facts: MonthFacts) -> MonthlyReport:
         zombies_and_closures(counting),
         next_week(counting, schedule),
         outlook(counting, schedule, first.cloud),
-        _terms(facts),
+        _terms(counting),
     )
     year, month = facts.month.split("-")
     return MonthlyReport(
@@ -38,7 +38,7 @@ def compose(facts: MonthFacts) -> MonthlyReport:
         title="政务信息系统上云月报",
         subtitle=f"（{year}年{int(month)}月{'·' + facts.district if facts.district else ''}）",
         as_of=facts.now.day,
-        scope=facts.scope.text + (f"；区县={facts.district}" if facts.district else ""),
+        scope=counting.scope,
         illustrative=facts.illustrative,
         made_on=facts.made_on,
         chain_seq=facts.chain[0],
@@ -57,6 +57,7 @@ def _rankings(counting: Counting) -> Section:
     facts = counting.facts
     pair = (facts.now, facts.before)
     restated = standings(counting, counting.restated_district, pair, "区县")
+    total = whole(counting, pair)
     moved = any(row.district != row.restated_district for row in counting.rows)
     if moved:
         tables = [
@@ -65,18 +66,19 @@ def _rankings(counting: Counting) -> Section:
                 "区县",
                 restated,
                 f"{_TIES}上月末数据亦按现行区划重述，环比同口径。",
+                total,
             ),
-            _as_reported(counting),
+            _as_reported(counting, total),
             _successions(counting),
         ]
     else:
-        tables = [league_table("区县排名", "区县", restated, _TIES)]
+        tables = [league_table("区县排名", "区县", restated, _TIES, total)]
     departments = standings(counting, lambda one: _department(counting, one), pair, "单位")
-    tables.append(league_table("部门排名", "单位", departments, _TIES))
+    tables.append(league_table("部门排名", "单位", departments, _TIES, total))
     return Section(code="ranking", title="区县与部门排名", paragraphs=_praise(restated), tables=tuple(tables))
 
 
-def _as_reported(counting: Counting) -> Table:
+def _as_reported(counting: Counting, total: Standing) -> Table:
     facts = counting.facts
     lines = standings(counting, reported_district, (facts.now, facts.before), "区县（原报）")
     return league_table(
@@ -84,6 +86,7 @@ def _as_reported(counting: Counting) -> Table:
         "区县",
         lines,
         "已撤并的区县仍按原名列示，仅供与往期月报核对；两表合计相同。",
+        total,
     )
 
 
@@ -122,11 +125,11 @@ def _praise(lines: tuple[Standing, ...]) -> tuple[str, ...]:
     return (f"上云率居首：{best}（{known[0].cloud.shown}）；居末：{last}（{known[-1].cloud.shown}）。",)
 
 
-def _terms(facts: MonthFacts) -> Section:
+def _terms(counting: Counting) -> Section:
     """How everything was counted, and from what."""
+    facts = counting.facts
     lines = [
-        f"范围：{facts.scope.text}{'；区县=' + facts.district if facts.district else ''}。"
-        f"截至{chinese_day(facts.now.day)}，编制于{chinese_day(facts.made_on)}。",
+        f"范围：{counting.scope}（{facts.scope.text}）。截至{chinese_day(facts.now.day)}，编制于{chinese_day(facts.made_on)}。",
         "上云率=已迁移/应迁移，涉密及不在应迁范围的系统不计；整合率=（关停+整合）/冻结基数，基数不因关停而减少；"
         "关停率=关停/冻结基数；例外率=例外保留/在用系统。百分率保留一位小数，四舍五入。",
         "已迁移以台账记录的迁移事件或填报单位台账为准，自其生效日起计；台账缺项为“未知”，既不作“是”也不作“否”。",

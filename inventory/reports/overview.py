@@ -193,7 +193,10 @@ def _balance(counting: Counting, found: RatesReport) -> Table:
         ("加：基数内是否应迁未知", counting.count("应迁未知", day, puzzle.unknown), "+"),
     )
     rows = [("应迁移", str(puzzle.should_migrate), "—")]
-    rows += [(words, f"{sign}{figure.numerator}", figure.label) for words, figure, sign in figures]
+    rows += [
+        (words, f"{sign}{figure.numerator}" if figure.numerator else "0", figure.label)
+        for words, figure, sign in figures
+    ]
     rows.append(
         (f"等于：基数{puzzle.baseline}−关停{puzzle.closed}−整合{puzzle.merged}", str(puzzle.remaining), "—")
     )

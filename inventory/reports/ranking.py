@@ -7,7 +7,7 @@ fractions, not as rounded percentages. Who has nothing to migrate is listed and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from inventory.rates import CountedSystem, Rate, Rows, Scope, rates_of
@@ -36,20 +36,38 @@ def standings(
     """Best first; equal rates in the order of their names."""
     now, before = snapshots
     current, past = _grouped(counting, now, group), _grouped(counting, before, group) if before else {}
-    entries = []
-    for name, systems in current.items():
-        scope = f"{counting.facts.scope.text}；{what}={name}"
-        found = rates_of(systems, _EVERYTHING, now.day)
-        cloud = counting.rate(f"{name} 上云率", now.day, parts_of(found.cloud), scope)
-        merged = counting.rate(f"{name} 整合率", now.day, parts_of(found.consolidation), scope)
-        old = None
-        if before is not None and name in past:
-            rate = rates_of(past[name], _EVERYTHING, before.day).cloud
-            old = counting.rate(f"{name} 上云率（上月末）", before.day, parts_of(rate), scope)
-        entries.append((name, cloud, merged, old))
-    ranks = ranked({name: _fraction(cloud) for name, cloud, _, _ in entries})
-    lines = [Standing(name, ranks[name], cloud, merged, old) for name, cloud, merged, old in entries]
+    lines = [
+        _line(counting, (name, what), (systems, past.get(name)), snapshots) for name, systems in current.items()
+    ]
+    ranks = ranked({line.name: _fraction(line.cloud) for line in lines})
+    lines = [replace(line, rank=ranks[line.name]) for line in lines]
     return tuple(sorted(lines, key=lambda line: (line.rank is None, line.rank or 0, line.name)))
+
+
+def whole(counting: Counting, snapshots: tuple[Snapshot, Snapshot | None]) -> Standing:
+    """The line 合计: everything in the report's scope."""
+    now, before = snapshots
+    systems = counting.chosen(now), counting.chosen(before) if before else None
+    return _line(counting, ("合计", ""), systems, snapshots)
+
+
+def _line(
+    counting: Counting,
+    named: tuple[str, str],
+    systems: tuple[Sequence[CountedSystem], Sequence[CountedSystem] | None],
+    snapshots: tuple[Snapshot, Snapshot | None],
+) -> Standing:
+    """The figures of one line, not ranked yet. `named`: its name, and what kind of name that is ("": the whole)."""
+    (name, what), (current, past), (now, before) = named, systems, snapshots
+    scope = f"{counting.scope}，{what}：{name}" if what else counting.scope
+    found = rates_of(current, _EVERYTHING, now.day)
+    cloud = counting.rate(f"{name} 上云率", now.day, parts_of(found.cloud), scope)
+    merged = counting.rate(f"{name} 整合率", now.day, parts_of(found.consolidation), scope)
+    old = None
+    if before is not None and past is not None:
+        rate = rates_of(past, _EVERYTHING, before.day).cloud
+        old = counting.rate(f"{name} 上云率（上月末）", before.day, parts_of(rate), scope)
+    return Standing(name, None, cloud, merged, old)
 
 
 def ranked(rates: dict[str, Fraction | None]) -> dict[str, int | None]:
@@ -58,7 +76,8 @@ def ranked(rates: dict[str, Fraction | None]) -> dict[str, int | None]:
     return {name: None if rate is None else known.index(rate) + 1 for name, rate in rates.items()}
 
 
-def league_table(title: str, column: str, lines: Sequence[Standing], note: str = "") -> Table:
+def league_table(title: str, column: str, lines: Sequence[Standing], note: str, total: Standing) -> Table:
+    """Best first, the whole (合计) last."""
     return Table(
         title=title,
         columns=("名次", column, "应迁", "已迁", "上云率", "环比", "指标", "整合率", "关停整合/基数", "指标"),
@@ -75,7 +94,7 @@ def league_table(title: str, column: str, lines: Sequence[Standing], note: str =
                 line.consolidation.share,
                 line.consolidation.label,
             )
-            for line in lines
+            for line in ((*lines, total) if lines else ())
         ),
         numeric=(2, 3, 4, 5, 7, 8),
         note=note,

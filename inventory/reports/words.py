@@ -27,3 +27,24 @@ def numeral(number: int) -> str:
     tens, ones = divmod(number, 10)
     head = "" if tens == 0 else ("十" if tens == 1 else f"{_DIGITS[tens]}十")
     return head + (_DIGITS[ones] if ones else "")
+
+
+_FIELDS = {
+    "ownership": "归属",
+    "department": "单位",
+    "zone": "网络区域",
+    "sheet": "工作表",
+    "sender": "填报单位",
+    "disposition": "处置方式",
+}
+_OWNERS = {"all": "全部", "district": "区级", "vertical": "上级垂管", "soe": "国有公司"}
+
+
+def scope_words(text: str) -> str:
+    """`ownership=district,zone=互联网` as 归属：区级，网络区域：互联网."""
+    parts = []
+    for term in text.split(","):
+        name, _, values = term.partition("=")
+        shown = "、".join(_OWNERS.get(value, value) for value in values.split("|"))
+        parts.append(f"{_FIELDS.get(name, name)}：{shown}")
+    return "，".join(parts)
