@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -15,14 +15,18 @@ from console.local_store import local_store
 from inventory.model.calendar import Window
 from inventory.model.migration import Pair, Wave, WavePlan
 from inventory.model.pool import Pool
+from inventory.reports.document import MonthlyReport
 from scheduler.core.waves.check import Violation
 from scheduler.core.waves.document import read_plan
 from scheduler.runtime.clock import SystemClock
 from scheduler.services.desk_ports import MigrationProgress, PlannedWaves, PlanRequest, WaveProgress
 from scheduler.services.migration_desk import MigrationDesk
+from scheduler.services.report_ports import EvidenceRequest, ReportRequest
 from scheduler.store.scheduler_store import SchedulerStore
+from xisuan.operations import ExportEvidenceRequest as WireEvidenceRequest
 from xisuan.operations import Operations
 from xisuan.operations import PlanRequest as WirePlanRequest
+from xisuan.operations import ReportRequest as WireReportRequest
 from xisuan.operations import Violation as WireViolation
 
 
@@ -52,6 +56,10 @@ class MigrationAccess(Protocol):
     def waves(self) -> PlannedWaves: ...
 
     def status(self) -> MigrationProgress: ...
+
+    def report(self, request: ReportRequest) -> MonthlyReport: ...
+
+    def evidence(self, request: EvidenceRequest) -> bytes: ...
 
 
 @contextmanager
@@ -83,6 +91,12 @@ class LocalMigration:
 
     def status(self) -> MigrationProgress:
         return self._desk.status()
+
+    def report(self, request: ReportRequest) -> MonthlyReport:
+        return self._desk.report(request)
+
+    def evidence(self, request: EvidenceRequest) -> bytes:
+        return self._desk.evidence(request)
 
 
 class RemoteMigration:
@@ -133,6 +147,12 @@ class RemoteMigration:
             for wave in answer.waves
         )
         return MigrationProgress(answer.plan_id, tuple(waves), answer.unplaced)
+
+    def report(self, request: ReportRequest) -> MonthlyReport:
+        return MonthlyReport.model_validate_json(self._service.report(WireReportRequest(**asdict(request))))
+
+    def evidence(self, request: EvidenceRequest) -> bytes:
+        return self._service.export_evidence(WireEvidenceRequest(**asdict(request)))
 
 
 def _refuse_pools(pools: Sequence[Pool]) -> None:

@@ -13,6 +13,7 @@ import typer
 
 from console import migration_views, planning, printing
 from console.commands.assess import app as assess_app
+from console.commands.evidence import app as evidence_app
 from console.commands.options import AsJson, By, NodeGroupFile, PoolFile, day
 from console.commands.pool import read_pool_files
 from console.commands.report import report
@@ -216,6 +217,7 @@ def start(
 
 register_run_commands(app)
 app.command()(report)
+app.add_typer(evidence_app, name="evidence")
 
 
 def _pools(pools: Path | None, node_groups: Path | None) -> tuple[Pool, ...]:

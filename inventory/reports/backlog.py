@@ -14,7 +14,7 @@ from inventory.model.migration import Assignment, Unplaced
 from inventory.model.system import Disposition
 from inventory.model.units import percent_half_up
 from inventory.rates import CountedSystem
-from inventory.reports.counting import NOWHERE, Counting
+from inventory.reports.counting import Counting
 from inventory.reports.document import Figure, Section, Table
 from inventory.reports.facts import MonthFacts
 from inventory.reports.words import chinese_day, chinese_weekday
@@ -73,7 +73,7 @@ def not_migrated(counting: Counting, schedule: Schedule) -> Section:
     rows = [
         (
             str(place),
-            one.department or NOWHERE,
+            counting.owner(one),
             one.name,
             _DISPOSITIONS.get(Disposition(one.disposition), "") if one.disposition else "未定",
             _reason(facts, schedule, one),
@@ -112,7 +112,7 @@ def next_week(counting: Counting, schedule: Schedule) -> Section:
             continue
         members = [one for one in counting.chosen(facts.now) if _in_window(schedule, one, window.window_id)]
         figure = counting.count(f"第{plan_wave.number}批待割接", facts.now.day, members)
-        names = "、".join(f"{one.name}（{one.department or NOWHERE}）" for one in members) or "—"
+        names = "、".join(f"{one.name}（{counting.owner(one)}）" for one in members) or "—"
         starts = window.starts
         rows.append(
             (

@@ -51,6 +51,10 @@ class Counting:
             reported_district(system), system.department or "", self.facts.now.day
         )
 
+    def owner(self, system: CountedSystem) -> str:
+        """The unit as lists name it: departments are called 区交通局 in every district, so the district stands first."""
+        return f"{self.restated_district(system)}／{system.department or NOWHERE}"
+
     def chosen(self, snapshot: Snapshot) -> tuple[CountedSystem, ...]:
         """The rows of a snapshot that are in the report's scope."""
         return tuple(system for system in snapshot.systems if self._holds(system))

@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from inventory.rates import CountedSystem
 from inventory.reports.backlog import Schedule, next_week, not_migrated, outlook
-from inventory.reports.counting import NOWHERE, Counting, reported_district
+from inventory.reports.counting import Counting, reported_district
 from inventory.reports.document import MonthlyReport, Section, Table
 from inventory.reports.facts import MonthFacts
 from inventory.reports.oversight import exception_ledger, zombies_and_closures
@@ -73,7 +72,7 @@ def _rankings(counting: Counting) -> Section:
         ]
     else:
         tables = [league_table("区县排名", "区县", restated, _TIES, total)]
-    departments = standings(counting, lambda one: _department(counting, one), pair, "单位")
+    departments = standings(counting, counting.owner, pair, "单位")
     tables.append(league_table("部门排名", "单位", departments, _TIES, total))
     return Section(code="ranking", title="区县与部门排名", paragraphs=_praise(restated), tables=tuple(tables))
 
@@ -108,11 +107,6 @@ def _successions(counting: Counting) -> Table:
         numeric=(4,),
         note=f"依据：{facts.organisations.source}",
     )
-
-
-def _department(counting: Counting, system: CountedSystem) -> str:
-    """Departments are named without their district (区交通局), so the district is put before the name."""
-    return f"{counting.restated_district(system)}／{system.department or NOWHERE}"
 
 
 def _praise(lines: tuple[Standing, ...]) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ def zombies_and_closures(counting: Counting) -> Section:
                 rows=tuple(
                     (
                         str(place),
-                        one.department or NOWHERE,
+                        counting.owner(one),
                         one.name,
                         "整合" if one.merged else "关停",
                         (one.merged_into or "未填") if one.merged else "—",
@@ -125,14 +125,14 @@ def _is_ours(counting: Counting, one: Waiver) -> bool:
 
 def _subject(counting: Counting, one: Waiver) -> str:
     row = counting.row_of(one.subject)
-    return one.subject if row is None else f"{row.department} {row.name}（{row.label}）"
+    return one.subject if row is None else f"{row.restated_district}／{row.department} {row.name}（{row.label}）"
 
 
 def _case_row(counting: Counting, one: ReviewCase) -> tuple[str, ...]:
     row = counting.row_of(one.system_key)
     return (
         one.case_id,
-        row.department if row else NOWHERE,
+        f"{row.restated_district}／{row.department}" if row else NOWHERE,
         row.name if row else one.system_key,
         _WORKFLOWS.get(one.workflow, one.workflow),
         one.state,

@@ -40,9 +40,10 @@ from scheduler.services.desk_ports import (
     PlanRequest,
     WaveProgress,
 )
+from scheduler.services.evidence_desk import evidence_bundle
 from scheduler.services.ports import ErrorCode, RequestError
 from scheduler.services.report_desk import finish_odds, monthly_report
-from scheduler.services.report_ports import ReportRequest
+from scheduler.services.report_ports import EvidenceRequest, ReportRequest
 from scheduler.store.projection import waves_planned
 from scheduler.store.scheduler_store import Batch, SchedulerStore
 from scheduler.store.wave_runs import newest_moves, wave_runs
@@ -142,6 +143,14 @@ class MigrationDesk:
     def report(self, request: ReportRequest) -> MonthlyReport:
         """The monthly report (上云月报): see `report_desk`."""
         return monthly_report(self._store.store, request, self._now_ms(), self._finish_odds)
+
+    def evidence(self, request: EvidenceRequest) -> bytes:
+        """An offline bundle with its verifier: see `evidence_desk`."""
+        members: tuple[str, ...] = ()
+        if request.wave:
+            _, plan = self._newest()
+            members = _wave(plan, request.wave).system_keys
+        return evidence_bundle(self._store.store, request, members)
 
     def _finish_odds(self, plan: WavePlan) -> FinishOdds | None:
         """When the plan will really end; None where the ledger and the pools no longer make a problem of it."""
