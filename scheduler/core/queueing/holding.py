@@ -94,6 +94,9 @@ class Holding:
 
     def may_wait(self, shapes: Int32s) -> Flags:
         """Which of these rows something could still be kept for in this cycle (n)."""
+        if self.rules.policy is Backfill.EASY and len(self._looked_at) == len(self.choice.views):
+            # Every pool has its head, and a pool keeps room for one: no row needs to be waited for.
+            return np.zeros(len(shapes), dtype=np.bool_)
         if not self._hopeless:
             return np.ones(len(shapes), dtype=np.bool_)
         return ~np.isin(shapes, list(self._hopeless))
@@ -128,6 +131,9 @@ class Holding:
                 self._set_head(pool, row, None)
             return True
         if self.rules.policy is Backfill.EASY and all(each in self._looked_at for each in pools):
+            self._hopeless.add(row.shape)
+            return False
+        if self.rules.policy is Backfill.EASY and all(pool in self._looked_at for pool in pools):
             self._hopeless.add(row.shape)
             return False
         start_ms, _, pool = min((self._start(pool, row), rank, pool) for rank, pool in enumerate(pools))
