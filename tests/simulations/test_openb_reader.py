@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.core.placement.policies.encode import MAX_CARDS
 from scheduler.core.placement.policies.shape import NodeFree, TaskShape
 from simulations.traces.bad_rows import TraceError
 from simulations.traces.openb import NodeList, read_nodes, read_pods
@@ -120,4 +121,4 @@ def test_a_cluster_without_cards_has_no_allocation_ratio(tmp_path: Path) -> None
 
 def test_a_node_with_too_many_cards_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"line 2, column gpu"):
-        read_nodes(write(tmp_path, NODES_HEAD + "n,1,1,17,T4\n", "nodes.csv"))
+        read_nodes(write(tmp_path, NODES_HEAD + f"n,1,1,{MAX_CARDS + 1},T4\n", "nodes.csv"))
