@@ -12,6 +12,7 @@ from scheduler.runtime.clock import SystemClock
 from scheduler.runtime.control_plane import ControlPlane, ControlPlaneSettings
 from scheduler.runtime.desks import InTurn
 from scheduler.runtime.pool_link import PoolReport
+from scheduler.runtime.rehearsal import rehearse
 from scheduler.runtime.run_calls import READS as RUN_READS
 from scheduler.runtime.run_calls import RunCalls
 from scheduler.services.assessment_desk import READS as ASSESSMENT_READS
@@ -32,6 +33,7 @@ class ControlPlaneShell:
         self._starting = asyncio.Lock()
         self._parts: dict[str, Any] = {}
         self._plane: ControlPlane | None = None
+        self._rehearsal: asyncio.Task[bool] | None = None
 
     async def call(self, part: str, method: str, arguments: tuple[Any, ...]) -> Any:
         """One operation of a port in `scheduler.services`: `part` is scheduling, ledger, migration, runs or assessment."""
@@ -42,6 +44,8 @@ class ControlPlaneShell:
         await (await self._ready()).report(report)
 
     async def close(self) -> None:
+        if self._rehearsal is not None:
+            self._rehearsal.cancel()
         if self._plane is not None:
             await self._plane.close()
 
@@ -52,6 +56,7 @@ class ControlPlaneShell:
                 hosts = RayHosts([pool_host_name(number) for number in range(self._settings.pool_hosts)])
                 plane = ControlPlane(store, hosts, SystemClock(), _plane_settings(self._settings), _die)
                 plane.start()
+                self._rehearsal = asyncio.create_task(rehearse(plane), name="rehearsal")
                 now_ms = SystemClock().now_ms
                 migration = MigrationDesk(store, now_ms)
                 self._parts = {

@@ -186,6 +186,16 @@ def test_what_waits_is_counted_up_the_tree_and_unknown_paths_are_shown_as_such(
     assert list(queues(stub, "市/甲局")) == ["市/甲局", "市/甲局/系统"]
 
 
+def test_a_path_that_nobody_defined_is_shown_only_while_something_is_there(
+    stub: QueueServiceStub, site: Site
+) -> None:
+    with site.writer.reading() as book:
+        book.tables.tree.leaf("dry/run")  # as a dry run does
+    site.submit(submission("one", queue="别处"))
+    found = queues(stub)
+    assert list(found) == ["别处"] and found["别处"].fair_share == 1.0
+
+
 # Reservations
 
 

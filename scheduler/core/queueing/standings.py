@@ -66,12 +66,14 @@ class TablesNow:
 def standings(now: TablesNow, capacity: Resources) -> tuple[QueueStanding, ...]:
     """Parents before their children, children by name. `capacity` is what shares are a share of: all pools.
 
-    What was submitted to a defined queue itself waits in a leaf of the same path; it is told with that queue.
+    What was submitted to a defined queue itself waits in a leaf of the same path; it is told with that queue. A path
+    that nobody defined is told while something waits, runs or lately ran there.
     """
     tree = now.queues.tree
     counts = _counts(tree, now)
-    shown = [number for number in range(len(now.queues)) if tree.number(tree.name(number)) == number]
-    fair = _fair_shares(now.queues, shown)
+    present = [number for number in range(len(now.queues)) if _is_present(number, now.queues, counts[number])]
+    fair = _fair_shares(now.queues, present)
+    shown = [number for number in present if tree.number(tree.name(number)) == number]
     found = [_standing(number, now.queues, capacity, counts[number], fair[number]) for number in shown]
     return tuple(sorted(found, key=lambda one: one.path.split("/")))
 
@@ -117,15 +119,22 @@ def _counts(tree: QueueTree, now: TablesNow) -> list[_Count]:
     return counts
 
 
-def _fair_shares(queues: QueueColumns, shown: Iterable[int]) -> dict[int, float]:
+def _is_present(number: int, queues: QueueColumns, count: _Count) -> bool:
+    is_defined = queues.tree.is_defined(queues.tree.name(number))
+    is_itself = queues.tree.number(queues.tree.name(number)) == number  # and not the leaf of its own workloads
+    return (is_defined and is_itself) or bool(count.waiting or count.running or queues.faded[number].any())
+
+
+def _fair_shares(queues: QueueColumns, present: Iterable[int]) -> dict[int, float]:
     """The weight among those beside it, times what the queue above is due. The leaf of a defined queue's own
     workloads competes with that queue's children, so it counts among them."""
     tree = queues.tree
+    numbers = list(present)  # parents come before their children
     beside: dict[int, int] = {}
-    for number in range(len(queues)):
+    for number in numbers:
         beside[tree.parents[number]] = beside.get(tree.parents[number], 0) + tree.specs[number].weight
     fair: dict[int, float] = {ROOT: 1.0}
-    for number in range(len(queues)):  # parents come before their children
+    for number in numbers:
         parent = tree.parents[number]
         fair[number] = fair[parent] * tree.specs[number].weight / beside[parent]
-    return {number: fair[number] for number in shown}
+    return fair
