@@ -121,7 +121,9 @@ class _Simulation:
             moment = self._timeline.next_ms()
             if arrived < count:
                 arrival = int(submitted[arrived])
-                moment = arrival if moment is None else min(moment, arrival)
+                # While nobody waits, ends of runs change nothing that anybody looks at before the next arrival.
+                is_idle = not self._keeps_nodes and not len(self._books.waiting)
+                moment = arrival if moment is None or is_idle else min(moment, arrival)
             if moment is None or (arrived == count and not len(self._books.waiting) and not self._running):
                 break
             moment = max(moment, earliest)
