@@ -51,7 +51,7 @@ def test_nodes_offer_cpus_memory_and_cards(ray: AdapterProcess) -> None:
     assert set(nodes) == {RAY_HEAD, RAY_NODE}
     amount = nodes[RAY_NODE].allocatable
     assert (amount.cpu_milli, amount.memory_bytes, amount.accelerator_milli) == (8000, 8 * GIB, 2000)
-    assert nodes[RAY_NODE].accelerator_model == "A100"
+    assert nodes[RAY_NODE].accelerator == "A100"
     assert nodes[RAY_HEAD].allocatable.accelerator_milli == 0
 
 
@@ -70,8 +70,8 @@ def test_a_program_of_ray_finds_its_cluster_and_its_tasks_take_other_resources(r
     run_id = new_run_id("tasks")
     text = "import ray; ray.init(); print(ray.get(ray.remote(lambda: 6 * 7).options(resources={'probe': 1}).remote()))"
     ray.launch(launching(ray, run_id, node=RAY_HEAD, program=Program(("python", "-c", text))))
-    ray.wait_for(run_id, RunState.SUCCEEDED)
-    assert ray.output(run_id).decode().splitlines()[-1] == "42"
+    status = ray.ending(run_id)
+    assert ray.output(run_id).decode().splitlines()[-1] == "42", status
 
 
 def test_output_is_followed_while_the_run_goes_on(ray: AdapterProcess) -> None:

@@ -36,7 +36,7 @@ python() {
 ray() {
     for attempt in 1 2 3 4; do
         echo "attempt $attempt: ray $*" >>"$folder/start.log"
-        XISUAN_TEST_RAY="$folder" "$home/bin/ray" "$@" >>"$folder/start.log" 2>&1 </dev/null && return
+        PATH="$home/bin:$PATH" XISUAN_TEST_RAY="$folder" "$home/bin/ray" "$@" >>"$folder/start.log" 2>&1 </dev/null && return
     done
     tail -n 20 "$folder/start.log" >&2
     return 1
