@@ -2,8 +2,9 @@
 
 Who calls this: the migration service, `xisuan migration plan` and `replan`. Anytime: the greedy plans are there first and
 what comes out is never worse by the problem's aims. One problem, one seed and a budget without a clock give one plan.
-Small problems are solved whole; large ones part by part (large-neighbourhood search), the parts through the caller's
-`parallel_map`. Every plan passes the judge (`check.py`) before it leaves.
+The best greedy plan is packed late and early again (`justification.py`). Then small problems are solved whole, large
+ones part by part (large-neighbourhood search), the parts through the caller's `parallel_map`. Every plan passes the
+judge (`check.py`) before it leaves.
 Source of the search: Shaw, Using constraint programming and local search methods, CP 1998.
 """
 
@@ -20,6 +21,7 @@ from scheduler.core.waves.bounds import earliest_finish
 from scheduler.core.waves.check import check_plan
 from scheduler.core.waves.clusters import Clustering, Urgency, form_clusters, in_order
 from scheduler.core.waves.greedy import Planner
+from scheduler.core.waves.justification import Justifier
 from scheduler.core.waves.neighbourhoods import Improver, Task, solve_task
 from scheduler.core.waves.part import cut_part
 from scheduler.core.waves.problem import Aim, WaveProblem
@@ -28,6 +30,8 @@ from scheduler.core.waves.solution import NOWHERE, Solution, broken, cycle_ties,
 
 # Booleans "group in window" up to which the whole problem is one model.
 _WHOLE = 30_000
+# Judging a plan and telling its reasons takes about as long as this share of the first plans took.
+_TELLING = 0.5
 
 
 class ParallelMap(Protocol):
@@ -46,9 +50,11 @@ class _Found:
 
 def solve(problem: WaveProblem, seed: int, budget: Budget, parallel_map: ParallelMap = map) -> WavePlan:
     """Every item is assigned or unplaced with the reason; `measure` says how good the plan is known to be."""
+    began = None if budget.clock is None else budget.clock()
     shape = make_shape(problem)
     clustering = form_clusters(problem)
     first = _greedy(shape, clustering, seed, budget)
+    budget = _less_the_telling(budget, began)
     found = _Found(first, min(earliest_finish(shape), first.last) if _all_placed(shape, first) else 0)
     better = _improved(shape, found, seed, budget, parallel_map)
     for candidate in (better, found):
@@ -96,6 +102,7 @@ def _greedy(shape: Shape, clustering: Clustering, seed: int, budget: Budget) -> 
 def _improved(shape: Shape, found: _Found, seed: int, budget: Budget, parallel_map: ParallelMap) -> _Found:
     if budget.is_spent or not shape.groups:
         return found
+    found, budget = _justified(shape, found, seed, budget)
     best = found
     placed = _all_placed(shape, found.solution)
     last = found.solution.last if placed else shape.windows - 1
@@ -105,6 +112,29 @@ def _improved(shape: Shape, found: _Found, seed: int, budget: Budget, parallel_m
     improver = Improver(shape, best.solution, best.bound, seed, budget, parallel_map)
     solution = improver.run()
     return _Found(solution, min(best.bound, solution.last))
+
+
+def _justified(shape: Shape, found: _Found, seed: int, budget: Budget) -> tuple[_Found, Budget]:
+    """The solution packed anew, where that lets it finish earlier; and what is left of the budget."""
+    problem = shape.problem
+    by_finish = not problem.weights and problem.aims[:1] == (Aim.FINISH,)
+    last = found.solution.last
+    if not by_finish or last <= found.bound or not _all_placed(shape, found.solution):
+        return found, budget
+    justifier = Justifier(shape, found.solution, found.bound, seed)
+    solution = justifier.run(_half(budget))
+    left = replace(budget, effort=max(0.01, budget.effort - justifier.effort))
+    if score(shape, solution).rank(problem) >= score(shape, found.solution).rank(problem):
+        return found, left
+    return (found if broken(shape, solution) is not None else _Found(solution, found.bound)), left
+
+
+def _less_the_telling(budget: Budget, began: float | None) -> Budget:
+    """The budget without the seconds that the words of the plan will take."""
+    if began is None or budget.clock is None or budget.ends_at is None:
+        return budget
+    now = budget.clock()
+    return replace(budget, ends_at=max(now, budget.ends_at - _TELLING * (now - began)))
 
 
 def _half(budget: Budget) -> Budget:
