@@ -137,24 +137,25 @@ class LivePool:
     def rows(self, asked: Sequence[Requirements]) -> list[int]:
         """A row for each, valid until the next call. Equal requirements have one row."""
         found = [self._seen.get(id(one), _UNSEEN) for one in asked]
-        if all(entry[0] is one for entry, one in zip(found, asked, strict=True)):
+        unseen = [one for entry, one in zip(found, asked, strict=True) if entry[0] is not one]
+        if not unseen:
             return [row for _, row in found]
-        distinct = set(asked) - self._row_of.keys()
+        distinct = set(unseen) - self._row_of.keys()
         if len(self._row_of) + len(distinct) > self._limit or len(self._seen) > MOST_OBJECTS:
             self._row_of.clear()
             self._seen.clear()
-            distinct = set(asked)
+            unseen, distinct = list(asked), set(asked)
             self._allocate(max(64, len(distinct)))
         elif len(self._row_of) + len(distinct) > len(self.shapes.rows):
             self._allocate(max(len(self._row_of) + len(distinct), 2 * len(self.shapes.rows)))
-        for one in asked:
+        for one in unseen:
             row = self._row_of.setdefault(one, len(self._row_of))
             if one in distinct:
                 self.shapes.rows[row] = need_row(one.per_task)
                 self.shapes.suits[row] = self.table.suits(one)
                 self.runs.set(row, one)
             self._seen[id(one)] = (one, row)
-        return [self._row_of[one] for one in asked]
+        return [self._seen[id(one)][1] for one in asked]
 
     def place(self, asked: Asked, refused: Marks) -> Chosen:
         """`kernels.batches.place_runs`."""

@@ -142,7 +142,7 @@ class PoolState:
         if len(set(batch.run_ids)) < len(batch.run_ids):
             raise ValueError("a batch names a run twice; every run id must be unique")
         numbers = np.asarray(batch.shape, dtype=np.int64)
-        used = np.unique(numbers).tolist()
+        used = np.flatnonzero(np.bincount(numbers, minlength=len(batch.shapes))).tolist()
         row_of = np.zeros(len(batch.shapes), dtype=np.int64)
         row_of[used] = live.rows([batch.shapes[number] for number in used])
         rows = row_of[numbers]
@@ -154,9 +154,8 @@ class PoolState:
                 granted[runs] = self._place_ruled(batch, int(runs[0]), int(rows[runs[0]]), refused)
             else:
                 granted[runs] = self._place_plain(batch, runs, rows[runs], refused)
-        refusals = {
-            n: self._refusal(batch.shapes[n], int(row_of[n])) for n in np.unique(numbers[~granted]).tolist()
-        }
+        without = [] if granted.all() else np.unique(numbers[~granted]).tolist()
+        refusals = {n: self._refusal(batch.shapes[n], int(row_of[n])) for n in without}
         return self._answers(batch, granted, refusals)
 
     def adopt(self, run_id: str, requirements: Requirements, nodes: Sequence[str]) -> None:
@@ -342,6 +341,8 @@ def _segments(runs: Int64s, is_ruled_run: Flags) -> Iterable[Int64s]:
     if not len(runs):
         return []
     alone = is_ruled_run[runs]
+    if not alone.any():
+        return [runs]
     cuts = np.flatnonzero(alone[1:] | alone[:-1]) + 1
     return np.split(runs, cuts)
 
