@@ -101,14 +101,14 @@ def not_migrated(counting: Counting, schedule: Schedule) -> Section:
 
 
 def next_week(counting: Counting, schedule: Schedule) -> Section:
-    """The windows of the seven days from the Monday after the report's day."""
+    """The windows from the day after the report's day to the Sunday of the week after: a month seldom ends on one."""
     facts = counting.facts
-    monday = facts.now.day + timedelta(days=7 - facts.now.day.weekday())
-    sunday = monday + timedelta(days=6)
+    tomorrow = facts.now.day + timedelta(days=1)
+    sunday = facts.now.day + timedelta(days=13 - facts.now.day.weekday())
     rows = []
     for plan_wave in facts.plan.waves if facts.plan else ():
         window = plan_wave.window
-        if not monday <= window.starts.date() <= sunday:
+        if not tomorrow <= window.starts.date() <= sunday:
             continue
         members = [one for one in counting.chosen(facts.now) if _in_window(schedule, one, window.window_id)]
         figure = counting.count(f"第{plan_wave.number}批待割接", facts.now.day, members)
@@ -125,18 +125,18 @@ def next_week(counting: Counting, schedule: Schedule) -> Section:
                 figure.label,
             )
         )
-    span = f"{chinese_day(monday)}至{chinese_day(sunday)}"
+    span = f"{chinese_day(tomorrow)}至{chinese_day(sunday)}"
     return Section(
         code="windows",
-        title="下周割接窗口",
+        title="本周余日及下周割接窗口",
         paragraphs=(f"窗口期：{span}；计划 {facts.plan_id}。" if facts.plan else "尚未编排迁移批次。",),
         tables=(
             Table(
-                title="下周割接安排",
+                title="割接安排",
                 columns=("批次", "窗口", "系统数", "系统", "状态", "指标"),
                 rows=tuple(rows),
                 numeric=(2,),
-                empty="下周无割接窗口",
+                empty="本周余日及下周无割接窗口",
             ),
         ),
     )

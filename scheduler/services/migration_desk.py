@@ -149,7 +149,9 @@ class MigrationDesk:
         members: tuple[str, ...] = ()
         if request.wave:
             _, plan = self._newest()
-            members = _wave(plan, request.wave).system_keys
+            ledger = self._systems()
+            keys = _wave(plan, request.wave).system_keys
+            members = tuple(ledger[key].system_key if key in ledger else key for key in keys)
         return evidence_bundle(self._store.store, request, members)
 
     def _finish_odds(self, plan: WavePlan) -> FinishOdds | None:

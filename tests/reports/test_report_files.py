@@ -1,0 +1,83 @@
+"""The report's files as programs read them: the annex recounts every figure, the page's links lead somewhere, Word
+opens and says that data is illustrative."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from docx import Document
+from openpyxl import load_workbook
+
+from console.monthly.page import write_page
+from console.monthly.texts import WATERMARK
+from console.monthly.word import write_word
+from console.monthly.workbook import FIGURES, PARTS, ROWS, write_workbook
+from inventory.reports.document import MonthlyReport
+from inventory.reports.monthly import compose
+from tests.reports.months import counted, facts, published
+
+
+@pytest.fixture(scope="module")
+def report() -> MonthlyReport:
+    odd = counted("=1+1<b>", system_key="x/odd", department="@部\x0b门")
+    return compose(replace(facts(*published(), odd), illustrative=True))
+
+
+def test_the_annex_holds_the_rows_of_every_figure(report: MonthlyReport) -> None:
+    book = load_workbook(io.BytesIO(write_workbook(report)), read_only=True)
+    parts = Counter((row[0], row[1], row[2]) for row in book[PARTS].iter_rows(min_row=4, values_only=True))
+    rows = {row[0] for row in book[ROWS].iter_rows(min_row=4, values_only=True)}
+    assert rows == {row.label for row in report.rows}
+    figures = list(book[FIGURES].iter_rows(min_row=4, values_only=True))
+    assert [row[0] for row in figures] == [figure.label for figure in report.figures]
+    for label, _, numerator, denominator, *_ in figures:
+        assert parts[label, "分子", "是"] + parts[label, "分子", "否"] == numerator
+        if denominator is not None:
+            assert parts[label, "分子", "是"] + parts[label, "其余", "是"] == denominator
+    assert WATERMARK in str(book[FIGURES]["A1"].value)
+
+
+def test_a_name_that_looks_like_a_formula_stays_a_name(report: MonthlyReport) -> None:
+    book = load_workbook(io.BytesIO(write_workbook(report)))
+    cells = [cell for row in book[ROWS].iter_rows() for cell in row if cell.value == "=1+1<b>"]
+    assert [cell.data_type for cell in cells] == ["s"]
+
+
+def test_every_link_of_the_page_leads_somewhere_and_nothing_is_loaded(report: MonthlyReport) -> None:
+    page = write_page(report).decode()
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= set(re.findall(r'id="([^"]+)"', page))
+    assert "<b>" not in re.sub(r"<b>(F\d+|分|行|未|分母)", "", page).replace("<b>分母其余", "")
+    assert not re.findall(r'(?:src|href)="(?!#)', page) and "<script" not in page
+    assert page.count(WATERMARK) == 1 and 'class="illustrative"' in page
+
+
+def test_word_opens_with_its_tables_and_its_watermark(report: MonthlyReport) -> None:
+    content = write_word(report)
+    document = Document(io.BytesIO(content))
+    assert document.paragraphs[0].text == "政务信息系统上云月报"
+    assert [table.title for section in report.sections for table in section.tables if table.title == "主要指标"]
+    assert document.tables[0].cell(1, 1).text == "34/36"
+    headings = [
+        one.text for one in document.paragraphs if one.style is not None and one.style.name == "月报一级标题"
+    ]
+    assert headings[0] == "一、总体情况" and headings[-1] == "八、口径与来源"
+    with zipfile.ZipFile(io.BytesIO(content)) as parts:
+        headers = "".join(parts.read(name).decode() for name in parts.namelist() if "header" in name)
+    assert f'string="{WATERMARK}"' in headers
+
+
+def test_real_data_bears_no_watermark() -> None:
+    plain = compose(facts(*published()))
+    assert WATERMARK not in write_page(plain).decode()
+    with zipfile.ZipFile(io.BytesIO(write_word(plain))) as parts:
+        assert not any(WATERMARK.encode() in parts.read(name) for name in parts.namelist())
+
+
+def test_the_same_report_gives_the_same_page_and_survives_the_wire(report: MonthlyReport) -> None:
+    again = MonthlyReport.model_validate_json(report.model_dump_json())
+    assert again == report and write_page(again) == write_page(report)
