@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -41,6 +43,20 @@ def test_a_shared_card_is_held_as_before_after_the_trial() -> None:
     assert state.fits_without(NodeBatch.of([("new", cards(2000))]), ["a", "b"])
     assert not state.fits_without(NodeBatch.of([("new", cards(2000))]), ["a"])
     assert picture(state) == before
+
+
+def test_a_run_that_is_owed_a_card_may_be_tried_as_a_victim() -> None:
+    """The node lost a card under two runs, and then the run on the other card ended."""
+    (node,) = NODES[:1]
+    state = PoolState(99, [node], "tightest")
+    state.place(NodeBatch.of([("a", cards(1000)), ("b", cards(1000))]))
+    one_card = replace(node, allocatable=Resources(8, 8, 0, 1000))
+    state.change_nodes([one_card])
+    state.release("a")
+    assert state.fits_without(NodeBatch.of([("new", cards(1000))]), ["b"])
+    assert state.free_on("n0").accelerator_milli == 0
+    state.release("b")
+    assert state.free_on("n0") == one_card.allocatable
 
 
 def test_what_was_only_tried_is_not_learnt_as_asked_for() -> None:

@@ -130,7 +130,9 @@ class PoolState:
         self._give_back(new)
         # First who has cards of the node: so who is owed some takes none of theirs.
         order = np.argsort(tasks.cards == 0, kind="stable")
-        live.hold(TaskColumns(tasks.needs[order], tasks.node[order], tasks.cards[order]))
+        again = TaskColumns(tasks.needs[order], tasks.node[order], tasks.cards[order])
+        live.hold(again)
+        tasks.cards[order] = again.cards
         self._count_neighbours(runs, tasks, 1)
         self._disk_free[0] -= sum(asked.total.disk_bytes for asked, _ in runs)
         counts = np.array([count for _, count in runs], dtype=np.int64)
