@@ -105,3 +105,16 @@ def test_an_unknown_pool_is_not_found(stub: PoolServiceStub) -> None:
         failure = failure_of(call)
         assert failure.code is grpc.StatusCode.NOT_FOUND
         assert "nowhere" in failure.message
+
+
+def test_maintenance_windows_are_told_back_as_stated_and_a_pool_leaves(stub: PoolServiceStub) -> None:
+    register(stub, a_pool())
+    window = pool_pb2.MaintenanceWindow(reason="new switches")
+    window.starts_at.FromMilliseconds(1_800_000_000_000)
+    window.ends_at.FromMilliseconds(1_800_000_600_000)
+    window.cordon_before.FromMilliseconds(3_600_000)
+    window.drain_before.FromMilliseconds(600_000)
+    answer = stub.Maintain(pb.MaintainRequest(pool_id="cq-gov", windows=[window]))
+    assert list(answer.pool.maintenance) == [window]
+    stub.Leave(pb.LeaveRequest(pool_id="cq-gov"))
+    assert not stub.ListPools(pb.ListPoolsRequest()).pools
