@@ -28,7 +28,6 @@ from scheduler.core.placement.explain import Explanation, explain, explain_opini
 from scheduler.cycle import CycleSettings
 from scheduler.ports import Clock
 from scheduler.runtime.change_feed import ChangeFeed
-from scheduler.runtime.consequences import migrations, require_cutover_day
 from scheduler.runtime.dispatcher import Dispatcher, decide_heard
 from scheduler.runtime.planning import Planner, as_workload, may_allow_a_placement
 from scheduler.runtime.pool_host import PoolHosts, held_runs
@@ -102,7 +101,7 @@ class ControlPlane:
         self._registry = PoolRegistry(store.pools(), store.maintenance(), clock)
         self._feed = ChangeFeed(store)
         events = WriterEvents(self._after_commit, self._writer_failed)
-        self.writer = Writer(store, settings.actor, clock.now_ms, migrations, events)
+        self.writer = Writer(store, settings.actor, clock.now_ms, events)
         self._dispatcher = Dispatcher(self.writer, hosts, self._registry, self.epoch, self._deposed)
         self._planner = Planner(self.writer, hosts, self._registry, clock, settings.cycle, self._wake_pools)
         self._dispatcher.on_mended = self._planner.wake
@@ -135,8 +134,6 @@ class ControlPlane:
     # Workloads
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
-        for submission in submissions:
-            require_cutover_day(submission)
 
         def decide(book: Book) -> Decision[list[Outcome]]:
             if book.live_count + len(submissions) > self._settings.live_limit:

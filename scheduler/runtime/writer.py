@@ -48,7 +48,6 @@ class Decision(Generic[Result]):
 
 Decide = Callable[[Book], Decision[Any]]
 # What changes mean outside of scheduling, recorded with them. Gets the book from before the changes.
-Consequences = Callable[[Book, Sequence[Change]], list[Draft]]
 
 
 class WriterClosed(RequestError):
@@ -103,13 +102,11 @@ class Writer:
         store: SchedulerStore,
         actor: str,
         now_ms: Callable[[], int],
-        consequences: Consequences,
         events: WriterEvents,
     ) -> None:
         self._store = store
         self._actor = actor
         self._now_ms = now_ms
-        self._consequences = consequences
         self._events = events
         self._jobs: deque[_Job] = deque()
         self._arrival = threading.Condition()
@@ -300,7 +297,6 @@ class Writer:
         book = self._loaded_book()
         decision = decide(book)
         drafts = [draft_of(change) for change in decision.changes]
-        drafts += self._consequences(book, decision.changes)
         try:
             book.apply(decision.changes)
         except Exception:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
@@ -18,7 +17,7 @@ from inventory.store.event_store import Projection
 from scheduler.core.changes import Change, RunChanged, RunPlaced, WorkloadChanged, WorkloadSubmitted
 from scheduler.core.migration.run import ChangeKind
 from scheduler.store.documents import pool_document, run_document, submission_document
-from scheduler.store.schema import cutovers, pools, runs, wave_plans, workloads
+from scheduler.store.schema import pools, runs, wave_plans, workloads
 
 WORKLOAD_SUBMITTED = "workload.submitted"
 WORKLOAD_CHANGED = "workload.changed"
@@ -35,7 +34,7 @@ QUEUES_DEFINED = "queues.defined"
 RESERVATION_CREATED = "reservation.created"
 RESERVATION_ENDED = "reservation.ended"
 WAVES_PLANNED = "migration.waves_planned"
-WAVE_STARTED = "migration.wave_started"
+WAVE_STARTED = "migration.wave_started"  # of earlier releases, whose chains are still read
 
 
 def draft_of(change: Change) -> Draft:
@@ -116,11 +115,6 @@ def reservation_ended(reservation_id: str, reason: str) -> Draft:
 
 def waves_planned(plan_id: str, document: object) -> Draft:
     return Draft(WAVES_PLANNED, plan_id, {"document": document})
-
-
-def wave_started(plan_id: str, wave: int, day: date, workload_ids: dict[str, str]) -> Draft:
-    """`workload_ids` is by system key."""
-    return Draft(WAVE_STARTED, plan_id, {"wave": wave, "workload_ids": workload_ids}, effective_on=day)
 
 
 # Made once: making a statement costs as much as executing it.
@@ -239,23 +233,13 @@ def _waves_planned(connection: Connection, events: Sequence[Event]) -> None:
     connection.execute(insert(wave_plans), rows)
 
 
-def _wave_started(connection: Connection, events: Sequence[Event]) -> None:
-    rows = [
-        {"plan_id": event.subject, "system_key": key, "wave": event.payload["wave"], "workload_id": workload_id}
-        for event in events
-        for key, workload_id in event.payload["workload_ids"].items()
-    ]
-    if rows:
-        connection.execute(insert(cutovers), rows)
-
-
 def _only_recorded(connection: Connection, events: Sequence[Event]) -> None:
     """Facts that matter as history and change no table."""
 
 
 SCHEDULER = Projection(
     name="scheduler",
-    tables=(workloads, runs, pools, wave_plans, cutovers),
+    tables=(workloads, runs, pools, wave_plans),
     apply={
         WORKLOAD_SUBMITTED: _submitted,
         WORKLOAD_CHANGED: _workload_changed,
@@ -271,7 +255,7 @@ SCHEDULER = Projection(
         RESERVATION_CREATED: _only_recorded,
         RESERVATION_ENDED: _only_recorded,
         WAVES_PLANNED: _waves_planned,
-        WAVE_STARTED: _wave_started,
+        WAVE_STARTED: _only_recorded,
         # A migration run is the fold of its events (`scheduler.core.migration.run`): no table repeats it.
         **{kind.value: _only_recorded for kind in ChangeKind},
     },

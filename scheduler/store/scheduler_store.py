@@ -42,7 +42,7 @@ from scheduler.store.projection import (
     WORKLOAD_CHANGED,
     WORKLOAD_SUBMITTED,
 )
-from scheduler.store.schema import adapter_cursors, cutovers, pools, runs, wave_plans, workloads
+from scheduler.store.schema import adapter_cursors, pools, runs, wave_plans, workloads
 
 WATCHED_KINDS = (WORKLOAD_SUBMITTED, WORKLOAD_CHANGED, RUN_PLACED, RUN_CHANGED)
 _LOOKUP_CHUNK = 500
@@ -266,28 +266,6 @@ class SchedulerStore:
     def plan_count(self) -> int:
         with self.store.connect() as connection:
             return int(connection.execute(select(func.count()).select_from(wave_plans)).scalar_one())
-
-    def cutovers(self, plan_id: str) -> Mapping[str, tuple[str, WorkloadState]]:
-        """Workload id and state of every system of this plan whose wave was started, by system key."""
-        query = (
-            select(cutovers.c.system_key, cutovers.c.workload_id, workloads.c.state)
-            .join(workloads, workloads.c.workload_id == cutovers.c.workload_id)
-            .where(cutovers.c.plan_id == plan_id)
-        )
-        with self.store.connect() as connection:
-            rows = connection.execute(query).all()
-        return {row.system_key: (row.workload_id, WorkloadState(row.state)) for row in rows}
-
-    def cutover_workloads(self) -> tuple[Workload, ...]:
-        """Workloads that cut systems over, of any plan, and have neither failed nor been cancelled."""
-        query = (
-            select(workloads)
-            .join(cutovers, workloads.c.workload_id == cutovers.c.workload_id)
-            .where(workloads.c.state.not_in(("failed", "cancelled")))
-            .order_by(workloads.c.number)
-        )
-        with self.store.connect() as connection:
-            return tuple(workload_of(row) for row in connection.execute(query).mappings())
 
 
 def _recorded(event: Event) -> Recorded:

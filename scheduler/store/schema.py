@@ -62,16 +62,6 @@ wave_plans = Table(
     Column("made_ms", Big, nullable=False),
 )
 
-cutovers = Table(
-    "cutovers",
-    metadata,
-    Column("plan_id", Text, primary_key=True),
-    Column("system_key", Text, primary_key=True),
-    Column("wave", Integer, nullable=False),
-    Column("workload_id", Text, nullable=False),
-    Index("cutovers_by_workload", "workload_id"),
-)
-
 adapter_cursors = Table(
     "adapter_cursors",
     metadata,

@@ -16,16 +16,13 @@ import pytest
 from adapters.port import RunList
 from inventory.model.units import GIB, Resources
 from inventory.model.workload import Requirements, RunState, WorkloadState
-from inventory.store.chain import Draft
 from inventory.store.errors import Locked
-from inventory.store.ledger.kinds import SYSTEM_MIGRATED
 from scheduler.core.admission import Accepted
 from scheduler.core.book import Book
 from scheduler.core.changes import WorkloadChanged
-from scheduler.core.cutover import CUTOVER_DAY_LABEL, cutover_labels
 from scheduler.runtime.pool_link import PoolReport
 from scheduler.runtime.writer import Decision
-from scheduler.services.ports import RequestError, WatchFilter
+from scheduler.services.ports import WatchFilter
 from tests.control_plane.fake_pool import UNTIL_TOLD, FakePool
 from tests.control_plane.site import Site, eventually, running, story
 from tests.lifecycle.bookkeeping import submission
@@ -232,35 +229,6 @@ async def _decide_together(site: Site, decide: Callable[[Book], Decision[None]],
         assert isinstance((await call)[0], Accepted)
     with pytest.raises(error):
         await asyncio.wrap_future(bad)
-
-
-@story
-async def test_a_cutover_is_recorded_with_the_success_and_an_impossible_day_is_refused_before(site: Site) -> None:
-    async with running(site):
-        await site.add_pool("p")
-        with pytest.raises(RequestError, match="someday"):
-            await site.plane.submit(
-                [submission("bad", labels=cutover_labels("s", TODAY) | {CUTOVER_DAY_LABEL: "someday"})]
-            )
-        (a,) = await site.submit(submission("good", labels=cutover_labels("s", TODAY)))
-        await site.until(SUCCEEDED, [a])
-        (event,) = site.store.store.read(kinds=[SYSTEM_MIGRATED])
-        assert (event.subject, event.payload["source"], event.effective_on) == ("s", a, TODAY)
-
-
-@story
-async def test_consequences_that_cannot_be_formed_fail_that_decision_and_not_the_writer(site: Site) -> None:
-    def impossible(book: Book, changes: object) -> list[Draft]:
-        raise LookupError("our own fault")
-
-    async with running(site):
-        writer, consequences = site.plane.writer, site.plane.writer._consequences
-        writer._consequences = impossible
-        with pytest.raises(LookupError):
-            await site.plane.submit([submission("a")])
-        writer._consequences = consequences
-        (a,) = await site.submit(submission("a"))
-        assert await site.state(a) is QUEUED
 
 
 @story
