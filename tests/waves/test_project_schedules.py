@@ -75,7 +75,7 @@ def test_a_small_project_is_solved_to_the_optimum_that_exhaustive_search_finds(s
 @pytest.mark.parametrize("jobs", [30, 60])
 def test_a_solved_project_keeps_every_rule_and_is_never_longer_than_the_heuristic(jobs: int) -> None:
     project = random_project(InstanceShape(jobs, 4, 1.8, 0.75, 0.2), 3)
-    limits = Budget(effort=0.5, schedules=150)
+    limits = Budget(effort=0.2, schedules=40)
     first = best_schedule(project, 1, limits, lower_bound(project))
     found = solve_project(project, 1, limits)
     assert list(faults(project, found.starts)) == []
@@ -84,7 +84,7 @@ def test_a_solved_project_keeps_every_rule_and_is_never_longer_than_the_heuristi
 
 def test_one_seed_and_one_effort_give_one_schedule() -> None:
     project = random_project(InstanceShape(30, 4, 1.8, 0.75, 0.2), 5)
-    limits = Budget(effort=0.3, schedules=90)
+    limits = Budget(effort=0.1, schedules=30)
     assert solve_project(project, 7, limits) == solve_project(project, 7, limits)
 
 
@@ -128,6 +128,79 @@ PLAIN = write_project(random_project(InstanceShape(4, 2), 1))
 def test_a_file_that_is_no_project_is_refused_with_the_rule(text: str, says: str) -> None:
     with pytest.raises(ProjectError, match=says):
         read_project(text)
+
+
+_STARS = "*" * 72
+# Laid out as the library's single-mode files are; the numbers are made up.
+LIBRARY = f"""{_STARS}
+file with basedata            : J3_.BAS
+initial value random generator: 28123
+{_STARS}
+projects                      :  1
+jobs (incl. supersource/sink ):  5
+horizon                       :  11
+RESOURCES
+  - renewable                 :  2   R
+  - nonrenewable              :  0   N
+  - doubly constrained        :  0   D
+{_STARS}
+PROJECT INFORMATION:
+pronr.  #jobs rel.date duedate tardcost  MPM-Time
+    1      3      0       9        1        9
+{_STARS}
+PRECEDENCE RELATIONS:
+jobnr.    #modes  #successors   successors
+   1        1          3           2   3   4
+   2        1          1           5
+   3        1          1           5
+   4        1          1           5
+   5        1          0
+{_STARS}
+REQUESTS/DURATIONS:
+jobnr. mode duration  R 1  R 2
+{"-" * 72}
+  1      1     0       0    0
+  2      1     4       3    0
+  3      1     5       0    2
+  4      1     2       2    1
+  5      1     0       0    0
+{_STARS}
+RESOURCEAVAILABILITIES:
+  R 1  R 2
+    4    2
+{_STARS}
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LIBRARY,
+        LIBRARY.replace("\n", "\r\n"),
+        "\ufeff" + LIBRARY + "\x1a",
+        LIBRARY.replace("    4    2\n", "    4    2   # people, cranes\n").replace(
+            "RESOURCES\n", "; a remark\nRESOURCES\n"
+        ),
+        LIBRARY.replace("\n", "\n\n"),
+        LIBRARY.replace("  ", " \t "),
+        LIBRARY.replace(":\n", "\n"),
+        LIBRARY.replace("REQUESTS/DURATIONS:", "Requests / Durations :").replace("PRECEDENCE", "Precedence  "),
+        LIBRARY.replace("RESOURCEAVAILABILITIES", "Resource Availabilities"),
+        LIBRARY.replace("2   3   4\n", "2   3\n                                   4\n"),
+        LIBRARY.replace("jobs (incl.", " jobs (incl."),
+        LIBRARY.rstrip("*\n"),
+    ],
+    ids=[
+        *("as published", "CRLF", "byte order mark and DOS end", "remarks", "blank lines", "tabs", "no colons"),
+        *("other headings", "two words", "a list in two lines", "indented heading", "no last rule"),
+    ],
+)
+def test_a_library_file_is_read_however_it_was_handed_on(text: str) -> None:
+    project = read_project(text)
+    assert project == read_project(LIBRARY)
+    assert project.capacities == (4, 2) and [job.duration for job in project.jobs] == [0, 4, 5, 2, 0]
+    found = solve_project(project, 1, Budget(effort=1.0, schedules=20))
+    assert (found.makespan, found.is_optimal) == (shortest(project), True)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from scheduler.core.waves.solve import solve
 from simulations.estates import EstateShape, planted_estate, realistic_estate
 from tests.waves.estate_files import a_row, a_team, an_estate, problem_of, window
 
-SMALL = Budget(effort=0.4)
+SMALL = Budget(effort=0.15)
 
 
 @pytest.mark.parametrize(("windows", "cap", "seed"), [(4, 3, 1), (5, 4, 2), (6, 3, 3)])
@@ -29,7 +29,7 @@ def test_an_estate_with_a_hidden_best_plan_is_solved_to_its_known_finish(
 ) -> None:
     form, last = planted_estate(windows, cap, seed)
     problem = estate_problem(form)
-    plan = solve(problem, 1, Budget(effort=1.0))
+    plan = solve(problem, 1, Budget(effort=0.5))
     assert check_plan(problem, plan) == () and not plan.unplaced
     assert plan.windows[-1].window_id == last
     assert plan.measure is not None and plan.measure.gap == 0

@@ -2,7 +2,9 @@
 
 Who calls this: `xisuan migration plan --psplib FILE.sm`, tests, and the generator of instances.
 Source of the format: Kolisch and Sprecher, PSPLIB, a project scheduling problem library, EJOR 96 (1996). Sections are
-known by their headings, numbers by their order in a line; lines of stars and dashes mean nothing.
+known by their headings, numbers by their order in a line; rules of stars, dashes, equals signs mean nothing. Files have been
+through many hands, so headings may differ in case, blanks and colon, remarks may follow #, ;, % or //, a long list
+of successors may go on in the next line, and a byte order mark or a DOS end of file is skipped.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ from scheduler.core.projects.project import Job, Project, ProjectError
 
 _SECTIONS = ("PRECEDENCE RELATIONS", "REQUESTS/DURATIONS", "RESOURCEAVAILABILITIES")
 _NUMBER = re.compile(r"[+-]?\d+")
+_REMARK = re.compile(r"(#(?!\s*(?:modes|successors|jobs))|;|%|//).*", re.IGNORECASE)
 
 
 def read_project(text: str) -> Project:
     """Raises ProjectError with the section and line where the text is no single-mode project."""
+    text = text.lstrip("\ufeff").replace("\x1a", "")
     sections = dict(_sections(text))
     missing = [name for name in _SECTIONS if name not in sections]
     if missing:
@@ -35,7 +39,7 @@ def read_project(text: str) -> Project:
             f"作业 {odd} 只在先后关系或工期段落之一中出现"
             f" / job {odd} stands in only one of the sections for precedences and durations; give it in both"
         )
-    declared = re.search(r"^jobs\b[^:]*:\s*(\d+)", text, re.MULTILINE | re.IGNORECASE)
+    declared = re.search(r"^[^\S\n]*jobs\b[^:\n]*:\s*(\d+)", text, re.MULTILINE | re.IGNORECASE)
     if declared is not None and int(declared[1]) != len(jobs):
         raise ProjectError(
             f"文件声明 {declared[1]} 个作业，实有 {len(jobs)} 个，可能被截断"
@@ -95,13 +99,14 @@ def _sections(text: str) -> Iterator[tuple[str, list[tuple[int, str]]]]:
     current: str | None = None
     lines: list[tuple[int, str]] = []
     for number, line in enumerate(text.splitlines(), start=1):
-        plain = line.strip()
-        heading = plain.rstrip(":").strip().upper()
+        plain = _REMARK.sub("", line).strip()
+        heading = re.sub(r"\s*/\s*", "/", " ".join(plain.rstrip(": \t").split())).upper()
+        heading = heading.replace("RESOURCE AVAILABILITIES", "RESOURCEAVAILABILITIES")
         if heading in _SECTIONS or heading in ("PROJECT INFORMATION", "RESOURCES"):
             if current is not None:
                 yield current, lines
             current, lines = heading, []
-        elif plain and not set(plain) <= set("*-"):
+        elif plain and not set(plain) <= set("*-=_"):
             lines.append((number, plain))
     if current is not None:
         yield current, lines
@@ -109,7 +114,8 @@ def _sections(text: str) -> Iterator[tuple[str, list[tuple[int, str]]]]:
 
 def _require_renewable_only(text: str) -> None:
     for kind in ("nonrenewable", "doubly constrained"):
-        found = re.search(rf"-\s*{kind}\s*:\s*(\d+)", text)
+        words = kind.replace(" ", r"\s+")
+        found = re.search(rf"-\s*{words}\s*:\s*(\d+)", text, re.IGNORECASE)
         if found is not None and int(found[1]) > 0:
             raise _multi_mode(f"{found[1]} {kind} resources")
 
@@ -123,9 +129,7 @@ def _multi_mode(what: str) -> ProjectError:
 
 def _successors(lines: Sequence[tuple[int, str]]) -> dict[int, tuple[int, ...]]:
     found: dict[int, tuple[int, ...]] = {}
-    for number, line in lines:
-        if line.lower().startswith("jobnr"):
-            continue
+    for number, line in _whole_lists(lines):
         job, *rest = _integers(number, line, 3)
         modes, count, *successors = rest
         if modes != 1:
@@ -139,6 +143,19 @@ def _successors(lines: Sequence[tuple[int, str]]) -> dict[int, tuple[int, ...]]:
             raise ProjectError(f"第 {number} 行：作业 {job} 重复 / line {number}: job {job} stands there twice")
         found[job] = tuple(dict.fromkeys(successors))
     return found
+
+
+def _whole_lists(lines: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """The lines of jobs, each with what goes on in the lines after it: fewer successors than it declares."""
+    rows = iter(each for each in lines if not each[1].lower().startswith("jobnr"))
+    for number, line in rows:
+        words = line.split()
+        while len(words) >= 3 and words[2].isdecimal() and len(words) < 3 + int(words[2]):
+            _, more = next(rows, (0, ""))
+            if not more:
+                break
+            words.extend(more.split())
+        yield number, " ".join(words)
 
 
 def _jobs(
