@@ -22,7 +22,7 @@ from scheduler.core.migration.transitions import IllegalChange, MigrationState, 
 from scheduler.runbooks.expansion import opening
 from scheduler.runbooks.faults import RefusalKind, RequestRefused, RunbookRefused
 from scheduler.runbooks.order import Order, planned_window, read_order
-from scheduler.runbooks.record import RunRecord
+from scheduler.runbooks.record import DRIVER, RunRecord
 from scheduler.runbooks.site import read_site, read_templates
 from scheduler.runbooks.template import read_template
 from scheduler.runbooks.template_rules import UNSKIPPABLE
@@ -336,6 +336,12 @@ def _moment(at_ms: int) -> str:
 def _named(actor: str) -> str:
     if not actor.strip():
         raise RequestRefused(RefusalKind.INVALID, "须写明经办人 / the actor must be named", "NO_ACTOR")
+    if actor.strip() == DRIVER:
+        raise RequestRefused(
+            RefusalKind.INVALID,
+            f"{DRIVER} 是程序的名字；请写经办人 / is the program's name; name a person",
+            "NO_ACTOR",
+        )
     return actor.strip()
 
 

@@ -20,6 +20,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,15 +42,17 @@ from scheduler.core.migration.decisions import (
 from scheduler.core.migration.run import Change, ChangeKind, MigrationRun
 from scheduler.core.migration.transitions import MigrationState, StepState
 from scheduler.runbooks.faults import StepImpossible
+from scheduler.runbooks.record import DRIVER as ACTOR
 from scheduler.runbooks.record import RunRecord
 from scheduler.runbooks.steps.context import StepContext, StepPorts, StepResult, failed
 from scheduler.runbooks.steps.registry import carry_out
 
-ACTOR = "runbook-host"
 _LOG = logging.getLogger("xisuan.runbooks")
 # Runs outlive releases: a stretch that an older program began is ended by a newer one, because every stretch
 # decides anew on what is recorded. So the version that DBOS ties workflows to is that of this loop, not of its code.
 _LOOP_VERSION = "xisuan-runbooks-1"
+_CLOSING_S = 2.0
+_BETWEEN_WARNINGS_S = 0.5
 _current: Driver | None = None
 
 
@@ -87,6 +90,7 @@ class Driver:
         self._abandoned: set[str] = set()
         self._guard = threading.Lock()
         self._seen_seq = 0
+        self._look_for_warnings_s = 0.0
 
     def start(self) -> None:
         """Launches DBOS, which recovers the stretches that were cut short, and wakes every run that is not over."""
@@ -100,6 +104,7 @@ class Driver:
             "log_level": "ERROR",
             "enable_otlp": False,
             "use_listen_notify": False,
+            "notification_listener_polling_interval_sec": 0.25,  # closing waits as long
         }
         DBOS(config=config)
         DBOS.launch()
@@ -112,8 +117,11 @@ class Driver:
     def close(self) -> None:
         """Lets the steps under way end for a moment; what does not end is taken up at the next start."""
         global _current
+        deadline_s = time.monotonic() + _CLOSING_S
+        while not self.is_idle() and time.monotonic() < deadline_s:
+            time.sleep(0.01)  # DBOS itself would look once a second only
         _current = None
-        DBOS.destroy(workflow_completion_timeout_sec=2)
+        DBOS.destroy(workflow_completion_timeout_sec=0)
 
     def wake(self, run_id: str) -> None:
         """Begins a stretch, unless one waits to begin already."""
@@ -129,7 +137,8 @@ class Driver:
         Called several times a second. A database that is locked is asked again at the next tick.
         """
         try:
-            self._seen_seq, touched = self._record.touched_after(self._seen_seq)
+            # What the driver itself recorded needs nobody to look: its stretch goes on until there is nothing to do.
+            self._seen_seq, touched = self._record.touched_after(self._seen_seq, but_by=ACTOR)
         except StoreError as error:
             _LOG.warning("the store does not answer: %s", error)
             return
@@ -142,7 +151,9 @@ class Driver:
             if run_id in touched and self._loaded(run_id).state is MigrationState.ROLLING_BACK:
                 self._abandoned.add(run_id)  # whatever its step is doing forward is given up
             self.wake(run_id)
-        self._warn_while_busy(now_ms)
+        if time.monotonic() >= self._look_for_warnings_s:
+            self._look_for_warnings_s = time.monotonic() + _BETWEEN_WARNINGS_S
+            self._warn_while_busy(now_ms)
 
     def is_idle(self) -> bool:
         """True when no stretch is under way and none waits to begin."""

@@ -18,6 +18,8 @@ from scheduler.core.migration.phases import Outcome
 from scheduler.core.migration.run import Change, ChangeKind, MigrationRun, apply, fold
 from scheduler.core.migration.transitions import IllegalChange
 
+DRIVER = "runbook-host"
+"""Who records what the driver does; no person bears this name."""
 KINDS = tuple(kind.value for kind in ChangeKind)
 Make = Callable[[MigrationRun], Change | None]
 
@@ -57,14 +59,14 @@ class RunRecord:
         with self._store.connect() as connection:
             return tuple(f"R{number}" for number in range(1, _count(connection) + 1))
 
-    def touched_after(self, seq: int) -> tuple[int, tuple[str, ...]]:
-        """The end of the chain now, and the runs that have changed after `seq`."""
+    def touched_after(self, seq: int, but_by: str = "") -> tuple[int, tuple[str, ...]]:
+        """The end of the chain now, and the runs that others than `but_by` have changed after `seq`."""
         head = self._store.head().seq
         if head == seq:
             return head, ()
         changed: list[str] = []
         while events := self._store.read(seq, PAGE, kinds=KINDS):
-            changed += (event.subject for event in events)
+            changed += (event.subject for event in events if event.actor != but_by)
             seq = events[-1].seq
         return max(head, seq), tuple(dict.fromkeys(changed))
 
@@ -155,4 +157,4 @@ def _exists(connection: Any, number: int) -> bool:
     return bool(read_events(connection, 0, 1, kinds=(ChangeKind.OPENED.value,), subject=f"R{number}"))
 
 
-__all__ = ["KINDS", "Entry", "IllegalChange", "RunRecord"]
+__all__ = ["DRIVER", "KINDS", "Entry", "IllegalChange", "RunRecord"]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from scheduler.runbooks.record import RunRecord
 from scheduler.runbooks.steps.context import StepPorts
 from scheduler.store.opening import open_store
 
+STORE, CHECKPOINTS = "xisuan.db", "runbooks.db"
 MINUTE = 60_000
 T0 = 1_790_000_000_000  # 2026-09-21
 STARTS, ENDS = "2026-09-22T22:00:00+08:00", "2026-09-23T06:00:00+08:00"
@@ -203,14 +207,32 @@ class Site:
         return self.until(run_id, lambda run: run.waiting_for != "wait")
 
 
+@cache
+def _blank() -> tempfile.TemporaryDirectory[str]:
+    """A store and checkpoints with their tables and nothing in them, made once a process: making tables takes longer
+    than many a test."""
+    made = tempfile.TemporaryDirectory(prefix="xisuan-blank-")
+    folder = Path(made.name)
+    store = open_store(f"sqlite:///{folder / STORE}")
+    ports = StepPorts(MovedClock(), MemoryPools(), MemoryPools(), folder)
+    driver = Driver(RunRecord(store), ports, DriverSettings(f"sqlite:///{folder / CHECKPOINTS}"))
+    driver.start()
+    driver.close()
+    store.close()
+    return made
+
+
 @contextmanager
 def a_site(folder: Path, store_url: str = "", observer: Callable[[str], None] = nobody) -> Iterator[Site]:
     folder.mkdir(parents=True, exist_ok=True)
-    store = open_store(store_url or f"sqlite:///{folder / 'xisuan.db'}")
+    for name in (STORE, CHECKPOINTS):
+        if not (folder / name).exists():
+            shutil.copyfile(Path(_blank().name) / name, folder / name)
+    store = open_store(store_url or f"sqlite:///{folder / STORE}")
     clock, pools = MovedClock(), MemoryPools()
     record = RunRecord(store)
     ports = StepPorts(clock, pools, pools, folder / "runs")
-    driver = Driver(record, ports, DriverSettings(f"sqlite:///{folder / 'runbooks.db'}", observer))
+    driver = Driver(record, ports, DriverSettings(f"sqlite:///{folder / CHECKPOINTS}", observer))
     desk = RunDesk(record, clock.now_ms, lambda: {key: key for key in (SYSTEM, "甲", "乙", "丙")})
     driver.start()
     try:
