@@ -1,4 +1,4 @@
-"""A real Slurm (slurmctld with eight slurmds of 64 CPUs and 8 GPUs each) for the tests that ask for one.
+"""A real Slurm (slurmctld with eight slurmds of 512 CPUs and 8 GPUs each) for the tests that ask for one.
 
 Started once a session by `slurm/cluster.sh`. Where it is not installed these tests are skipped with the reason;
 XISUAN_REQUIRE with "slurm" makes it fail. Tests that kill a slurmd start it again by `start_slurmd`.

@@ -1,4 +1,4 @@
-"""A Slurm adapter over a real slurmctld with eight slurmds of 64 CPUs and 8 GPUs each."""
+"""A Slurm adapter over a real slurmctld with eight slurmds of 512 CPUs and 8 GPUs each."""
 
 from __future__ import annotations
 

@@ -92,9 +92,9 @@ def test_jobs_of_others_are_taken_off_what_nodes_offer(slurm: AdapterProcess, sl
         amount = next(node.allocatable for node in nodes if node.node_id == "n7")
         return amount.cpu_milli, amount.accelerator_milli
 
-    eventually(lambda: offered() == (58_000, 7_000), "6 CPUs and a card are taken off")
+    eventually(lambda: offered() == (506_000, 7_000), "6 CPUs and a card are taken off")
     ask(slurm_cluster, "scancel", job_id)
-    eventually(lambda: offered() == (64_000, 8_000), "they are offered again")
+    eventually(lambda: offered() == (512_000, 8_000), "they are offered again")
 
 
 def test_a_job_that_somebody_cancels_in_slurm_is_stopped(slurm: AdapterProcess, slurm_cluster: Path) -> None:
@@ -133,7 +133,7 @@ def test_backfill_estimates_are_handed_on(slurm: AdapterProcess) -> None:
     [
         ({"node": "n99"}, "n99"),
         ({"requirements": Requirements(Resources(1000, GIB, 0, 300))}, "整卡"),
-        ({"requirements": Requirements(Resources(65_000, GIB))}, "Slurm"),
+        ({"requirements": Requirements(Resources(513_000, GIB))}, "Slurm"),
     ],
 )
 def test_what_slurm_cannot_run_is_refused_with_the_rule(

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Starts and stops a throw-away Slurm cluster on loopback, of Debian's packages slurmctld, slurmd, slurm-client, munge.
-#   cluster.sh start FOLDER PORT OWNER NODES   NODES slurmd of 64 CPUs, 500 GiB and 8 pretended GPUs each, in FOLDER (which
+#   cluster.sh start FOLDER PORT OWNER NODES   NODES slurmd of 512 CPUs, 500 GiB and 8 pretended GPUs each, in FOLDER (which
 #                                              must not exist); slurmctld on PORT, the slurmds on the ports after it;
 #                                              when the process OWNER is gone, however it ended, all of it goes too
 #   cluster.sh slurmd FOLDER NODE              starts the slurmd of one node again
@@ -53,7 +53,7 @@ TCPTimeout=30
 BatchStartTimeout=300
 UnkillableStepTimeout=600
 MailProg=/bin/true
-NodeName=n[1-$nodes] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((port + 1))-$((port + nodes))] CPUs=64 Boards=1 SocketsPerBoard=2 CoresPerSocket=32 ThreadsPerCore=1 RealMemory=512000 Gres=gpu:h100:8 State=UNKNOWN
+NodeName=n[1-$nodes] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((port + 1))-$((port + nodes))] CPUs=512 Boards=1 SocketsPerBoard=2 CoresPerSocket=256 ThreadsPerCore=1 RealMemory=512000 Gres=gpu:h100:8 State=UNKNOWN
 PartitionName=batch Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 END
     echo "NodeName=n[1-$nodes] Name=gpu Type=h100 File=$folder/gpu[0-7]" >"$folder/gres.conf"
