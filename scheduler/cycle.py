@@ -239,7 +239,7 @@ class _Cycle:
 
     def _ask_hosts(self, rows: Int32s, pools: Int32s, takes_extra: Flags) -> Flags:
         """Sends each chosen pool its rows in one call; returns which of the rows were refused."""
-        is_refused = np.zeros(len(rows), dtype=np.bool_)
+        waiting, is_refused = self._waiting, np.zeros(len(rows), dtype=np.bool_)
         turns = {pool: np.flatnonzero(pools == pool) for pool in np.unique(pools).tolist() if pool != NO_POOL}
         if not turns:
             return is_refused
@@ -253,9 +253,8 @@ class _Cycle:
             is_refused[turn[refused]] = True
             for at in turn[refused].tolist():
                 row = rows[at]
-                self.choice.give_back(
-                    pool, int(self._waiting.shape[row]), bool(takes_extra[at]), int(self._end_ms[row])
-                )
+                shape, queue, end_ms = (column[row] for column in (waiting.shape, waiting.queue, self._end_ms))
+                self.choice.give_back(pool, int(shape), bool(takes_extra[at]), int(end_ms), int(queue))
         self._asked = []
         return is_refused
 

@@ -212,6 +212,14 @@ class TestCalendar:
         log = [Job(110, 8, 10, 10), Job(111, 6, 10, 10, queue="迁移/系统")]
         assert self.replay(self.NIGHT).run(log) == {0: 200, 1: 111}
 
+    def test_when_the_holder_takes_up_what_is_kept_the_others_lose_nothing_by_it(self) -> None:
+        log = [Job(110, 6, 10, 10, queue="a"), Job(110, 4, 10, 10, queue="b"), Job(110, 1, 10, 10, queue="c")]
+        assert self.replay(replace(self.NIGHT, holder="a")).run(log) == {0: 110, 1: 110, 2: 120}
+
+    def test_what_the_holder_takes_beyond_its_reservation_the_others_lose(self) -> None:
+        log = [Job(110, 8, 10, 10, queue="a"), Job(110, 3, 10, 10, queue="b"), Job(110, 2, 10, 10, queue="c")]
+        assert self.replay(replace(self.NIGHT, holder="a")).run(log) == {0: 110, 1: 120, 2: 110}
+
     def test_what_the_holder_gives_back_stays_with_the_holder(self) -> None:
         log = [Job(110, 6, 10, 10, queue="迁移"), Job(125, 6, 10, 10), Job(130, 6, 10, 10, queue="迁移")]
         assert self.replay(self.NIGHT).run(log) == {0: 110, 1: 200, 2: 130}

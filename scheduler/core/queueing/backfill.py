@@ -113,6 +113,14 @@ class Profile:
         first, last = self._cut(start_ms), self._cut(end_ms)
         self.levels[first:last] -= sign * np.asarray(need, dtype=np.int64)
 
+    def lower_to(self, other: Profile, start_ms: int, end_ms: int) -> None:
+        """From start until end no more is free here than there."""
+        for time in [start_ms, *(t for t in other.times if start_ms < t < end_ms), end_ms]:
+            self._cut(time)
+        for i in range(bisect_left(self.times, start_ms), bisect_left(self.times, end_ms)):
+            there = other.levels[bisect_right(other.times, self.times[i]) - 1]
+            self.levels[i] = np.minimum(self.levels[i], there)
+
     def _cut(self, time_ms: int) -> int:
         """The position at which a level begins at this moment; before now is now."""
         time_ms = max(time_ms, self.times[0])

@@ -127,19 +127,19 @@ class PoolChoice:
             self._pools.is_closed[kept] = False
             chosen = int(one.pool[0])
             if chosen in self.timetables:
-                self.timetables[chosen].start(self._shapes.totals[shape[i]], int(end_ms[i]))
+                self.timetables[chosen].start(self._shapes.totals[shape[i]], int(end_ms[i]), int(queue[i]))
             if chosen == NO_POOL and may_stop[i]:
                 return out, i + 1
         return out, len(shape)
 
-    def give_back(self, pool: int, shape: int, takes_extra: bool, end_ms: int) -> None:
+    def give_back(self, pool: int, shape: int, takes_extra: bool, end_ms: int, queue: int) -> None:
         """Undoes the choice of a row that the pool's host refused."""
         total = self._shapes.totals[shape]
         self._pools.free[pool] += total
         if takes_extra:
             self._pools.extra[pool] += total
         if pool in self.timetables:
-            self.timetables[pool].start(total, end_ms, sign=-1)
+            self.timetables[pool].undo_start(total, end_ms, queue)
 
     def refuse(self, pool: int, shape: int) -> None:
         """The pool's host cannot hold this shape: no row of it asks there again in this cycle."""
@@ -260,14 +260,31 @@ class Timetable:
     def may_start(self, need: Int64s, end_ms: int, queue: int) -> bool:
         return self.profile(queue).fits(need.tolist(), self._now_ms, end_ms or _FOR_EVER)
 
-    def start(self, need: Int64s, end_ms: int, sign: int = 1) -> None:
-        """A row starts now; with sign -1 it does not after all."""
-        self.reserve(need, (self._now_ms, end_ms or _FOR_EVER), sign)
+    def start(self, need: Int64s, end_ms: int, queue: int) -> None:
+        """A row starts now. What it takes of a reservation of its own was off for the others already."""
+        during = self._now_ms, end_ms or _FOR_EVER
+        own = self._of_holders.get(queue)
+        if own is None:
+            self.reserve(need, during)
+            return
+        for profile in self._of_holders.values():
+            profile.take(need.tolist(), *during)
+        self._for_all.lower_to(own, *during)
 
-    def reserve(self, need: Int64s, during: tuple[int, int], sign: int = 1) -> None:
+    def undo_start(self, need: Int64s, end_ms: int, queue: int) -> None:
+        """It does not start after all. Of what a holder took beyond its reservation, the others hear in the next
+        cycle."""
+        during = self._now_ms, end_ms or _FOR_EVER
+        profiles = list(self._of_holders.values())
+        if queue not in self._of_holders:
+            profiles.append(self._for_all)
+        for profile in profiles:
+            profile.take(need.tolist(), *during, sign=-1)
+
+    def reserve(self, need: Int64s, during: tuple[int, int]) -> None:
         """Whoever takes it, it is gone for all."""
         for profile in (self._for_all, *self._of_holders.values()):
-            profile.take(need.tolist(), *during, sign)
+            profile.take(need.tolist(), *during)
 
 
 _FOR_EVER = 1 << 62
