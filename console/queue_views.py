@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from adapters.wire.scalars import timestamp_from_wire, total_from_wire
 from console import printing
 from inventory.model.units import Resources, format_resources
@@ -205,5 +203,4 @@ def _budget_json(queue: Queue) -> dict[str, Any] | None:
 
 
 def _iso(message: Any, field: str) -> str | None:
-    stamp: Timestamp = getattr(message, field)
-    return stamp.ToJsonString() if message.HasField(field) else None
+    return str(getattr(message, field).ToJsonString()) if message.HasField(field) else None

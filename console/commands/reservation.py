@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Annotated, TypeVar
 
 import typer
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from adapters.wire.scalars import timestamp_to_wire
 from console import printing, queue_views
@@ -56,8 +55,8 @@ def create(
             disk_bytes=_read(parse_bytes, disk, "--disk", "512Gi 或 2Ti", "512Gi or 2Ti"),
             accelerator_milli=round(cards * 1000),
         ),
-        starts_at=_moment(starts, "--starts"),
-        ends_at=_moment(ends, "--ends"),
+        starts_at=timestamp_to_wire(_moment(starts, "--starts")),
+        ends_at=timestamp_to_wire(_moment(ends, "--ends")),
         reason=reason,
     )
     with queues(find_home()) as service:
@@ -106,7 +105,8 @@ def _read(parse: Callable[[str], Value], text: str, option: str, zh: str, en: st
         raise Fault(f"{option} {text!r} 无效；请写成 {zh} / {option} {text!r} is no amount; write {en}") from None
 
 
-def _moment(text: str, option: str) -> Timestamp | None:
+def _moment(text: str, option: str) -> int | None:
+    """UTC milliseconds since 1970; None for an empty text."""
     if not text:
         return None
     try:
@@ -117,4 +117,4 @@ def _moment(text: str, option: str) -> Timestamp | None:
             f" / {option} {text!r} is no moment; write 2026-12-05T20:00 (without a zone: Beijing time)"
         ) from None
     at = at.replace(tzinfo=_BEIJING) if at.tzinfo is None else at
-    return timestamp_to_wire(round(at.astimezone(UTC).timestamp() * 1000))
+    return round(at.astimezone(UTC).timestamp() * 1000)
