@@ -14,8 +14,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from google.protobuf.duration_pb2 import Duration
-
+from adapters.wire.scalars import duration_to_wire
 from console.home import find_home
 from scheduler.runbooks.driver import Driver, DriverSettings
 from scheduler.runbooks.ports import Capacity, CapacityRefused, PoolTask, PoolUnavailable, TaskState
@@ -66,7 +65,7 @@ class ServiceWorkloads:
             name=task.name,
             requirements=_requirements(task.pool_id, task.cpu_milli, task.memory_bytes),
             program=Program(command=task.command, environment=dict(task.environment)),
-            estimated_runtime=Duration(seconds=task.estimated_ms // 1000),
+            estimated_runtime=duration_to_wire(task.estimated_ms),
         )
         with _reachable():
             return str(self._client.submit(spec)[0].workload_id)
