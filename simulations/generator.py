@@ -21,6 +21,7 @@ Int64s = npt.NDArray[np.int64]
 
 SHAPES, ARRIVALS, RUNTIMES, CHOICES, ESTIMATES = range(5)  # purposes of random streams
 MILLI = 1000
+MINUTE_MS, DAY_MS = 60_000, 86_400_000
 LARGEST_CPU = 64
 STRESS_NODE = Resources(128_000, 512 * GIB)
 SIGMA = 1.2  # of the logarithm of running times: p95 about seven times the median, as in most published logs
@@ -29,7 +30,8 @@ SIGMA = 1.2  # of the logarithm of running times: p95 about seven times the medi
 @dataclass(frozen=True, slots=True)
 class StressSettings:
     """`jobs` of at most `shapes` shapes offer `load` (1.0: all) of `nodes` equal nodes of `node`, in the resource that
-    they ask most of. Running times are log-normal around `mean_runtime_ms`. Shape number k is chosen with a
+    they ask most of. Running times are log-normal around `mean_runtime_ms`. Arrivals rise and fall by the part
+    `swing` within each day (0: never), so that a mean load below 1 is above 1 for hours. Shape number k is chosen with a
     probability falling as 1 / (k + 1). A part `card_share` of the shapes asks for cards, where the node has any."""
 
     jobs: int
@@ -40,6 +42,7 @@ class StressSettings:
     mean_runtime_ms: int = 3_600_000
     card_share: float = 0.5
     queues: int = 4
+    swing: float = 0.0
 
     def check(self) -> None:
         """Raises ValueError, naming the value and the rule."""
@@ -50,6 +53,8 @@ class StressSettings:
             raise ValueError(f"load {self.load}: 须大于 0 且不超过 10，如 0.9 / must be in (0, 10], such as 0.9")
         if self.mean_runtime_ms < 1 or self.queues < 1:
             raise ValueError("mean_runtime_ms 与 queues 至少为 1 / must be at least 1")
+        if not 0 <= self.swing < 1:
+            raise ValueError(f"swing {self.swing}: 须在 0（含）与 1 之间 / must be in [0, 1)")
 
 
 def stress_trace(settings: StressSettings, seed: int) -> Trace:
@@ -67,7 +72,7 @@ def stress_trace(settings: StressSettings, seed: int) -> Trace:
     estimate = (runtime * (1.0 + 2.0 * Stream(seed, ESTIMATES).uniform(count))).astype(np.int64)
     columns = TraceColumns(
         job_ids=strings([f"job-{number}" for number in range(count)]),
-        submitted_ms=Stream(seed, ARRIVALS).moments(_span(settings, shapes, shape, runtime), count),
+        submitted_ms=_arrivals(settings, _span(settings, shapes, shape, runtime), seed),
         runtime_ms=runtime,
         estimate_ms=estimate,
         shape=shape,
@@ -96,6 +101,19 @@ def _shapes(settings: StressSettings, seed: int) -> list[Shape]:
         if len(found) == settings.shapes:
             break
     return list(found)
+
+
+def _arrivals(settings: StressSettings, span: int, seed: int) -> Int64s:
+    """Poisson arrivals whose rate is in proportion to 1 + swing x sin(2 pi t / day): moments of an even process, each
+    moved to where the integral of that rate has come as far."""
+    even = Stream(seed, ARRIVALS).moments(span, settings.jobs)
+    if not settings.swing:
+        return even
+    time = np.linspace(0.0, span, 1 + max(1000, span // MINUTE_MS))
+    turn = 2.0 * np.pi / DAY_MS
+    integral = time + settings.swing / turn * (1.0 - np.cos(turn * time))
+    moved: Int64s = np.interp(even / span * integral[-1], integral, time).astype(np.int64)
+    return moved
 
 
 def _span(settings: StressSettings, shapes: list[Shape], shape: npt.NDArray[np.int32], runtime: Int64s) -> int:

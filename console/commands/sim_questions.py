@@ -17,6 +17,7 @@ from console.commands.sim_scenarios import (
     Out,
     Policies,
     ScenarioFile,
+    SkipBad,
     Traces,
     Workers,
     asking,
@@ -50,11 +51,12 @@ def lose_pool(
     failures: Failures = None,
     out: Out = None,
     workers: Workers = 1,
+    skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
     """失去每个池会怎样：N-1 表 / what if a pool is lost: the N-1 table."""
     asked = _one_of_each(scenario, policy, trace, capacity, failures)
-    with asking("N-1", out, workers) as ask:
+    with asking("N-1", out, workers, skip_bad) as ask:
         losses = _answer(lambda: lose_each_pool(asked, scenario.resolve().parent, code_version(), ask))
     if as_json:
         printing.write_json(simulation_views.losses_json(losses))
@@ -75,12 +77,13 @@ def smallest(
     failures: Failures = None,
     out: Out = None,
     workers: Workers = 1,
+    skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
     """使 p95 等待低于上限的最小容量 / the smallest capacity that keeps p95 waiting below a limit."""
     asked = _one_of_each(scenario, policy, trace, capacity, failures)
     wanted = Limit(_metric(metric), _value(limit, metric))
-    with asking("容量 / capacity", out, workers) as ask:
+    with asking("容量 / capacity", out, workers, skip_bad) as ask:
         found = _answer(
             lambda: smallest_capacity(asked, scenario.resolve().parent, code_version(), ask, wanted, pool)
         )
@@ -107,6 +110,7 @@ def saturate(
     failures: Failures = None,
     out: Out = None,
     workers: Workers = 1,
+    skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
     """需求每年增长 Y %，各池哪一天饱和 / on which day each pool saturates if demand grows by Y % a year."""
@@ -114,7 +118,7 @@ def saturate(
     if not -90 <= growth <= 1000:
         raise Fault(f"--growth {growth:g}：须在 -90 与 1000 之间 / must be between -90 and 1000 (percent a year)")
     plan = GrowthPlan(growth / 100, _days(horizon, "--horizon"), _days(every, "--every"), threshold / 100)
-    with asking("饱和 / saturation", out, workers) as ask:
+    with asking("饱和 / saturation", out, workers, skip_bad) as ask:
         found = _answer(lambda: saturation(asked, scenario.resolve().parent, code_version(), ask, plan))
     if as_json:
         printing.write_json(simulation_views.saturation_json(found))
@@ -134,6 +138,7 @@ def waves(
     trace: Traces = None,
     capacity: Capacities = None,
     failures: Failures = None,
+    skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
     """批次计划对各池的影响 / what a wave plan does to the pools."""
@@ -143,8 +148,10 @@ def waves(
     except PlanUnreadable as error:
         raise Fault(*str(error).splitlines()) from error
     landed = landings(read, _systems(systems))
-    (cell,) = make_cells(asked.model_copy(update={"seeds": asked.seeds[:1]}), scenario, skip_bad=True)
+    (cell,) = make_cells(asked.model_copy(update={"seeds": asked.seeds[:1]}), scenario, skip_bad)
     with input_faults():
+        for note in cell.trace().notes:
+            printing.warn(note)
         impact = _answer(lambda: wave_impact(cell, landed))
     if as_json:
         printing.write_json(simulation_views.impact_json(impact))

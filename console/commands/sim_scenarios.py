@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -149,17 +150,25 @@ def narrowed(
 
 
 @contextmanager
-def asking(name: str, out: Path | None, workers: int) -> Iterator[Ask]:
-    """Simulates what a question asks, with a progress bar; keeps the results in `out`, or only while it is asked."""
+def asking(name: str, out: Path | None, workers: int, skip_bad: bool) -> Iterator[Ask]:
+    """Simulates what a question asks, with a progress bar; keeps the results in `out`, or only while it is asked.
+    What was left out of the traces is told once."""
+    told: set[str] = set()
     with tempfile.TemporaryDirectory() as scratch:
         folder = _folder(out) if out is not None else Path(scratch)
 
         def ask(cells: Sequence[Cell]) -> list[Result]:
+            cells = [replace(cell, skip_bad=skip_bad) for cell in cells]
             with cells_progress(name) as progress:
                 done = run_portfolio(cells, folder, workers, progress)
             if done.failures:
                 raise Fault(*(f"{file_name(failure.label)}: {failure.message}" for failure in done.failures))
-            return [read_result(folder / file_name(cell.label)) for cell in cells]
+            results = [read_result(folder / file_name(cell.label)) for cell in cells]
+            for note in dict.fromkeys(note for result in results for note in result.notes):
+                if note not in told:
+                    printing.warn(note)
+                    told.add(note)
+            return results
 
         with input_faults():
             yield ask

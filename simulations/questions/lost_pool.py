@@ -43,7 +43,7 @@ def lose_each_pool(scenario: Scenario, folder: Path, version: str, ask: Ask) -> 
     }
     names = {pool: name if pool == ALL_PRESENT else f"{name}-without-{pool}" for pool in variants}
     asked = scenario.model_copy(update={"capacities": {names[pool]: form for pool, form in variants.items()}})
-    results = ask(list(cells(asked, str(folder), version, skip_bad=True)))
+    results = ask(list(cells(asked, str(folder), version, counts_unplaceable=True)))
     mine = {pool: [one for one in results if one.label.capacity == names[pool]] for pool in variants}
     return [_row(pool, mine[pool], mine[ALL_PRESENT]) for pool in variants]
 

@@ -64,7 +64,7 @@ def saturation(scenario: Scenario, folder: Path, version: str, ask: Ask, plan: G
         demand = (1 + plan.yearly) ** (day / YEAR)
         grown = {f"{trace}-day{day}": form.model_copy(update={"demand": form.demand * demand})}
         asked = scenario.model_copy(update={"traces": grown})
-        results = ask(list(cells(asked, str(folder), version, skip_bad=True)))
+        results = ask(list(cells(asked, str(folder), version, counts_unplaceable=True)))
         loads = {pool: _load(results, pool) for pool in pools}
         levels.append(DemandLevel(day, demand, loads, over_seeds(results, "wait_p95")))
         if all(load >= plan.threshold for load in loads.values()):

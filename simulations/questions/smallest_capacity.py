@@ -71,7 +71,7 @@ def smallest_capacity(
     def attempt(scale: float) -> TriedCapacity:
         form = sized(scale)
         asked = scenario.model_copy(update={"capacities": {f"{name}-x{scale:.6g}": form}})
-        results = ask(list(cells(asked, str(folder), version, skip_bad=True)))
+        results = ask(list(cells(asked, str(folder), version, counts_unplaceable=True)))
         plans = form.plans(folder)
         nodes = sum(len(plan.nodes) for plan in plans if pool_id in (None, plan.pool.pool_id))
         return _judged(scale, nodes, results, limit)

@@ -60,7 +60,7 @@ def wave_impact(cell: Cell, landings: Sequence[Landing]) -> WaveImpact:
     """`cell` gives pools, policy and the trace beside. Raises ScenarioError or TraceError for what cannot be used."""
     if not landings:
         raise ValueError("计划里没有任何系统 / the plan has no systems; plan first")
-    trace, ready = cell.trace(), replace(cell.prepare(), skip_bad=True)
+    trace, ready = cell.trace(), replace(cell.prepare(), counts_unplaceable=True)
     last = max(landing.at_ms for landing in landings) + _AFTERWARDS
     until = max(last, int(trace.submitted_ms[-1]) if len(trace) else 0)
     ready = replace(ready, settings=replace(ready.settings, until_ms=until))

@@ -35,13 +35,15 @@ class Cell:
     """`scenario` with exactly one variant of each kind and one seed; `folder` is where its files are found.
 
     `skip_bad` leaves rows that cannot be used out of traces, and jobs that fit into no pool; both are counted in
-    the result's notes. Without it they are errors.
+    the result's notes. Without it they are errors. `counts_unplaceable` counts the jobs, and leaves bad rows errors:
+    for questions that ask how many find no room.
     """
 
     scenario: Scenario
     folder: str
     code_version: str
     skip_bad: bool = False
+    counts_unplaceable: bool = False
 
     @property
     def label(self) -> Label:
@@ -102,7 +104,7 @@ class Cell:
                 checkpoint_ms=chosen.checkpoint,
                 nodes=_one(chosen.policies).node_policy,
             ),
-            skip_bad=self.skip_bad,
+            counts_unplaceable=self.skip_bad or self.counts_unplaceable,
         )
 
 
@@ -114,12 +116,12 @@ class PreparedCell:
     provenance: Provenance
     given: SimulationInput
     settings: EngineSettings
-    skip_bad: bool
+    counts_unplaceable: bool
 
     def simulate(self, trace: Trace, progress: Progress | None = None) -> Outcome:
-        """Raises TraceError for jobs that fit nowhere, unless they may be skipped."""
+        """Raises TraceError for jobs that fit nowhere, unless they are counted."""
         outcome = simulate(trace, self.given, self.settings, progress)
-        if len(outcome.unplaceable) and not self.skip_bad:
+        if len(outcome.unplaceable) and not self.counts_unplaceable:
             raise TraceError(_fits_nowhere(trace, outcome))
         return outcome
 
@@ -132,7 +134,13 @@ class PreparedCell:
         return Result(self.label, self.provenance, measures, tuple(notes))
 
 
-def cells(scenario: Scenario, folder: str, code_version: str, skip_bad: bool = False) -> Iterator[Cell]:
+def cells(
+    scenario: Scenario,
+    folder: str,
+    code_version: str,
+    skip_bad: bool = False,
+    counts_unplaceable: bool = False,
+) -> Iterator[Cell]:
     """The product of all variants and seeds, in the order of the file."""
     for trace, capacity, failures, policy, seed in product(
         scenario.traces, scenario.capacities, scenario.failures, scenario.policies, scenario.seeds
@@ -146,7 +154,7 @@ def cells(scenario: Scenario, folder: str, code_version: str, skip_bad: bool = F
                 "seeds": (seed,),
             }
         )
-        yield Cell(chosen, folder, code_version, skip_bad)
+        yield Cell(chosen, folder, code_version, skip_bad, counts_unplaceable)
 
 
 Variant = TypeVar("Variant")

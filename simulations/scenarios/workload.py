@@ -14,6 +14,7 @@ from inventory.model.units import Resources
 from inventory.model.workload import Requirements
 from scheduler.core.placement.protocol import Shape
 from simulations.scenarios.fields import HOUR, Bytes, Duration, Form, MilliCpu
+from simulations.scenarios.generated import LedgerForm, StressForm
 from simulations.traces.reading import READERS, Reading, read_trace
 from simulations.traces.trace import Int64s, Trace, TraceColumns, strings
 
@@ -121,7 +122,8 @@ def _column(values: Iterable[int]) -> Int64s:
 
 
 class TraceForm(Form):
-    """Where jobs come from: `jobs` written here, or a `file` beside the scenario. `format` is a name of
+    """Where jobs come from: `jobs` written here, a `file` beside the scenario, or a generator (`stress`, `ledger`), which
+    draws anew for every seed. `format` is a name of
     `simulations.traces.reading.READERS` (left out: as the file's name tells), `beside` the second file of formats that
     have one.
 
@@ -132,6 +134,8 @@ class TraceForm(Form):
     file: str | None = Field(default=None, min_length=1)
     format: str | None = None
     beside: str | None = Field(default=None, min_length=1)
+    stress: StressForm | None = None
+    ledger: LedgerForm | None = None
     first: int | None = Field(default=None, ge=1)
     demand: float = Field(default=1.0, gt=0, le=1000)
 
@@ -145,8 +149,9 @@ class TraceForm(Form):
 
     @model_validator(mode="after")
     def _one_source(self) -> TraceForm:
-        if bool(self.jobs) == (self.file is not None):
-            raise ValueError("须写 jobs 或 file 之一 / needs either jobs or a file")
+        sources = [bool(self.jobs), *(one is not None for one in (self.file, self.stress, self.ledger))]
+        if sum(sources) != 1:
+            raise ValueError("须写 jobs、file、stress、ledger 之一 / needs one of jobs, file, stress and ledger")
         if self.file is None and (self.format or self.beside):
             raise ValueError("format 和 beside 只用于 file / format and beside go with a file")
         return self
@@ -154,15 +159,21 @@ class TraceForm(Form):
     @property
     def is_drawn(self) -> bool:
         """Another seed gives another trace."""
-        return self.demand != 1.0
+        return self.demand != 1.0 or self.stress is not None or self.ledger is not None
 
     def trace(self, name: str, folder: Path, seed: int, skip_bad: bool) -> Trace:
         """Files are found from `folder`. Raises ValueError or TraceError for what cannot be used."""
-        if self.file is None:
-            found = trace_of_jobs(name, self.jobs)
-        else:
-            beside = folder / self.beside if self.beside is not None else None
-            found = read_trace(folder / self.file, self.format, Reading(skip_bad=skip_bad, beside=beside))
+        found = self._source(name, folder, seed, skip_bad)
         if self.first is not None and len(found) > self.first:
             found = found.select(np.arange(self.first))
         return grown(found, self.demand, seed)
+
+    def _source(self, name: str, folder: Path, seed: int, skip_bad: bool) -> Trace:
+        if self.stress is not None:
+            return self.stress.trace(seed)
+        if self.ledger is not None:
+            return self.ledger.trace(folder, seed)
+        if self.file is None:
+            return trace_of_jobs(name, self.jobs)
+        beside = folder / self.beside if self.beside is not None else None
+        return read_trace(folder / self.file, self.format, Reading(skip_bad=skip_bad, beside=beside))
