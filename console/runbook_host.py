@@ -28,6 +28,7 @@ from xisuan.client import (
     WORKLOAD_STATE_SUCCEEDED,
     CallError,
     Client,
+    Duration,
     Program,
     Requirements,
     Resources,
