@@ -28,7 +28,6 @@ from xisuan.client import (
     WORKLOAD_STATE_SUCCEEDED,
     CallError,
     Client,
-    Duration,
     Program,
     Requirements,
     Resources,

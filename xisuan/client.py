@@ -21,8 +21,6 @@ from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from google.protobuf.duration_pb2 import Duration
-
 from xisuan.calls import CallError, Channel, FieldViolation, Pauses, translated
 from xisuan.common.v1 import common_pb2
 from xisuan.common.v1.common_pb2 import (
@@ -81,7 +79,6 @@ __all__ = [
     "Client",
     "DryRunPlacement",
     "DryRunResult",
-    "Duration",
     "ExplainResponse",
     "FieldViolation",
     "PoolOpinion",
