@@ -57,7 +57,7 @@ class Site:
     def _start(self) -> None:
         self.store = SchedulerStore(Store(open_engine(self._url), (LEDGER_PROJECTION, SCHEDULER)))
         events = WriterEvents(lambda _: None, _never)
-        self.writer = Writer(self.store, "control-plane", self.clock.now_ms, lambda *_: [], events)
+        self.writer = Writer(self.store, "control-plane", self.clock.now_ms, events)
         registry = PoolRegistry(self.store.pools(), {}, self.clock)
         self.desk = QueueDesk(self.store, self.writer, registry, self.clock, self._woken)
 
