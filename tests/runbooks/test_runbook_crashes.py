@@ -19,7 +19,8 @@ from scheduler.core.migration.transitions import MigrationState, StepState
 from tests.runbooks.runbooks import PAPER, SYSTEM, Site, a_site, a_template, an_order, noting, step
 
 ROOT = Path(__file__).parents[2]
-SEEDS = [int(seed) for seed in os.environ.get("XISUAN_CHAOS_SEEDS", "1").split()]
+# Kills at every step are in every run of the tests; drawn points are many lives more: `make chaos-runbooks`.
+SEEDS = [int(seed) for seed in os.environ.get("XISUAN_CHAOS_SEEDS", "").split()]
 FORWARD = [
     "build",
     "replicate",
