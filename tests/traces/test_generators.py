@@ -114,3 +114,13 @@ def test_more_systems_change_nothing_for_those_before_them() -> None:
     both = ledger_trace([a_system("甲系统"), a_system("乙系统")], WEEK, 5)
     mine = both.select(np.array([name.startswith("0-") for name in both.job_ids.tolist()]))
     assert mine.digest == alone.digest
+
+
+def test_arrivals_swing_with_the_day_and_the_load_stays() -> None:
+    made = replace(STRESS, swing=0.8, mean_runtime_ms=16 * HOUR_MS)
+    even, swung = stress_trace(replace(made, swing=0.0), 0), stress_trace(made, 0)
+    assert swung.runtime_ms.sum() == even.runtime_ms.sum()
+    assert offered_load(swung, made, even.span_ms) == offered_load(even, made, even.span_ms)
+    whole = int(swung.span_ms // DAY_MS) * DAY_MS
+    early = swung.submitted_ms[swung.submitted_ms < whole] % DAY_MS < DAY_MS // 2
+    assert whole and early.mean() == pytest.approx(0.5 + 0.8 / np.pi, abs=0.05)
