@@ -28,7 +28,7 @@ demo: $(STAMP) ## the whole main job on illustrative data, in under a minute
 	@$(BIN)/xisuan demo
 
 test: $(STAMP) ## every test that this machine can run; the last lines name what was skipped and why
-	$(BIN)/python -m pytest --durations=15 $(TEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=15 $(TEST_ARGS)
 
 lint: $(STAMP) ## ruff, layers, and buf's STANDARD rules on the contracts
 	$(BIN)/ruff check .
