@@ -162,7 +162,7 @@ class Example:
             "第一次割接：窗口内新环境的应用被强杀", "first run: the new application is killed in the window"
         )
         run_id = self._open()
-        killer = threading.Thread(target=self._kill_application_at_switch, args=(run_id,), daemon=True)
+        killer = threading.Thread(target=self._kill_application_in_the_window, args=(run_id,), daemon=True)
         killer.start()
         self._approve(run_id, AUTHORITY, "示例批〔2026〕1号")
         run = self._until(run_id, lambda one: one["state"] in ("rolled_back", "held", "rollback_held"))
@@ -199,9 +199,10 @@ class Example:
         )
         return run_id
 
-    def _kill_application_at_switch(self, run_id: str) -> None:
-        """As a crash would: the process, and nothing of ours."""
-        self._until(run_id, lambda one: _state_of(one, "switch") == "done")
+    def _kill_application_in_the_window(self, run_id: str) -> None:
+        """As a crash would: the process, and nothing of ours. It comes before the switch: the first look of a user at
+        the new environment, a moment after it, must find nothing there on a fast machine too."""
+        self._until(run_id, lambda one: _state_of(one, "freeze") != "pending")
         self._workloads.cancel(self._application_of(run_id), "crash")
 
     def _application_of(self, run_id: str) -> str:
