@@ -39,7 +39,10 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def stub(site: Site) -> Iterator[QueueServiceStub]:
-    with serving(MemoryScheduling(), queues=Forwarding(site)) as service, grpc.insecure_channel(service.address) as channel:
+    with (
+        serving(MemoryScheduling(), queues=Forwarding(site)) as service,
+        grpc.insecure_channel(service.address) as channel,
+    ):
         yield QueueServiceStub(channel)
 
 
