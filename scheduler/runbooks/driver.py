@@ -52,6 +52,7 @@ _LOG = logging.getLogger("xisuan.runbooks")
 # decides anew on what is recorded. So the version that DBOS ties workflows to is that of this loop, not of its code.
 _LOOP_VERSION = "xisuan-runbooks-1"
 _CLOSING_S = 2.0
+_AGAIN_MS = 5000
 _BETWEEN_WARNINGS_S = 0.5
 _current: Driver | None = None
 
@@ -129,7 +130,12 @@ class Driver:
             if run_id in self._waking:
                 return
             self._waking.add(run_id)
-        DBOS.start_workflow(stretch, run_id)
+        try:
+            DBOS.start_workflow(stretch, run_id)
+        except Exception:
+            with self._guard:
+                self._waking.discard(run_id)
+            raise
 
     def tick(self) -> None:
         """Wakes what is due by the clock or was touched by another process, and gives warnings that are due.
@@ -167,10 +173,19 @@ class Driver:
         with lock:
             with self._guard:
                 self._waking.discard(run_id)
-            answer = self._durably("advance", self._advanced, run_id, None, None)
-            while answer["kind"] != "wait":
-                result = self._durably("execute", self._executed, run_id, answer)
-                answer = self._durably("advance", self._advanced, run_id, answer, result)
+            try:
+                self._go_on(run_id)
+            except Exception:
+                # A store that stayed locked, say: nothing else would make anybody look again.
+                with self._guard:
+                    self._timers[run_id] = self._ports.clock.now_ms() + _AGAIN_MS
+                raise
+
+    def _go_on(self, run_id: str) -> None:
+        answer = self._durably("advance", self._advanced, run_id, None, None)
+        while answer["kind"] != "wait":
+            result = self._durably("execute", self._executed, run_id, answer)
+            answer = self._durably("advance", self._advanced, run_id, answer, result)
 
     def _durably(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """A step of DBOS: done once, its result remembered, as JSON text: no class of ours is pickled into a database
