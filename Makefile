@@ -9,7 +9,7 @@ SEEDS ?= 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types protos protos-check bench clean chaos-runbooks
+.PHONY: help venv demo test test-long lint types protos protos-check bench clean chaos-runbooks
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,11 @@ demo: $(STAMP) ## the whole main job on illustrative data, in under a minute
 	@$(BIN)/xisuan demo
 
 test: $(STAMP) ## every test that this machine can run; the last lines name what was skipped and why
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=15 $(TEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not servers and not long" --durations=15 $(TEST_ARGS) || [ $$? = 5 ]
+	$(BIN)/python -m pytest -m "servers and not long" --durations=15 $(TEST_ARGS) || [ $$? = 5 ]
+
+test-long: $(STAMP) ## the whole conformance suite of every adapter of ours, some minutes more
+	$(BIN)/python -m pytest -m long --durations=15 $(TEST_ARGS)
 
 lint: $(STAMP) ## ruff, layers, and buf's STANDARD rules on the contracts
 	$(BIN)/ruff check .

@@ -41,6 +41,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Sequence[R
     return dict(zip(OURS, ask_all(adapters, OURS), strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.faults
 @pytest.mark.parametrize("technology", OURS)
 def test_it_conforms(technology: str, reports: Mapping[str, Sequence[Report]]) -> None:
@@ -54,6 +55,7 @@ def test_it_conforms(technology: str, reports: Mapping[str, Sequence[Report]]) -
     assert all(report.conforms and not report.left_running for report in reports[technology])
 
 
+@pytest.mark.long
 @pytest.mark.faults
 @pytest.mark.parametrize("technology", OURS)
 def test_it_skips_nothing_that_it_does_not_declare(

@@ -62,6 +62,7 @@ def command(cluster: ClusterClient, folder: Path, pool_id: str, port: int) -> li
     ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.faults
 @pytest.mark.usefixtures("executing_nodes")
 def test_it_conforms_and_skips_nothing_that_it_does_not_declare(cluster: ClusterClient, tmp_path: Path) -> None:

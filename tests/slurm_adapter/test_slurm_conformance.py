@@ -16,6 +16,7 @@ from tests.slurm_adapter.conftest import slurm_pool
 DECLARED_SKIPS = {"exec", "checkpoints", "services", "refuses_when_full"}
 
 
+@pytest.mark.long
 @pytest.mark.faults
 def test_slurm_conforms_and_skips_nothing_that_it_does_not_declare(slurm_cluster: Path, tmp_path: Path) -> None:
     adapters = []
