@@ -62,6 +62,8 @@ class TestAServiceThatIsUp:
                 "xisuan.pool.v1.PoolService",
                 "xisuan.inventory.v1.LedgerService",
                 "xisuan.migration.v1.MigrationService",
+                "xisuan.assessment.v1.AssessmentService",
+                "xisuan.queue.v1.QueueService",
             }
             for name in ours:
                 answer = check(health_pb2.HealthCheckRequest(service=name))
