@@ -21,6 +21,7 @@ from scheduler.core.migration.transitions import IllegalChange
 DRIVER = "runbook-host"
 """Who records what the driver does; no person bears this name."""
 KINDS = tuple(kind.value for kind in ChangeKind)
+_MOST_FOLDED = 1000
 Make = Callable[[MigrationRun], Change | None]
 
 
@@ -38,9 +39,25 @@ class RunRecord:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._folded: dict[str, tuple[int, MigrationRun]] = {}
 
     def load(self, run_id: str) -> MigrationRun | None:
-        return fold(run_id, (entry.change for entry in self.entries(run_id)))
+        with self._store.connect() as connection:
+            return self._now(connection, run_id)
+
+    def _now(self, connection: Any, run_id: str) -> MigrationRun | None:
+        """The run as it stands: what was folded before of the chain, which only grows, and the events since.
+
+        Asked only before a transaction appends, so that nothing is kept that may yet be undone.
+        """
+        seq, before = self._folded.get(run_id, (0, None))
+        events = _events(connection, run_id, seq)
+        run = fold(run_id, (_entry(event).change for event in events), before)
+        if run is not None and events:
+            if len(self._folded) >= _MOST_FOLDED:
+                self._folded.clear()
+            self._folded[run_id] = (events[-1].seq, run)
+        return run
 
     def entries(self, run_id: str) -> tuple[Entry, ...]:
         """The history of a run, oldest first; empty for an unknown one."""
@@ -91,7 +108,7 @@ class RunRecord:
         unknown run, IllegalChange for what the tables forbid.
         """
         with self._store.transaction() as tx:
-            run = fold(run_id, (_entry(event).change for event in _events(tx.connection, run_id)))
+            run = self._now(tx.connection, run_id)
             if run is None:
                 raise LookupError(run_id)
             change = make(run)
@@ -129,9 +146,9 @@ def _outcomes(tx: Transaction, run: MigrationRun, change: Change) -> Sequence[Dr
     return drafts
 
 
-def _events(connection: Any, run_id: str) -> Sequence[Event]:
+def _events(connection: Any, run_id: str, after: int = 0) -> Sequence[Event]:
     found: list[Event] = []
-    while page := read_events(connection, found[-1].seq if found else 0, PAGE, kinds=KINDS, subject=run_id):
+    while page := read_events(connection, found[-1].seq if found else after, PAGE, kinds=KINDS, subject=run_id):
         found += page
     return found
 

@@ -169,9 +169,10 @@ class MigrationRun:
 NEVER_OPENED: Final = "a run's first change must be that it was opened"
 
 
-def fold(run_id: str, changes: Iterable[Change]) -> MigrationRun | None:
-    """The run that these changes make; None when there are none. Raises IllegalChange for an impossible history."""
-    run: MigrationRun | None = None
+def fold(run_id: str, changes: Iterable[Change], before: MigrationRun | None = None) -> MigrationRun | None:
+    """The run that these changes make of `before`; None when there is nothing. Raises IllegalChange for an impossible
+    history."""
+    run = before
     for change in changes:
         if change.kind is ChangeKind.OPENED:
             if run is not None:

@@ -16,6 +16,7 @@ from scheduler.core.migration.transitions import StepState
 from scheduler.runbooks.ports import Clock, Reservations, SecretValue, Workloads
 
 POLL_S = 0.05
+LONGEST_PAUSE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,14 @@ class StepContext:
         return self.deadline_ms is not None and self.ports.clock.now_ms() >= self.deadline_ms
 
     def until(self, ready: Callable[[], StepResult | None]) -> StepResult | None:
-        """Asks until there is a result; None when the time is up."""
+        """Asks until there is a result, less often the longer it takes; None when the time is up."""
+        pause_s = POLL_S
         while True:
             result = ready()
             if result is not None or self.is_out_of_time:
                 return result
-            time.sleep(POLL_S)
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
 
     @property
     def folder(self) -> Path:
