@@ -16,6 +16,7 @@ from pathlib import Path
 
 from adapters.wire.scalars import duration_to_wire
 from console.home import find_home
+from inventory.model.placement import ReasonCode
 from scheduler.runbooks.driver import Driver, DriverSettings
 from scheduler.runbooks.ports import Capacity, CapacityRefused, PoolTask, PoolUnavailable, TaskState
 from scheduler.runbooks.record import RunRecord
@@ -104,7 +105,8 @@ class ServiceReservations:
             self._operations.release_capacity(hold_id)
 
     def _require_room(self, capacity: Capacity) -> None:
-        """A reservation is a promise to be kept: what the pool cannot place now is not promised."""
+        """A reservation is a promise to be kept: what the pool cannot place now is not promised. Of a pool that is not
+        heard nobody knows: it is asked again."""
         spec = WorkloadSpec(
             queue=queue_of(capacity.hold_id),
             client_key="capacity",
@@ -115,7 +117,10 @@ class ServiceReservations:
             (result,) = self._client.dry_run([spec])
         if not result.placement.pool_id:
             wanted = f"{capacity.cpu_milli} milli-CPU, {capacity.memory_bytes} bytes"
-            reasons = [reason for one in result.placement.opinions for reason in one.reasons]
+            opinions = [one for one in result.placement.opinions if one.pool_id == capacity.pool_id]
+            reasons = [reason for one in opinions for reason in one.reasons]
+            if reasons and all(reason.code == ReasonCode.UNREACHABLE.value for reason in reasons):
+                raise PoolUnavailable(f"{capacity.pool_id}: 暂时失联 / is not heard at present")
             why = result.error.message or "; ".join(f"{one.code}: {one.needed} / {one.offered}" for one in reasons)
             raise CapacityRefused(f"{capacity.pool_id}: 放不下 / has no room for {wanted}: {why}")
 
