@@ -35,6 +35,8 @@ RUN_ID_VARIABLE = "XISUAN_RUN_ID"
 WORK_VARIABLE = "XISUAN_RUN_DIR"
 
 _POLL_S = 0.1
+_HIDDEN_ROUNDS = 3  # a process that still shows no environment after these has none
+_PF_KTHREAD = 0x0020_0000  # include/linux/sched.h
 _LOCK_TRIES = 100
 _DEFAULT_GRACE_MS = 10_000
 _ENDING_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
@@ -285,10 +287,14 @@ def kill_processes_of(run_id: str, directory: str) -> int:
     mark = f"{RUN_ID_VARIABLE}={run_id}".encode()
     place = f"{WORK_VARIABLE}={directory}".encode()
     found = 0
-    for _ in range(5):  # a process may fork while they are being counted
+    for count in range(10):  # a process may fork while they are being counted
         pids = [pid for pid in os.listdir("/proc") if pid.isdigit() and int(pid) != os.getpid()]
-        marked = [int(pid) for pid in pids if {mark, place} <= set(_environment_of(pid))]
-        if not marked:
+        environments = {pid: _environment_of(pid) for pid in pids}
+        marked = [int(pid) for pid, words in environments.items() if {mark, place} <= set(words)]
+        hidden = count < _HIDDEN_ROUNDS and any(
+            words == [b""] and _is_program(pid) for pid, words in environments.items()
+        )
+        if not marked and not hidden:
             break
         found += len(marked)
         for pid in marked:
@@ -306,6 +312,17 @@ def _environment_of(pid: str) -> list[bytes]:
             return file.read().split(b"\0")
     except OSError:  # ended meanwhile, or another user's: neither is ours
         return []
+
+
+def _is_program(pid: str) -> bool:
+    """Whether this is a living process, neither a kernel thread nor ended: one that shows no environment may be in
+    the middle of execve, and shows it a moment later."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return False
+    return fields[0] not in b"ZX" and not int(fields[6]) & _PF_KTHREAD
 
 
 def write_json(path: str, content: dict[str, object]) -> None:

@@ -7,6 +7,8 @@ import asyncio
 import pytest
 
 from adapters.contract import Launch, RefusalCode
+from inventory.model.pool import NodeGroup
+from inventory.model.system import Architecture
 from inventory.model.units import GIB, Resources
 from inventory.model.workload import Requirements, RunState, WorkloadState
 from scheduler.cycle import CycleSettings
@@ -295,7 +297,9 @@ async def test_explain_says_what_the_pools_said(site: Site) -> None:
 @story
 async def test_what_waits_for_room_is_placed_when_the_pool_grows(site: Site) -> None:
     async with running(site):
-        pool = await site.add_pool("p", FakePool("p", nodes=0))
+        pool = FakePool("p", nodes=0)
+        promised = NodeGroup("general", 1, Architecture.X86_64, pool.node("any").allocatable)
+        await site.add_pool("p", pool, node_groups=(promised,))
         (a,) = await site.submit(submission("a"))
         await eventually(lambda: bool(site.plane._planner.verdicts(a)), "a cycle has looked at it")
         pool.change_nodes([pool.node("new")])
