@@ -129,6 +129,7 @@ class GetCapabilitiesResponse(_message.Message):
     DURABLE_CURSORS_FIELD_NUMBER: _builtins.int
     REFUSES_WHEN_FULL_FIELD_NUMBER: _builtins.int
     SIMULATES_FIELD_NUMBER: _builtins.int
+    SECRETS_FIELD_NUMBER: _builtins.int
     pool_id: _builtins.str
     """The pool that this adapter serves; the scheduler quarantines an adapter that answers with another id."""
     technology: _builtins.str
@@ -170,6 +171,8 @@ class GetCapabilitiesResponse(_message.Message):
     """
     simulates: _builtins.bool
     """Nothing is executed: a run takes its estimate (cut at max_runtime) and succeeds, or fails as the pool draws it."""
+    secrets: _builtins.bool
+    """Programs may name `secrets`, which the pool's own store holds. Where it is false, such launches are refused."""
     @_builtins.property
     def runtimes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What runs here, at least one of (what a Program means to each):
@@ -226,10 +229,11 @@ class GetCapabilitiesResponse(_message.Message):
         durable_cursors: _builtins.bool = ...,
         refuses_when_full: _builtins.bool = ...,
         simulates: _builtins.bool = ...,
+        secrets: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["max_clock_skew", b"max_clock_skew"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerators", b"accelerators", "adapter_version", b"adapter_version", "checkpoints", b"checkpoints", "chooses_nodes", b"chooses_nodes", "contract_version", b"contract_version", "durable_cursors", b"durable_cursors", "enforces", b"enforces", "exec", b"exec", "gangs", b"gangs", "instance_id", b"instance_id", "leases", b"leases", "logs", b"logs", "max_batch", b"max_batch", "max_clock_skew", b"max_clock_skew", "max_runtime", b"max_runtime", "pool_id", b"pool_id", "refuses_when_full", b"refuses_when_full", "remembered_runs", b"remembered_runs", "reservations", b"reservations", "runtimes", b"runtimes", "services", b"services", "simulates", b"simulates", "start_estimates", b"start_estimates", "suspend", b"suspend", "technology", b"technology", "watch_window", b"watch_window", "zones", b"zones"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerators", b"accelerators", "adapter_version", b"adapter_version", "checkpoints", b"checkpoints", "chooses_nodes", b"chooses_nodes", "contract_version", b"contract_version", "durable_cursors", b"durable_cursors", "enforces", b"enforces", "exec", b"exec", "gangs", b"gangs", "instance_id", b"instance_id", "leases", b"leases", "logs", b"logs", "max_batch", b"max_batch", "max_clock_skew", b"max_clock_skew", "max_runtime", b"max_runtime", "pool_id", b"pool_id", "refuses_when_full", b"refuses_when_full", "remembered_runs", b"remembered_runs", "reservations", b"reservations", "runtimes", b"runtimes", "secrets", b"secrets", "services", b"services", "simulates", b"simulates", "start_estimates", b"start_estimates", "suspend", b"suspend", "technology", b"technology", "watch_window", b"watch_window", "zones", b"zones"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -464,6 +468,7 @@ class RunStatus(_message.Message):
     LEASE_EXPIRED_FIELD_NUMBER: _builtins.int
     SUSPENDED_FIELD_NUMBER: _builtins.int
     ESTIMATED_START_AT_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     state: _workload_pb2.RunState.ValueType
     exit_code: _builtins.int
@@ -473,6 +478,10 @@ class RunStatus(_message.Message):
     """The lease has expired once; the run went on or was stopped as its policy says. Stays true."""
     suspended: _builtins.bool
     """Only while RUNNING."""
+    failure: _workload_pb2.FailureCategory.ValueType
+    """Where the state is FAILED and the pool knows more than the exit code says: OUT_OF_MEMORY, TIMEOUT, INPUT_MISSING,
+    NODE. Unspecified: the scheduler takes it as PROGRAM where there is an exit code, else as NODE.
+    """
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -498,10 +507,11 @@ class RunStatus(_message.Message):
         lease_expired: _builtins.bool = ...,
         suspended: _builtins.bool = ...,
         estimated_start_at: _timestamp_pb2.Timestamp | None = ...,
+        failure: _workload_pb2.FailureCategory.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "ended_at", b"ended_at", "estimated_start_at", b"estimated_start_at", "exit_code", b"exit_code", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "ended_at", b"ended_at", "estimated_start_at", b"estimated_start_at", "exit_code", b"exit_code", "lease_expired", b"lease_expired", "message", b"message", "nodes", b"nodes", "run_id", b"run_id", "started_at", b"started_at", "state", b"state", "suspended", b"suspended"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "ended_at", b"ended_at", "estimated_start_at", b"estimated_start_at", "exit_code", b"exit_code", "failure", b"failure", "lease_expired", b"lease_expired", "message", b"message", "nodes", b"nodes", "run_id", b"run_id", "started_at", b"started_at", "state", b"state", "suspended", b"suspended"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015

@@ -47,6 +47,42 @@ SELECTOR_OPERATOR_EXISTS: SelectorOperator.ValueType  # 3
 SELECTOR_OPERATOR_DOES_NOT_EXIST: SelectorOperator.ValueType  # 4
 Global___SelectorOperator: _TypeAlias = SelectorOperator  # noqa: Y015
 
+class _FailureCategory:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FailureCategoryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FailureCategory.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FAILURE_CATEGORY_UNSPECIFIED: _FailureCategory.ValueType  # 0
+    FAILURE_CATEGORY_PROGRAM: _FailureCategory.ValueType  # 1
+    """The program ended with an exit code other than 0."""
+    FAILURE_CATEGORY_OUT_OF_MEMORY: _FailureCategory.ValueType  # 2
+    FAILURE_CATEGORY_TIMEOUT: _FailureCategory.ValueType  # 3
+    """It ran longer than `max_runtime`."""
+    FAILURE_CATEGORY_INPUT_MISSING: _FailureCategory.ValueType  # 4
+    """An image, a file or data that it needs was not there."""
+    FAILURE_CATEGORY_NODE: _FailureCategory.ValueType  # 5
+    """A node or the pool failed under it."""
+    FAILURE_CATEGORY_REFUSED: _FailureCategory.ValueType  # 6
+    """The pool refused the launch: it can never run there."""
+
+class FailureCategory(_FailureCategory, metaclass=_FailureCategoryEnumTypeWrapper):
+    """Why a run failed. Runs that are lost, preempted, or stopped by a drain did not fail."""
+
+FAILURE_CATEGORY_UNSPECIFIED: FailureCategory.ValueType  # 0
+FAILURE_CATEGORY_PROGRAM: FailureCategory.ValueType  # 1
+"""The program ended with an exit code other than 0."""
+FAILURE_CATEGORY_OUT_OF_MEMORY: FailureCategory.ValueType  # 2
+FAILURE_CATEGORY_TIMEOUT: FailureCategory.ValueType  # 3
+"""It ran longer than `max_runtime`."""
+FAILURE_CATEGORY_INPUT_MISSING: FailureCategory.ValueType  # 4
+"""An image, a file or data that it needs was not there."""
+FAILURE_CATEGORY_NODE: FailureCategory.ValueType  # 5
+"""A node or the pool failed under it."""
+FAILURE_CATEGORY_REFUSED: FailureCategory.ValueType  # 6
+"""The pool refused the launch: it can never run there."""
+Global___FailureCategory: _TypeAlias = FailureCategory  # noqa: Y015
+
 class _WorkloadState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -55,7 +91,7 @@ class _WorkloadStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Workloa
     DESCRIPTOR: _descriptor.EnumDescriptor
     WORKLOAD_STATE_UNSPECIFIED: _WorkloadState.ValueType  # 0
     WORKLOAD_STATE_SUBMITTED: _WorkloadState.ValueType  # 1
-    """Stored and acknowledged; waits for the workloads named in `after`."""
+    """Stored and acknowledged; waits for the workloads named in `after`, or for its turn in its array."""
     WORKLOAD_STATE_QUEUED: _WorkloadState.ValueType  # 2
     WORKLOAD_STATE_ACTIVE: _WorkloadState.ValueType  # 3
     WORKLOAD_STATE_SUCCEEDED: _WorkloadState.ValueType  # 4
@@ -69,7 +105,7 @@ class WorkloadState(_WorkloadState, metaclass=_WorkloadStateEnumTypeWrapper):
 
 WORKLOAD_STATE_UNSPECIFIED: WorkloadState.ValueType  # 0
 WORKLOAD_STATE_SUBMITTED: WorkloadState.ValueType  # 1
-"""Stored and acknowledged; waits for the workloads named in `after`."""
+"""Stored and acknowledged; waits for the workloads named in `after`, or for its turn in its array."""
 WORKLOAD_STATE_QUEUED: WorkloadState.ValueType  # 2
 WORKLOAD_STATE_ACTIVE: WorkloadState.ValueType  # 3
 WORKLOAD_STATE_SUCCEEDED: WorkloadState.ValueType  # 4
@@ -415,9 +451,30 @@ class Program(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class SecretsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     COMMAND_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    SECRETS_FIELD_NUMBER: _builtins.int
     image: _builtins.str
     """A container image reference. Empty: the command runs as a process of the pool."""
     @_builtins.property
@@ -428,20 +485,123 @@ class Program(_message.Message):
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Plain settings, at most 64 KiB in all."""
 
+    @_builtins.property
+    def secrets(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Settings whose values lie in the pool's own secret store, by reference: the name of the setting, and
+        "SECRET/KEY" in the store. Values are never submitted, stored or logged here. At most 64. Only pools that declare
+        the capability `secrets` take such a program.
+        """
+
     def __init__(
         self,
         *,
         command: _abc.Iterable[_builtins.str] | None = ...,
         image: _builtins.str = ...,
         environment: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        secrets: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "environment", b"environment", "image", b"image"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "environment", b"environment", "image", b"image", "secrets", b"secrets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Program: _TypeAlias = Program  # noqa: Y015
+
+@_typing.final
+class RetryPolicy(_message.Message):
+    """Which failures are tried again, how often, and how soon."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULES_FIELD_NUMBER: _builtins.int
+    BACKOFF_FIELD_NUMBER: _builtins.int
+    MAX_BACKOFF_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetryRule]:
+        """The first rule that names the failure holds; failures that no rule names count against `max_attempts`. At most 16."""
+
+    @_builtins.property
+    def backoff(self) -> _duration_pb2.Duration:
+        """The pause before the second attempt; doubled for each further one, and shortened by up to a half at random, so that
+        many failures of one moment do not come back in one moment. Absent: none.
+        """
+
+    @_builtins.property
+    def max_backoff(self) -> _duration_pb2.Duration:
+        """The longest pause. Absent: 1 h. At most 7 d."""
+
+    def __init__(
+        self,
+        *,
+        rules: _abc.Iterable[Global___RetryRule] | None = ...,
+        backoff: _duration_pb2.Duration | None = ...,
+        max_backoff: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backoff", b"backoff", "max_backoff", b"max_backoff"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backoff", b"backoff", "max_backoff", b"max_backoff", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryPolicy: _TypeAlias = RetryPolicy  # noqa: Y015
+
+@_typing.final
+class RetryRule(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FAILURE_FIELD_NUMBER: _builtins.int
+    EXIT_CODES_FIELD_NUMBER: _builtins.int
+    MAX_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    failure: Global___FailureCategory.ValueType
+    max_attempts: _builtins.int
+    """The workload fails with so many runs that failed like this; 1: never tried again. 1 to 100."""
+    @_builtins.property
+    def exit_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Only these exit codes, 1 to 255; for PROGRAM alone. Empty: all. At most 64."""
+
+    def __init__(
+        self,
+        *,
+        failure: Global___FailureCategory.ValueType = ...,
+        exit_codes: _abc.Iterable[_builtins.int] | None = ...,
+        max_attempts: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exit_codes", b"exit_codes", "failure", b"failure", "max_attempts", b"max_attempts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryRule: _TypeAlias = RetryRule  # noqa: Y015
+
+@_typing.final
+class JobArray(_message.Message):
+    """One submission for many elements that differ in their index alone: each is a workload with runs of its own, and has
+    the index (from 0) in its environment as XISUAN_ARRAY_INDEX, the count as XISUAN_ARRAY_COUNT.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    MAX_PARALLEL_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """1 to 10,000."""
+    max_parallel: _builtins.int
+    """At most so many elements are queued or active at once. 0: all."""
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        max_parallel: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "max_parallel", b"max_parallel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobArray: _TypeAlias = JobArray  # noqa: Y015
 
 @_typing.final
 class WorkloadSpec(_message.Message):
@@ -482,6 +642,9 @@ class WorkloadSpec(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
     PARTITION_FIELD_NUMBER: _builtins.int
+    RETRY_FIELD_NUMBER: _builtins.int
+    ARRAY_FIELD_NUMBER: _builtins.int
+    FINISH_BY_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
     """The queue (department or system) that is charged. Lower-case letters, digits, "-", "/", at most 128."""
     client_key: _builtins.str
@@ -503,7 +666,7 @@ class WorkloadSpec(_message.Message):
     @_builtins.property
     def after(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Workload ids, or client keys of the same queue (of this batch too), that must succeed first.
-        A cycle is refused with INVALID_ARGUMENT that names it.
+        A cycle is refused with INVALID_ARGUMENT that names it. An array succeeds when all its elements have.
         """
 
     @_builtins.property
@@ -526,6 +689,20 @@ class WorkloadSpec(_message.Message):
         Absent: the run is waited for, however long it takes.
         """
 
+    @_builtins.property
+    def retry(self) -> Global___RetryPolicy:
+        """Absent: failures are tried again at once, up to `max_attempts`."""
+
+    @_builtins.property
+    def array(self) -> Global___JobArray:
+        """Absent: one workload."""
+
+    @_builtins.property
+    def finish_by(self) -> _timestamp_pb2.Timestamp:
+        """When it should have finished. It is ordered by it among workloads of its queue and priority, a warning at submission
+        tells when it can't be met, and a miss is an event; it goes on all the same. Absent: no deadline.
+        """
+
     def __init__(
         self,
         *,
@@ -542,10 +719,13 @@ class WorkloadSpec(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         inputs: _abc.Iterable[Global___InputPlace] | None = ...,
         partition: _common_pb2.PartitionPolicy | None = ...,
+        retry: Global___RetryPolicy | None = ...,
+        array: Global___JobArray | None = ...,
+        finish_by: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["estimated_runtime", b"estimated_runtime", "max_runtime", b"max_runtime", "partition", b"partition", "program", b"program", "requirements", b"requirements"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["array", b"array", "estimated_runtime", b"estimated_runtime", "finish_by", b"finish_by", "max_runtime", b"max_runtime", "partition", b"partition", "program", b"program", "requirements", b"requirements", "retry", b"retry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "client_key", b"client_key", "estimated_runtime", b"estimated_runtime", "inputs", b"inputs", "labels", b"labels", "max_attempts", b"max_attempts", "max_runtime", b"max_runtime", "name", b"name", "partition", b"partition", "priority", b"priority", "program", b"program", "queue", b"queue", "requirements", b"requirements"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "array", b"array", "client_key", b"client_key", "estimated_runtime", b"estimated_runtime", "finish_by", b"finish_by", "inputs", b"inputs", "labels", b"labels", "max_attempts", b"max_attempts", "max_runtime", b"max_runtime", "name", b"name", "partition", b"partition", "priority", b"priority", "program", b"program", "queue", b"queue", "requirements", b"requirements", "retry", b"retry"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -567,6 +747,7 @@ class Run(_message.Message):
     PLACED_AT_FIELD_NUMBER: _builtins.int
     STARTED_AT_FIELD_NUMBER: _builtins.int
     ENDED_AT_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     attempt: _builtins.int
     """1 for the first."""
@@ -575,6 +756,8 @@ class Run(_message.Message):
     exit_code: _builtins.int
     """Present when a process ended."""
     message: _builtins.str
+    failure: Global___FailureCategory.ValueType
+    """Set where the state is FAILED."""
     @_builtins.property
     def nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """One node a task, in task order."""
@@ -598,10 +781,11 @@ class Run(_message.Message):
         placed_at: _timestamp_pb2.Timestamp | None = ...,
         started_at: _timestamp_pb2.Timestamp | None = ...,
         ended_at: _timestamp_pb2.Timestamp | None = ...,
+        failure: Global___FailureCategory.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "ended_at", b"ended_at", "exit_code", b"exit_code", "placed_at", b"placed_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "attempt", b"attempt", "ended_at", b"ended_at", "exit_code", b"exit_code", "message", b"message", "nodes", b"nodes", "placed_at", b"placed_at", "pool_id", b"pool_id", "run_id", b"run_id", "started_at", b"started_at", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "attempt", b"attempt", "ended_at", b"ended_at", "exit_code", b"exit_code", "failure", b"failure", "message", b"message", "nodes", b"nodes", "placed_at", b"placed_at", "pool_id", b"pool_id", "run_id", b"run_id", "started_at", b"started_at", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
@@ -619,10 +803,16 @@ class Workload(_message.Message):
     SUBMITTED_AT_FIELD_NUMBER: _builtins.int
     RUNS_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    ARRAY_ID_FIELD_NUMBER: _builtins.int
+    ARRAY_INDEX_FIELD_NUMBER: _builtins.int
+    ELEMENTS_FIELD_NUMBER: _builtins.int
     workload_id: _builtins.str
     state: Global___WorkloadState.ValueType
     message: _builtins.str
     """Why the last run ended as it did, or why the workload failed without one."""
+    array_id: _builtins.str
+    """Of an element: the workload that is its array, and its place in it, from 0. Empty: no element."""
+    array_index: _builtins.int
     @_builtins.property
     def spec(self) -> Global___WorkloadSpec: ...
     @_builtins.property
@@ -630,6 +820,10 @@ class Workload(_message.Message):
     @_builtins.property
     def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Run]:
         """All attempts, first to last."""
+
+    @_builtins.property
+    def elements(self) -> _containers.RepeatedCompositeFieldContainer[Global___ElementCount]:
+        """Of an array: how many of its elements are in each state."""
 
     def __init__(
         self,
@@ -640,11 +834,36 @@ class Workload(_message.Message):
         submitted_at: _timestamp_pb2.Timestamp | None = ...,
         runs: _abc.Iterable[Global___Run] | None = ...,
         message: _builtins.str = ...,
+        array_id: _builtins.str = ...,
+        array_index: _builtins.int = ...,
+        elements: _abc.Iterable[Global___ElementCount] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec", "submitted_at", b"submitted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "runs", b"runs", "spec", b"spec", "state", b"state", "submitted_at", b"submitted_at", "workload_id", b"workload_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["array_id", b"array_id", "array_index", b"array_index", "elements", b"elements", "message", b"message", "runs", b"runs", "spec", b"spec", "state", b"state", "submitted_at", b"submitted_at", "workload_id", b"workload_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Workload: _TypeAlias = Workload  # noqa: Y015
+
+@_typing.final
+class ElementCount(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    state: Global___WorkloadState.ValueType
+    count: _builtins.int
+    def __init__(
+        self,
+        *,
+        state: Global___WorkloadState.ValueType = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ElementCount: _TypeAlias = ElementCount  # noqa: Y015

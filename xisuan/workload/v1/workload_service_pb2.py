@@ -22,72 +22,93 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from xisuan.common.v1 import common_pb2 as xisuan_dot_common_dot_v1_dot_common__pb2
 from xisuan.workload.v1 import workload_pb2 as xisuan_dot_workload_dot_v1_dot_workload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)xisuan/workload/v1/workload_service.proto\x12\x12xisuan.workload.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dxisuan/common/v1/common.proto\x1a!xisuan/workload/v1/workload.proto\"C\n\rSubmitRequest\x12\x32\n\x08workload\x18\x01 \x01(\x0b\x32 .xisuan.workload.v1.WorkloadSpec\"Q\n\x0eSubmitResponse\x12.\n\x08workload\x18\x01 \x01(\x0b\x32\x1c.xisuan.workload.v1.Workload\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"I\n\x12SubmitBatchRequest\x12\x33\n\tworkloads\x18\x01 \x03(\x0b\x32 .xisuan.workload.v1.WorkloadSpec\"H\n\x13SubmitBatchResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .xisuan.workload.v1.SubmitResult\"\x7f\n\x0cSubmitResult\x12\x36\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\".xisuan.workload.v1.SubmitResponseH\x00\x12,\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1b.xisuan.common.v1.ItemErrorH\x00\x42\t\n\x07outcome\"!\n\nGetRequest\x12\x13\n\x0bworkload_id\x18\x01 \x01(\t\"=\n\x0bGetResponse\x12.\n\x08workload\x18\x01 \x01(\x0b\x32\x1c.xisuan.workload.v1.Workload\"v\n\x0bListRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x31\n\x06states\x18\x02 \x03(\x0e\x32!.xisuan.workload.v1.WorkloadState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"X\n\x0cListResponse\x12/\n\tworkloads\x18\x01 \x03(\x0b\x32\x1c.xisuan.workload.v1.Workload\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x0cWatchRequest\x12\x14\n\x0cworkload_ids\x18\x01 \x03(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"T\n\rWatchResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x33\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\".xisuan.workload.v1.WorkloadChange\"\xc5\x01\n\x0eWorkloadChange\x12\x13\n\x0bworkload_id\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x30\n\x05state\x18\x03 \x01(\x0e\x32!.xisuan.workload.v1.WorkloadState\x12$\n\x03run\x18\x04 \x01(\x0b\x32\x17.xisuan.workload.v1.Run\x12\x0f\n\x07message\x18\x05 \x01(\t\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"4\n\rCancelRequest\x12\x13\n\x0bworkload_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"@\n\x0e\x43\x61ncelResponse\x12.\n\x08workload\x18\x01 \x01(\x0b\x32\x1c.xisuan.workload.v1.Workload\"%\n\x0e\x45xplainRequest\x12\x13\n\x0bworkload_id\x18\x01 \x01(\t\"\xf6\x01\n\x0f\x45xplainResponse\x12\x31\n\x08opinions\x18\x01 \x03(\x0b\x32\x1f.xisuan.workload.v1.PoolOpinion\x12Q\n\x10refusals_by_code\x18\x02 \x03(\x0b\x32\x37.xisuan.workload.v1.ExplainResponse.RefusalsByCodeEntry\x12\x12\n\nsummary_zh\x18\x03 \x01(\t\x12\x12\n\nsummary_en\x18\x04 \x01(\t\x1a\x35\n\x13RefusalsByCodeEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\xc4\x01\n\x0bPoolOpinion\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12)\n\x07reasons\x18\x02 \x03(\x0b\x32\x18.xisuan.common.v1.Reason\x12;\n\x06scores\x18\x03 \x03(\x0b\x32+.xisuan.workload.v1.PoolOpinion.ScoresEntry\x12\r\n\x05score\x18\x04 \x01(\x05\x1a-\n\x0bScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"D\n\rDryRunRequest\x12\x33\n\tworkloads\x18\x01 \x03(\x0b\x32 .xisuan.workload.v1.WorkloadSpec\"C\n\x0e\x44ryRunResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .xisuan.workload.v1.DryRunResult\"\x81\x01\n\x0c\x44ryRunResult\x12\x38\n\tplacement\x18\x01 \x01(\x0b\x32#.xisuan.workload.v1.DryRunPlacementH\x00\x12,\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1b.xisuan.common.v1.ItemErrorH\x00\x42\t\n\x07outcome\"\x80\x01\n\x0f\x44ryRunPlacement\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x03(\t\x12\x31\n\x08opinions\x18\x03 \x03(\x0b\x32\x1f.xisuan.workload.v1.PoolOpinion\x12\x1a\n\x12\x65stimated_cost_cny\x18\x04 \x01(\x01\"S\n\x0bLogsRequest\x12\x13\n\x0bworkload_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x0e\n\x06\x66ollow\x18\x04 \x01(\x08\"2\n\x0cLogsResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\x12\x13\n\x0bnext_offset\x18\x02 \x01(\x03\x32\xe8\x05\n\x0fWorkloadService\x12O\n\x06Submit\x12!.xisuan.workload.v1.SubmitRequest\x1a\".xisuan.workload.v1.SubmitResponse\x12^\n\x0bSubmitBatch\x12&.xisuan.workload.v1.SubmitBatchRequest\x1a\'.xisuan.workload.v1.SubmitBatchResponse\x12\x46\n\x03Get\x12\x1e.xisuan.workload.v1.GetRequest\x1a\x1f.xisuan.workload.v1.GetResponse\x12I\n\x04List\x12\x1f.xisuan.workload.v1.ListRequest\x1a .xisuan.workload.v1.ListResponse\x12N\n\x05Watch\x12 .xisuan.workload.v1.WatchRequest\x1a!.xisuan.workload.v1.WatchResponse0\x01\x12O\n\x06\x43\x61ncel\x12!.xisuan.workload.v1.CancelRequest\x1a\".xisuan.workload.v1.CancelResponse\x12R\n\x07\x45xplain\x12\".xisuan.workload.v1.ExplainRequest\x1a#.xisuan.workload.v1.ExplainResponse\x12O\n\x06\x44ryRun\x12!.xisuan.workload.v1.DryRunRequest\x1a\".xisuan.workload.v1.DryRunResponse\x12K\n\x04Logs\x12\x1f.xisuan.workload.v1.LogsRequest\x1a .xisuan.workload.v1.LogsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)xisuan/workload/v1/workload_service.proto\x12\x12xisuan.workload.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dxisuan/common/v1/common.proto\x1a!xisuan/workload/v1/workload.proto\"C\n\rSubmitRequest\x12\x32\n\x08workload\x18\x01 \x01(\x0b\x32 .xisuan.workload.v1.WorkloadSpec\"\x80\x01\n\x0eSubmitResponse\x12.\n\x08workload\x18\x01 \x01(\x0b\x32\x1c.xisuan.workload.v1.Workload\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12-\n\x08warnings\x18\x03 \x03(\x0b\x32\x1b.xisuan.workload.v1.Warning\"?\n\x07Warning\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x12\n\nmessage_zh\x18\x02 \x01(\t\x12\x12\n\nmessage_en\x18\x03 \x01(\t\"I\n\x12SubmitBatchRequest\x12\x33\n\tworkloads\x18\x01 \x03(\x0b\x32 .xisuan.workload.v1.WorkloadSpec\"H\n\x13SubmitBatchResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .xisuan.workload.v1.SubmitResult\"\x7f\n\x0cSubmitResult\x12\x36\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\".xisuan.workload.v1.SubmitResponseH\x00\x12,\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1b.xisuan.common.v1.ItemErrorH\x00\x42\t\n\x07outcome\"J\n\x13SubmitStreamRequest\x12\x33\n\tworkloads\x18\x01 \x03(\x0b\x32 .xisuan.workload.v1.WorkloadSpec\"I\n\x14SubmitStreamResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .xisuan.workload.v1.SubmitResult\"!\n\nGetRequest\x12\x13\n\x0bworkload_id\x18\x01 \x01(\t\"=\n\x0bGetResponse\x12.\n\x08workload\x18\x01 \x01(\x0b\x32\x1c.xisuan.workload.v1.Workload\"\x88\x01\n\x0bListRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x31\n\x06states\x18\x02 \x03(\x0e\x32!.xisuan.workload.v1.WorkloadState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x10\n\x08\x61rray_id\x18\x05 \x01(\t\"X\n\x0cListResponse\x12/\n\tworkloads\x18\x01 \x03(\x0b\x32\x1c.xisuan.workload.v1.Workload\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb0\x01\n\x0cWatchRequest\x12\x14\n\x0cworkload_ids\x18\x01 \x03(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12<\n\x06labels\x18\x04 \x03(\x0b\x32,.xisuan.workload.v1.WatchRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"T\n\rWatchResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x33\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\".xisuan.workload.v1.WorkloadChange\"\xc5\x01\n\x0eWorkloadChange\x12\x13\n\x0bworkload_id\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x30\n\x05state\x18\x03 \x01(\x0e\x32!.xisuan.workload.v1.WorkloadState\x12$\n\x03run\x18\x04 \x01(\x0b\x32\x17.xisuan.workload.v1.Run\x12\x0f\n\x07message\x18\x05 \x01(\t\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"4\n\rCancelRequest\x12\x13\n\x0bworkload_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"@\n\x0e\x43\x61ncelResponse\x12.\n\x08workload\x18\x01 \x01(\x0b\x32\x1c.xisuan.workload.v1.Workload\"%\n\x0e\x45xplainRequest\x12\x13\n\x0bworkload_id\x18\x01 \x01(\t\"\x94\x03\n\x0f\x45xplainResponse\x12\x31\n\x08opinions\x18\x01 \x03(\x0b\x32\x1f.xisuan.workload.v1.PoolOpinion\x12Q\n\x10refusals_by_code\x18\x02 \x03(\x0b\x32\x37.xisuan.workload.v1.ExplainResponse.RefusalsByCodeEntry\x12\x12\n\nsummary_zh\x18\x03 \x01(\t\x12\x12\n\nsummary_en\x18\x04 \x01(\t\x12*\n\x07verdict\x18\x05 \x01(\x0e\x32\x19.xisuan.common.v1.Verdict\x12;\n\x0f\x63ounterfactuals\x18\x06 \x03(\x0b\x32\".xisuan.workload.v1.Counterfactual\x12\x33\n\x08\x66orecast\x18\x07 \x01(\x0b\x32!.xisuan.workload.v1.StartForecast\x1a\x35\n\x13RefusalsByCodeEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"}\n\x0e\x43ounterfactual\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x11\n\tchange_zh\x18\x02 \x01(\t\x12\x11\n\tchange_en\x18\x03 \x01(\t\x12\x0f\n\x07pool_id\x18\x04 \x01(\t\x12&\n\x02\x61t\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf1\x02\n\rStartForecast\x12,\n\x08\x65\x61rliest\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06latest\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06median\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bprobability\x18\x04 \x01(\x01\x12\x0f\n\x07\x66utures\x18\x05 \x01(\x05\x12\x13\n\x0bnot_started\x18\x06 \x01(\x05\x12\x0f\n\x07pool_id\x18\x07 \x01(\t\x12\x33\n\x0f\x66inish_earliest\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rfinish_latest\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsummary_zh\x18\n \x01(\t\x12\x12\n\nsummary_en\x18\x0b \x01(\t\"&\n\x0f\x45stimateRequest\x12\x13\n\x0bworkload_id\x18\x01 \x01(\t\"G\n\x10\x45stimateResponse\x12\x33\n\x08\x66orecast\x18\x01 \x01(\x0b\x32!.xisuan.workload.v1.StartForecast\"\xc4\x01\n\x0bPoolOpinion\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12)\n\x07reasons\x18\x02 \x03(\x0b\x32\x18.xisuan.common.v1.Reason\x12;\n\x06scores\x18\x03 \x03(\x0b\x32+.xisuan.workload.v1.PoolOpinion.ScoresEntry\x12\r\n\x05score\x18\x04 \x01(\x05\x1a-\n\x0bScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"D\n\rDryRunRequest\x12\x33\n\tworkloads\x18\x01 \x03(\x0b\x32 .xisuan.workload.v1.WorkloadSpec\"C\n\x0e\x44ryRunResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .xisuan.workload.v1.DryRunResult\"\x81\x01\n\x0c\x44ryRunResult\x12\x38\n\tplacement\x18\x01 \x01(\x0b\x32#.xisuan.workload.v1.DryRunPlacementH\x00\x12,\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1b.xisuan.common.v1.ItemErrorH\x00\x42\t\n\x07outcome\"\xe1\x02\n\x0f\x44ryRunPlacement\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x03(\t\x12\x31\n\x08opinions\x18\x03 \x03(\x0b\x32\x1f.xisuan.workload.v1.PoolOpinion\x12\x1a\n\x12\x65stimated_cost_cny\x18\x04 \x01(\x01\x12\x15\n\x08\x63\x61rbon_g\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x33\n\x08\x66orecast\x18\x06 \x01(\x0b\x32!.xisuan.workload.v1.StartForecast\x12+\n\x07victims\x18\x07 \x03(\x0b\x32\x1a.xisuan.workload.v1.Victim\x12-\n\x08warnings\x18\x08 \x03(\x0b\x32\x1b.xisuan.workload.v1.Warning\x12*\n\x07staging\x18\t \x01(\x0b\x32\x19.google.protobuf.DurationB\x0b\n\t_carbon_g\"M\n\x06Victim\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x13\n\x0bworkload_id\x18\x02 \x01(\t\x12\x0f\n\x07pool_id\x18\x03 \x01(\t\x12\r\n\x05queue\x18\x04 \x01(\t\"S\n\x0bLogsRequest\x12\x13\n\x0bworkload_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x0e\n\x06\x66ollow\x18\x04 \x01(\x08\"2\n\x0cLogsResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\x12\x13\n\x0bnext_offset\x18\x02 \x01(\x03\x32\xa6\x07\n\x0fWorkloadService\x12O\n\x06Submit\x12!.xisuan.workload.v1.SubmitRequest\x1a\".xisuan.workload.v1.SubmitResponse\x12^\n\x0bSubmitBatch\x12&.xisuan.workload.v1.SubmitBatchRequest\x1a\'.xisuan.workload.v1.SubmitBatchResponse\x12\x65\n\x0cSubmitStream\x12\'.xisuan.workload.v1.SubmitStreamRequest\x1a(.xisuan.workload.v1.SubmitStreamResponse(\x01\x30\x01\x12\x46\n\x03Get\x12\x1e.xisuan.workload.v1.GetRequest\x1a\x1f.xisuan.workload.v1.GetResponse\x12I\n\x04List\x12\x1f.xisuan.workload.v1.ListRequest\x1a .xisuan.workload.v1.ListResponse\x12N\n\x05Watch\x12 .xisuan.workload.v1.WatchRequest\x1a!.xisuan.workload.v1.WatchResponse0\x01\x12O\n\x06\x43\x61ncel\x12!.xisuan.workload.v1.CancelRequest\x1a\".xisuan.workload.v1.CancelResponse\x12R\n\x07\x45xplain\x12\".xisuan.workload.v1.ExplainRequest\x1a#.xisuan.workload.v1.ExplainResponse\x12U\n\x08\x45stimate\x12#.xisuan.workload.v1.EstimateRequest\x1a$.xisuan.workload.v1.EstimateResponse\x12O\n\x06\x44ryRun\x12!.xisuan.workload.v1.DryRunRequest\x1a\".xisuan.workload.v1.DryRunResponse\x12K\n\x04Logs\x12\x1f.xisuan.workload.v1.LogsRequest\x1a .xisuan.workload.v1.LogsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xisuan.workload.v1.workload_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_WATCHREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_WATCHREQUEST_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_EXPLAINRESPONSE_REFUSALSBYCODEENTRY']._loaded_options = None
   _globals['_EXPLAINRESPONSE_REFUSALSBYCODEENTRY']._serialized_options = b'8\001'
   _globals['_POOLOPINION_SCORESENTRY']._loaded_options = None
   _globals['_POOLOPINION_SCORESENTRY']._serialized_options = b'8\001'
-  _globals['_SUBMITREQUEST']._serialized_start=164
-  _globals['_SUBMITREQUEST']._serialized_end=231
-  _globals['_SUBMITRESPONSE']._serialized_start=233
-  _globals['_SUBMITRESPONSE']._serialized_end=314
-  _globals['_SUBMITBATCHREQUEST']._serialized_start=316
-  _globals['_SUBMITBATCHREQUEST']._serialized_end=389
-  _globals['_SUBMITBATCHRESPONSE']._serialized_start=391
-  _globals['_SUBMITBATCHRESPONSE']._serialized_end=463
-  _globals['_SUBMITRESULT']._serialized_start=465
-  _globals['_SUBMITRESULT']._serialized_end=592
-  _globals['_GETREQUEST']._serialized_start=594
-  _globals['_GETREQUEST']._serialized_end=627
-  _globals['_GETRESPONSE']._serialized_start=629
-  _globals['_GETRESPONSE']._serialized_end=690
-  _globals['_LISTREQUEST']._serialized_start=692
-  _globals['_LISTREQUEST']._serialized_end=810
-  _globals['_LISTRESPONSE']._serialized_start=812
-  _globals['_LISTRESPONSE']._serialized_end=900
-  _globals['_WATCHREQUEST']._serialized_start=902
-  _globals['_WATCHREQUEST']._serialized_end=969
-  _globals['_WATCHRESPONSE']._serialized_start=971
-  _globals['_WATCHRESPONSE']._serialized_end=1055
-  _globals['_WORKLOADCHANGE']._serialized_start=1058
-  _globals['_WORKLOADCHANGE']._serialized_end=1255
-  _globals['_CANCELREQUEST']._serialized_start=1257
-  _globals['_CANCELREQUEST']._serialized_end=1309
-  _globals['_CANCELRESPONSE']._serialized_start=1311
-  _globals['_CANCELRESPONSE']._serialized_end=1375
-  _globals['_EXPLAINREQUEST']._serialized_start=1377
-  _globals['_EXPLAINREQUEST']._serialized_end=1414
-  _globals['_EXPLAINRESPONSE']._serialized_start=1417
-  _globals['_EXPLAINRESPONSE']._serialized_end=1663
-  _globals['_EXPLAINRESPONSE_REFUSALSBYCODEENTRY']._serialized_start=1610
-  _globals['_EXPLAINRESPONSE_REFUSALSBYCODEENTRY']._serialized_end=1663
-  _globals['_POOLOPINION']._serialized_start=1666
-  _globals['_POOLOPINION']._serialized_end=1862
-  _globals['_POOLOPINION_SCORESENTRY']._serialized_start=1817
-  _globals['_POOLOPINION_SCORESENTRY']._serialized_end=1862
-  _globals['_DRYRUNREQUEST']._serialized_start=1864
-  _globals['_DRYRUNREQUEST']._serialized_end=1932
-  _globals['_DRYRUNRESPONSE']._serialized_start=1934
-  _globals['_DRYRUNRESPONSE']._serialized_end=2001
-  _globals['_DRYRUNRESULT']._serialized_start=2004
-  _globals['_DRYRUNRESULT']._serialized_end=2133
-  _globals['_DRYRUNPLACEMENT']._serialized_start=2136
-  _globals['_DRYRUNPLACEMENT']._serialized_end=2264
-  _globals['_LOGSREQUEST']._serialized_start=2266
-  _globals['_LOGSREQUEST']._serialized_end=2349
-  _globals['_LOGSRESPONSE']._serialized_start=2351
-  _globals['_LOGSRESPONSE']._serialized_end=2401
-  _globals['_WORKLOADSERVICE']._serialized_start=2404
-  _globals['_WORKLOADSERVICE']._serialized_end=3148
+  _globals['_SUBMITREQUEST']._serialized_start=196
+  _globals['_SUBMITREQUEST']._serialized_end=263
+  _globals['_SUBMITRESPONSE']._serialized_start=266
+  _globals['_SUBMITRESPONSE']._serialized_end=394
+  _globals['_WARNING']._serialized_start=396
+  _globals['_WARNING']._serialized_end=459
+  _globals['_SUBMITBATCHREQUEST']._serialized_start=461
+  _globals['_SUBMITBATCHREQUEST']._serialized_end=534
+  _globals['_SUBMITBATCHRESPONSE']._serialized_start=536
+  _globals['_SUBMITBATCHRESPONSE']._serialized_end=608
+  _globals['_SUBMITRESULT']._serialized_start=610
+  _globals['_SUBMITRESULT']._serialized_end=737
+  _globals['_SUBMITSTREAMREQUEST']._serialized_start=739
+  _globals['_SUBMITSTREAMREQUEST']._serialized_end=813
+  _globals['_SUBMITSTREAMRESPONSE']._serialized_start=815
+  _globals['_SUBMITSTREAMRESPONSE']._serialized_end=888
+  _globals['_GETREQUEST']._serialized_start=890
+  _globals['_GETREQUEST']._serialized_end=923
+  _globals['_GETRESPONSE']._serialized_start=925
+  _globals['_GETRESPONSE']._serialized_end=986
+  _globals['_LISTREQUEST']._serialized_start=989
+  _globals['_LISTREQUEST']._serialized_end=1125
+  _globals['_LISTRESPONSE']._serialized_start=1127
+  _globals['_LISTRESPONSE']._serialized_end=1215
+  _globals['_WATCHREQUEST']._serialized_start=1218
+  _globals['_WATCHREQUEST']._serialized_end=1394
+  _globals['_WATCHREQUEST_LABELSENTRY']._serialized_start=1349
+  _globals['_WATCHREQUEST_LABELSENTRY']._serialized_end=1394
+  _globals['_WATCHRESPONSE']._serialized_start=1396
+  _globals['_WATCHRESPONSE']._serialized_end=1480
+  _globals['_WORKLOADCHANGE']._serialized_start=1483
+  _globals['_WORKLOADCHANGE']._serialized_end=1680
+  _globals['_CANCELREQUEST']._serialized_start=1682
+  _globals['_CANCELREQUEST']._serialized_end=1734
+  _globals['_CANCELRESPONSE']._serialized_start=1736
+  _globals['_CANCELRESPONSE']._serialized_end=1800
+  _globals['_EXPLAINREQUEST']._serialized_start=1802
+  _globals['_EXPLAINREQUEST']._serialized_end=1839
+  _globals['_EXPLAINRESPONSE']._serialized_start=1842
+  _globals['_EXPLAINRESPONSE']._serialized_end=2246
+  _globals['_EXPLAINRESPONSE_REFUSALSBYCODEENTRY']._serialized_start=2193
+  _globals['_EXPLAINRESPONSE_REFUSALSBYCODEENTRY']._serialized_end=2246
+  _globals['_COUNTERFACTUAL']._serialized_start=2248
+  _globals['_COUNTERFACTUAL']._serialized_end=2373
+  _globals['_STARTFORECAST']._serialized_start=2376
+  _globals['_STARTFORECAST']._serialized_end=2745
+  _globals['_ESTIMATEREQUEST']._serialized_start=2747
+  _globals['_ESTIMATEREQUEST']._serialized_end=2785
+  _globals['_ESTIMATERESPONSE']._serialized_start=2787
+  _globals['_ESTIMATERESPONSE']._serialized_end=2858
+  _globals['_POOLOPINION']._serialized_start=2861
+  _globals['_POOLOPINION']._serialized_end=3057
+  _globals['_POOLOPINION_SCORESENTRY']._serialized_start=3012
+  _globals['_POOLOPINION_SCORESENTRY']._serialized_end=3057
+  _globals['_DRYRUNREQUEST']._serialized_start=3059
+  _globals['_DRYRUNREQUEST']._serialized_end=3127
+  _globals['_DRYRUNRESPONSE']._serialized_start=3129
+  _globals['_DRYRUNRESPONSE']._serialized_end=3196
+  _globals['_DRYRUNRESULT']._serialized_start=3199
+  _globals['_DRYRUNRESULT']._serialized_end=3328
+  _globals['_DRYRUNPLACEMENT']._serialized_start=3331
+  _globals['_DRYRUNPLACEMENT']._serialized_end=3684
+  _globals['_VICTIM']._serialized_start=3686
+  _globals['_VICTIM']._serialized_end=3763
+  _globals['_LOGSREQUEST']._serialized_start=3765
+  _globals['_LOGSREQUEST']._serialized_end=3848
+  _globals['_LOGSRESPONSE']._serialized_start=3850
+  _globals['_LOGSRESPONSE']._serialized_end=3900
+  _globals['_WORKLOADSERVICE']._serialized_start=3903
+  _globals['_WORKLOADSERVICE']._serialized_end=4837
 # @@protoc_insertion_point(module_scope)

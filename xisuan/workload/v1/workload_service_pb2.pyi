@@ -5,6 +5,7 @@ The service that submitting systems call."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -47,23 +48,55 @@ class SubmitResponse(_message.Message):
 
     WORKLOAD_FIELD_NUMBER: _builtins.int
     CREATED_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     created: _builtins.bool
     """False: the client key was known with the same body, and this is that workload."""
     @_builtins.property
     def workload(self) -> _workload_pb2.Workload: ...
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Warning]:
+        """Accepted all the same: a deadline that can't be met by the present estimate, say."""
+
     def __init__(
         self,
         *,
         workload: _workload_pb2.Workload | None = ...,
         created: _builtins.bool = ...,
+        warnings: _abc.Iterable[Global___Warning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["workload", b"workload"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "workload", b"workload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "warnings", b"warnings", "workload", b"workload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SubmitResponse: _TypeAlias = SubmitResponse  # noqa: Y015
+
+@_typing.final
+class Warning(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_ZH_FIELD_NUMBER: _builtins.int
+    MESSAGE_EN_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """A stable lower_snake_case word: "deadline"."""
+    message_zh: _builtins.str
+    message_en: _builtins.str
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        message_zh: _builtins.str = ...,
+        message_en: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message_en", b"message_en", "message_zh", b"message_zh"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Warning: _TypeAlias = Warning  # noqa: Y015
 
 @_typing.final
 class SubmitBatchRequest(_message.Message):
@@ -134,6 +167,50 @@ class SubmitResult(_message.Message):
 Global___SubmitResult: _TypeAlias = SubmitResult  # noqa: Y015
 
 @_typing.final
+class SubmitStreamRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKLOADS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def workloads(self) -> _containers.RepeatedCompositeFieldContainer[_workload_pb2.WorkloadSpec]:
+        """At most 10,000."""
+
+    def __init__(
+        self,
+        *,
+        workloads: _abc.Iterable[_workload_pb2.WorkloadSpec] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["workloads", b"workloads"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitStreamRequest: _TypeAlias = SubmitStreamRequest  # noqa: Y015
+
+@_typing.final
+class SubmitStreamResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmitResult]:
+        """One each, in order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___SubmitResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitStreamResponse: _TypeAlias = SubmitStreamResponse  # noqa: Y015
+
+@_typing.final
 class GetRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -180,12 +257,15 @@ class ListRequest(_message.Message):
     STATES_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ARRAY_ID_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
     """Empty: every queue."""
     page_size: _builtins.int
     """1 to 1000; 0 means 100."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
+    array_id: _builtins.str
+    """The elements of this array. Empty: everything but elements; an array is listed as one workload."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_workload_pb2.WorkloadState.ValueType]:
         """Empty: every state."""
@@ -197,10 +277,11 @@ class ListRequest(_message.Message):
         states: _abc.Iterable[_workload_pb2.WorkloadState.ValueType] | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        array_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "queue", b"queue", "states", b"states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["array_id", b"array_id", "page_size", b"page_size", "page_token", b"page_token", "queue", b"queue", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -234,9 +315,30 @@ Global___ListResponse: _TypeAlias = ListResponse  # noqa: Y015
 class WatchRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     WORKLOAD_IDS_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
     """Only this queue; empty: all."""
     cursor: _builtins.str
@@ -245,16 +347,21 @@ class WatchRequest(_message.Message):
     def workload_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these workloads; empty: all."""
 
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only workloads that carry all of these labels; empty: all."""
+
     def __init__(
         self,
         *,
         workload_ids: _abc.Iterable[_builtins.str] | None = ...,
         queue: _builtins.str = ...,
         cursor: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "queue", b"queue", "workload_ids", b"workload_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "labels", b"labels", "queue", b"queue", "workload_ids", b"workload_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -415,14 +522,27 @@ class ExplainResponse(_message.Message):
     REFUSALS_BY_CODE_FIELD_NUMBER: _builtins.int
     SUMMARY_ZH_FIELD_NUMBER: _builtins.int
     SUMMARY_EN_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    COUNTERFACTUALS_FIELD_NUMBER: _builtins.int
+    FORECAST_FIELD_NUMBER: _builtins.int
     summary_zh: _builtins.str
     """One line for people."""
     summary_en: _builtins.str
+    verdict: _common_pb2.Verdict.ValueType
+    """Of the whole: whether waiting may help. Unspecified where a pool can take it."""
     @_builtins.property
     def opinions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PoolOpinion]: ...
     @_builtins.property
     def refusals_by_code(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """How many pools gave each reason."""
+
+    @_builtins.property
+    def counterfactuals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Counterfactual]:
+        """Changes that were tried on the pools as they are, each of which alone would let it start; the smallest first."""
+
+    @_builtins.property
+    def forecast(self) -> Global___StartForecast:
+        """Of a workload that waits for room."""
 
     def __init__(
         self,
@@ -431,14 +551,161 @@ class ExplainResponse(_message.Message):
         refusals_by_code: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         summary_zh: _builtins.str = ...,
         summary_en: _builtins.str = ...,
+        verdict: _common_pb2.Verdict.ValueType = ...,
+        counterfactuals: _abc.Iterable[Global___Counterfactual] | None = ...,
+        forecast: Global___StartForecast | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["forecast", b"forecast"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["opinions", b"opinions", "refusals_by_code", b"refusals_by_code", "summary_en", b"summary_en", "summary_zh", b"summary_zh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counterfactuals", b"counterfactuals", "forecast", b"forecast", "opinions", b"opinions", "refusals_by_code", b"refusals_by_code", "summary_en", b"summary_en", "summary_zh", b"summary_zh", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
+
+@_typing.final
+class Counterfactual(_message.Message):
+    """One change with which the workload would start. Found by search, and verified by asking filters, queues and nodes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    CHANGE_ZH_FIELD_NUMBER: _builtins.int
+    CHANGE_EN_FIELD_NUMBER: _builtins.int
+    POOL_ID_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """What is changed: "cards", "cpu", "memory", "tasks", "zone", "accelerator", "pools", ..., or "time"."""
+    change_zh: _builtins.str
+    change_en: _builtins.str
+    pool_id: _builtins.str
+    """Where it would start then."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """For "time": when, by the estimates of the runs that it waits for."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        change_zh: _builtins.str = ...,
+        change_en: _builtins.str = ...,
+        pool_id: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "change_en", b"change_en", "change_zh", b"change_zh", "code", b"code", "pool_id", b"pool_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Counterfactual: _TypeAlias = Counterfactual  # noqa: Y015
+
+@_typing.final
+class StartForecast(_message.Message):
+    """When a workload starts, in as many futures as were run: the same cycle on a copy of the state, with running times
+    drawn from what is known of the queue.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EARLIEST_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    MEDIAN_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    FUTURES_FIELD_NUMBER: _builtins.int
+    NOT_STARTED_FIELD_NUMBER: _builtins.int
+    POOL_ID_FIELD_NUMBER: _builtins.int
+    FINISH_EARLIEST_FIELD_NUMBER: _builtins.int
+    FINISH_LATEST_FIELD_NUMBER: _builtins.int
+    SUMMARY_ZH_FIELD_NUMBER: _builtins.int
+    SUMMARY_EN_FIELD_NUMBER: _builtins.int
+    probability: _builtins.float
+    futures: _builtins.int
+    not_started: _builtins.int
+    """In so many of them it did not start within the horizon. Where `latest` is absent, they are too many to name it."""
+    pool_id: _builtins.str
+    """Where most futures start it."""
+    summary_zh: _builtins.str
+    """One line for people."""
+    summary_en: _builtins.str
+    @_builtins.property
+    def earliest(self) -> _timestamp_pb2.Timestamp:
+        """The interval in which it starts with `probability`: its ends are quantiles of the futures."""
+
+    @_builtins.property
+    def latest(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def median(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def finish_earliest(self) -> _timestamp_pb2.Timestamp:
+        """When it ends, with the same probability: staging of its inputs and running time included. Absent: nobody knows."""
+
+    @_builtins.property
+    def finish_latest(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        earliest: _timestamp_pb2.Timestamp | None = ...,
+        latest: _timestamp_pb2.Timestamp | None = ...,
+        median: _timestamp_pb2.Timestamp | None = ...,
+        probability: _builtins.float = ...,
+        futures: _builtins.int = ...,
+        not_started: _builtins.int = ...,
+        pool_id: _builtins.str = ...,
+        finish_earliest: _timestamp_pb2.Timestamp | None = ...,
+        finish_latest: _timestamp_pb2.Timestamp | None = ...,
+        summary_zh: _builtins.str = ...,
+        summary_en: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["earliest", b"earliest", "finish_earliest", b"finish_earliest", "finish_latest", b"finish_latest", "latest", b"latest", "median", b"median"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["earliest", b"earliest", "finish_earliest", b"finish_earliest", "finish_latest", b"finish_latest", "futures", b"futures", "latest", b"latest", "median", b"median", "not_started", b"not_started", "pool_id", b"pool_id", "probability", b"probability", "summary_en", b"summary_en", "summary_zh", b"summary_zh"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartForecast: _TypeAlias = StartForecast  # noqa: Y015
+
+@_typing.final
+class EstimateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKLOAD_ID_FIELD_NUMBER: _builtins.int
+    workload_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        workload_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["workload_id", b"workload_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimateRequest: _TypeAlias = EstimateRequest  # noqa: Y015
+
+@_typing.final
+class EstimateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORECAST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def forecast(self) -> Global___StartForecast:
+        """Absent where there is nothing to estimate: it runs, or it has ended."""
+
+    def __init__(
+        self,
+        *,
+        forecast: Global___StartForecast | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["forecast", b"forecast"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forecast", b"forecast"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimateResponse: _TypeAlias = EstimateResponse  # noqa: Y015
 
 @_typing.final
 class PoolOpinion(_message.Message):
@@ -573,13 +840,34 @@ class DryRunPlacement(_message.Message):
     NODES_FIELD_NUMBER: _builtins.int
     OPINIONS_FIELD_NUMBER: _builtins.int
     ESTIMATED_COST_CNY_FIELD_NUMBER: _builtins.int
+    CARBON_G_FIELD_NUMBER: _builtins.int
+    FORECAST_FIELD_NUMBER: _builtins.int
+    VICTIMS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    STAGING_FIELD_NUMBER: _builtins.int
     pool_id: _builtins.str
     estimated_cost_cny: _builtins.float
     """Cost of the estimated running time at the chosen pool, in CNY; 0 without an estimate."""
+    carbon_g: _builtins.float
+    """Grams of CO2 of the estimated running time at the chosen pool. Absent: the pool does not say, or no estimate."""
     @_builtins.property
     def nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def opinions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PoolOpinion]: ...
+    @_builtins.property
+    def forecast(self) -> Global___StartForecast:
+        """Absent where it would start at once."""
+
+    @_builtins.property
+    def victims(self) -> _containers.RepeatedCompositeFieldContainer[Global___Victim]:
+        """Runs that would be stopped for it."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Warning]: ...
+    @_builtins.property
+    def staging(self) -> _duration_pb2.Duration:
+        """How long its inputs take to reach the chosen pool."""
+
     def __init__(
         self,
         *,
@@ -587,14 +875,51 @@ class DryRunPlacement(_message.Message):
         nodes: _abc.Iterable[_builtins.str] | None = ...,
         opinions: _abc.Iterable[Global___PoolOpinion] | None = ...,
         estimated_cost_cny: _builtins.float = ...,
+        carbon_g: _builtins.float | None = ...,
+        forecast: Global___StartForecast | None = ...,
+        victims: _abc.Iterable[Global___Victim] | None = ...,
+        warnings: _abc.Iterable[Global___Warning] | None = ...,
+        staging: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_carbon_g", b"_carbon_g", "carbon_g", b"carbon_g", "forecast", b"forecast", "staging", b"staging"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_carbon_g", b"_carbon_g", "carbon_g", b"carbon_g", "estimated_cost_cny", b"estimated_cost_cny", "forecast", b"forecast", "nodes", b"nodes", "opinions", b"opinions", "pool_id", b"pool_id", "staging", b"staging", "victims", b"victims", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__carbon_g: _TypeAlias = _typing.Literal["carbon_g"]  # noqa: Y015
+    _WhichOneofArgType__carbon_g: _TypeAlias = _typing.Literal["_carbon_g", b"_carbon_g"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__carbon_g) -> _WhichOneofReturnType__carbon_g | None: ...
+
+Global___DryRunPlacement: _TypeAlias = DryRunPlacement  # noqa: Y015
+
+@_typing.final
+class Victim(_message.Message):
+    """A run that would be preempted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    WORKLOAD_ID_FIELD_NUMBER: _builtins.int
+    POOL_ID_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    workload_id: _builtins.str
+    pool_id: _builtins.str
+    queue: _builtins.str
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        workload_id: _builtins.str = ...,
+        pool_id: _builtins.str = ...,
+        queue: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimated_cost_cny", b"estimated_cost_cny", "nodes", b"nodes", "opinions", b"opinions", "pool_id", b"pool_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pool_id", b"pool_id", "queue", b"queue", "run_id", b"run_id", "workload_id", b"workload_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DryRunPlacement: _TypeAlias = DryRunPlacement  # noqa: Y015
+Global___Victim: _TypeAlias = Victim  # noqa: Y015
 
 @_typing.final
 class LogsRequest(_message.Message):

@@ -52,6 +52,11 @@ class WorkloadServiceStub:
                 request_serializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.SubmitBatchRequest.SerializeToString,
                 response_deserializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.SubmitBatchResponse.FromString,
                 _registered_method=True)
+        self.SubmitStream = channel.stream_stream(
+                '/xisuan.workload.v1.WorkloadService/SubmitStream',
+                request_serializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.SubmitStreamRequest.SerializeToString,
+                response_deserializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.SubmitStreamResponse.FromString,
+                _registered_method=True)
         self.Get = channel.unary_unary(
                 '/xisuan.workload.v1.WorkloadService/Get',
                 request_serializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.GetRequest.SerializeToString,
@@ -76,6 +81,11 @@ class WorkloadServiceStub:
                 '/xisuan.workload.v1.WorkloadService/Explain',
                 request_serializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.ExplainResponse.FromString,
+                _registered_method=True)
+        self.Estimate = channel.unary_unary(
+                '/xisuan.workload.v1.WorkloadService/Estimate',
+                request_serializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.EstimateRequest.SerializeToString,
+                response_deserializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.EstimateResponse.FromString,
                 _registered_method=True)
         self.DryRun = channel.unary_unary(
                 '/xisuan.workload.v1.WorkloadService/DryRun',
@@ -115,6 +125,15 @@ class WorkloadServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubmitStream(self, request_iterator, context):
+        """As SubmitBatch, batch after batch on one stream: each message is answered by one, in order, when its items are
+        durable. The service reads the next message when the last is stored, so a fast sender is slowed by the transport;
+        where too much is unfinished, items fail with RESOURCE_EXHAUSTED and `retry_after_ms`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Get(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -149,6 +168,13 @@ class WorkloadServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Estimate(self, request, context):
+        """When a workload that waits is expected to start, as an interval. Computed when asked, in a second or two.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DryRun(self, request, context):
         """What would happen if these were submitted now; stores and reserves nothing.
         """
@@ -176,6 +202,11 @@ def add_WorkloadServiceServicer_to_server(servicer, server):
                     request_deserializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.SubmitBatchRequest.FromString,
                     response_serializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.SubmitBatchResponse.SerializeToString,
             ),
+            'SubmitStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.SubmitStream,
+                    request_deserializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.SubmitStreamRequest.FromString,
+                    response_serializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.SubmitStreamResponse.SerializeToString,
+            ),
             'Get': grpc.unary_unary_rpc_method_handler(
                     servicer.Get,
                     request_deserializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.GetRequest.FromString,
@@ -200,6 +231,11 @@ def add_WorkloadServiceServicer_to_server(servicer, server):
                     servicer.Explain,
                     request_deserializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.ExplainRequest.FromString,
                     response_serializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.ExplainResponse.SerializeToString,
+            ),
+            'Estimate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Estimate,
+                    request_deserializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.EstimateRequest.FromString,
+                    response_serializer=xisuan_dot_workload_dot_v1_dot_workload__service__pb2.EstimateResponse.SerializeToString,
             ),
             'DryRun': grpc.unary_unary_rpc_method_handler(
                     servicer.DryRun,
@@ -274,6 +310,33 @@ class WorkloadService:
             '/xisuan.workload.v1.WorkloadService/SubmitBatch',
             xisuan_dot_workload_dot_v1_dot_workload__service__pb2.SubmitBatchRequest.SerializeToString,
             xisuan_dot_workload_dot_v1_dot_workload__service__pb2.SubmitBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/xisuan.workload.v1.WorkloadService/SubmitStream',
+            xisuan_dot_workload_dot_v1_dot_workload__service__pb2.SubmitStreamRequest.SerializeToString,
+            xisuan_dot_workload_dot_v1_dot_workload__service__pb2.SubmitStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -409,6 +472,33 @@ class WorkloadService:
             '/xisuan.workload.v1.WorkloadService/Explain',
             xisuan_dot_workload_dot_v1_dot_workload__service__pb2.ExplainRequest.SerializeToString,
             xisuan_dot_workload_dot_v1_dot_workload__service__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Estimate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.workload.v1.WorkloadService/Estimate',
+            xisuan_dot_workload_dot_v1_dot_workload__service__pb2.EstimateRequest.SerializeToString,
+            xisuan_dot_workload_dot_v1_dot_workload__service__pb2.EstimateResponse.FromString,
             options,
             channel_credentials,
             insecure,

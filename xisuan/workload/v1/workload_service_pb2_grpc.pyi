@@ -47,6 +47,11 @@ class WorkloadServiceStub:
     """Stores many; a result per item, in order. Items fail alone; `after` may name other items of the batch,
     and an item fails when one that it names does.
     """
+    SubmitStream: _grpc.StreamStreamMultiCallable[_workload_service_pb2.SubmitStreamRequest, _workload_service_pb2.SubmitStreamResponse]
+    """As SubmitBatch, batch after batch on one stream: each message is answered by one, in order, when its items are
+    durable. The service reads the next message when the last is stored, so a fast sender is slowed by the transport;
+    where too much is unfinished, items fail with RESOURCE_EXHAUSTED and `retry_after_ms`.
+    """
     Get: _grpc.UnaryUnaryMultiCallable[_workload_service_pb2.GetRequest, _workload_service_pb2.GetResponse]
     List: _grpc.UnaryUnaryMultiCallable[_workload_service_pb2.ListRequest, _workload_service_pb2.ListResponse]
     """Newest last, in pages."""
@@ -56,6 +61,8 @@ class WorkloadServiceStub:
     """Stops the run, if there is one, and ends the workload as cancelled. Idempotent."""
     Explain: _grpc.UnaryUnaryMultiCallable[_workload_service_pb2.ExplainRequest, _workload_service_pb2.ExplainResponse]
     """What each pool says to this workload now: reasons, verdicts, scores."""
+    Estimate: _grpc.UnaryUnaryMultiCallable[_workload_service_pb2.EstimateRequest, _workload_service_pb2.EstimateResponse]
+    """When a workload that waits is expected to start, as an interval. Computed when asked, in a second or two."""
     DryRun: _grpc.UnaryUnaryMultiCallable[_workload_service_pb2.DryRunRequest, _workload_service_pb2.DryRunResponse]
     """What would happen if these were submitted now; stores and reserves nothing."""
     Logs: _grpc.UnaryStreamMultiCallable[_workload_service_pb2.LogsRequest, _workload_service_pb2.LogsResponse]
@@ -80,6 +87,11 @@ class WorkloadServiceAsyncStub(WorkloadServiceStub):
     """Stores many; a result per item, in order. Items fail alone; `after` may name other items of the batch,
     and an item fails when one that it names does.
     """
+    SubmitStream: _aio.StreamStreamMultiCallable[_workload_service_pb2.SubmitStreamRequest, _workload_service_pb2.SubmitStreamResponse]  # type: ignore[assignment]
+    """As SubmitBatch, batch after batch on one stream: each message is answered by one, in order, when its items are
+    durable. The service reads the next message when the last is stored, so a fast sender is slowed by the transport;
+    where too much is unfinished, items fail with RESOURCE_EXHAUSTED and `retry_after_ms`.
+    """
     Get: _aio.UnaryUnaryMultiCallable[_workload_service_pb2.GetRequest, _workload_service_pb2.GetResponse]  # type: ignore[assignment]
     List: _aio.UnaryUnaryMultiCallable[_workload_service_pb2.ListRequest, _workload_service_pb2.ListResponse]  # type: ignore[assignment]
     """Newest last, in pages."""
@@ -89,6 +101,8 @@ class WorkloadServiceAsyncStub(WorkloadServiceStub):
     """Stops the run, if there is one, and ends the workload as cancelled. Idempotent."""
     Explain: _aio.UnaryUnaryMultiCallable[_workload_service_pb2.ExplainRequest, _workload_service_pb2.ExplainResponse]  # type: ignore[assignment]
     """What each pool says to this workload now: reasons, verdicts, scores."""
+    Estimate: _aio.UnaryUnaryMultiCallable[_workload_service_pb2.EstimateRequest, _workload_service_pb2.EstimateResponse]  # type: ignore[assignment]
+    """When a workload that waits is expected to start, as an interval. Computed when asked, in a second or two."""
     DryRun: _aio.UnaryUnaryMultiCallable[_workload_service_pb2.DryRunRequest, _workload_service_pb2.DryRunResponse]  # type: ignore[assignment]
     """What would happen if these were submitted now; stores and reserves nothing."""
     Logs: _aio.UnaryStreamMultiCallable[_workload_service_pb2.LogsRequest, _workload_service_pb2.LogsResponse]  # type: ignore[assignment]
@@ -121,6 +135,17 @@ class WorkloadServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_workload_service_pb2.SubmitBatchResponse, _abc.Awaitable[_workload_service_pb2.SubmitBatchResponse]]:
         """Stores many; a result per item, in order. Items fail alone; `after` may name other items of the batch,
         and an item fails when one that it names does.
+        """
+
+    @_abc_1.abstractmethod
+    def SubmitStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_workload_service_pb2.SubmitStreamRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_workload_service_pb2.SubmitStreamResponse], _abc.AsyncIterator[_workload_service_pb2.SubmitStreamResponse]]:
+        """As SubmitBatch, batch after batch on one stream: each message is answered by one, in order, when its items are
+        durable. The service reads the next message when the last is stored, so a fast sender is slowed by the transport;
+        where too much is unfinished, items fail with RESOURCE_EXHAUSTED and `retry_after_ms`.
         """
 
     @_abc_1.abstractmethod
@@ -161,6 +186,14 @@ class WorkloadServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_workload_service_pb2.ExplainResponse, _abc.Awaitable[_workload_service_pb2.ExplainResponse]]:
         """What each pool says to this workload now: reasons, verdicts, scores."""
+
+    @_abc_1.abstractmethod
+    def Estimate(
+        self,
+        request: _workload_service_pb2.EstimateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workload_service_pb2.EstimateResponse, _abc.Awaitable[_workload_service_pb2.EstimateResponse]]:
+        """When a workload that waits is expected to start, as an interval. Computed when asked, in a second or two."""
 
     @_abc_1.abstractmethod
     def DryRun(
