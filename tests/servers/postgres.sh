@@ -11,6 +11,7 @@ programs=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 [ -x "$programs/initdb" ] || { echo "PostgreSQL is not installed: apt-get install postgresql" >&2; exit 3; }
 
 folder=$2
+. "$(dirname "$0")/owner.sh"
 as_server() {
     if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi
 }
@@ -20,6 +21,7 @@ start)
     port=$3
     owner=$4
     mkdir -m 700 "$folder"
+    setsid "$0" watch "$folder" "$owner" </dev/null >/dev/null 2>&1 &
     if [ "$(id -u)" = 0 ]; then chown postgres "$folder"; fi
     cd "$folder"
     as_server "$programs/initdb" -D "$folder/cluster" -U xisuan -A trust -E UTF8 --locale=C.UTF-8 -N >"$folder/start.log" 2>&1 \
@@ -28,11 +30,10 @@ start)
     as_server "$programs/pg_ctl" -D "$folder/cluster" -w -t 30 -l "$folder/server.log" start \
         -o "-p $port -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=50 -c unix_socket_directories=''" >>"$folder/start.log" 2>&1 \
         || { cat "$folder/start.log" "$folder/server.log" >&2; exit 1; }
-    setsid "$0" watch "$folder" "$owner" </dev/null >/dev/null 2>&1 &
     ;;
 watch)
     cd /
-    while kill -0 "$3" 2>/dev/null && [ -d "$folder" ]; do sleep 1; done
+    wait_for_end "$3" "$folder"
     if [ -d "$folder" ]; then exec "$0" stop "$folder"; fi
     ;;
 stop)

@@ -11,14 +11,16 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$2
+. "$here/../owner.sh"
 # Each server writes its process id before it becomes that program, so that stop ends these and nothing else.
-serve() { name=$1; shift; sh -c 'echo $$ >"$0.pid"; exec "$@"' "$folder/$name" "$@" >"$folder/$name.log" 2>&1 & }
+serve() { name=$1; shift; sh -c 'echo $$ >"$0.pid" && exec "$@"' "$folder/$name" "$@" >"$folder/$name.log" 2>&1 & }
 
 case $1 in
 start)
     port=$3 owner=$4
     programs=$("$here/build.sh")
     mkdir -m 700 "$folder"
+    setsid "$0" watch "$folder" "$owner" </dev/null >/dev/null 2>&1 &
     openssl genrsa -out "$folder/accounts.key" 2048 2>/dev/null
     token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
     echo "$token,tests,tests,\"system:masters\"" >"$folder/tokens.csv"
@@ -51,11 +53,10 @@ END
         --kube-api-qps 1000 --kube-api-burst 1000
     serve kwok "$programs/kwok" --kubeconfig "$folder/kubeconfig" --config "$here/stages.yaml" \
         --manage-nodes-with-annotation-selector kwok.x-k8s.io/node=fake --node-lease-duration-seconds 40
-    setsid "$0" watch "$folder" "$owner" </dev/null >/dev/null 2>&1 &
     ;;
 watch)
     cd /
-    while kill -0 "$3" 2>/dev/null && [ -d "$folder" ]; do sleep 1; done
+    wait_for_end "$3" "$folder"
     if [ -d "$folder" ]; then exec "$0" stop "$folder"; fi
     ;;
 stop)

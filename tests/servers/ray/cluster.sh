@@ -10,6 +10,7 @@
 # Not on 127.0.0.1: Ray replaces that address by another of the machine. FOLDER must be short: it holds sockets.
 # Exit code 3: Ray cannot be installed here.
 set -eu
+. "$(dirname "$0")/../owner.sh"
 
 version=2.60.0
 export RAY_AUTH_MODE=disabled RAY_USAGE_STATS_ENABLED=0 RAY_DISABLE_IMPORT_WARNING=1
@@ -64,13 +65,13 @@ start)
     folder=$2 port=$3 owner=$4
     python
     mkdir -m 755 "$folder"
+    setsid "$0" watch "$folder" "$owner" </dev/null >/dev/null 2>&1 &
     echo "$port" >"$folder/port"
     # shellcheck disable=SC2046 # words
     ray start --head --node-ip-address=127.0.0.2 --port=$((port + 1)) --dashboard-host=127.0.0.2 --dashboard-port="$port" \
         --include-dashboard=true --ray-client-server-port=$((port + 2)) --num-cpus=8 --memory=8589934592 \
         --object-store-memory=80000000 --temp-dir="$folder/ray" --min-worker-port=0 --max-worker-port=0 $(ports $((port + 5)))
     node "$port"
-    setsid "$0" watch "$folder" "$owner" </dev/null >/dev/null 2>&1 &
     ;;
 node)
     folder=$2
@@ -78,7 +79,7 @@ node)
     ;;
 watch)
     cd /
-    while kill -0 "$3" 2>/dev/null && [ -d "$2" ]; do sleep 1; done
+    wait_for_end "$3" "$2"
     if [ -d "$2" ]; then exec "$0" stop "$2"; fi
     ;;
 stop)

@@ -10,7 +10,8 @@
 set -eu
 
 folder=$2
-serve() { name=$1; shift; setsid sh -c 'echo $$ >"$0.pid"; exec "$@"' "$folder/$name" "$@" >>"$folder/$name.out" 2>&1 & }
+. "$(dirname "$0")/../owner.sh"
+serve() { name=$1; shift; setsid sh -c 'echo $$ >"$0.pid" && exec "$@"' "$folder/$name" "$@" >>"$folder/$name.out" 2>&1 & }
 
 configure() {
     nodes=$1 port=$2 host=$(hostname -s)
@@ -68,6 +69,7 @@ start)
     done
     [ "$(id -u)" = 0 ] || { echo "a Slurm for tests needs root: slurmd starts jobs as their users" >&2; exit 3; }
     mkdir -m 755 "$folder"
+    setsid "$0" watch "$folder" "$owner" </dev/null >/dev/null 2>&1 &
     configure "$nodes" "$port"
     export SLURM_CONF="$folder/slurm.conf"
     head -c 1024 /dev/urandom >"$folder/munge.key"
@@ -84,7 +86,6 @@ start)
         [ "$attempt" -lt 300 ] || { cat "$folder"/*.out >&2; tail -n 5 "$folder"/slurmctld.log "$folder"/n1.log >&2; exit 1; }
         sleep 0.1
     done
-    setsid "$0" watch "$folder" "$owner" </dev/null >/dev/null 2>&1 &
     ;;
 slurmd)
     export SLURM_CONF="$folder/slurm.conf"
@@ -93,7 +94,7 @@ slurmd)
     ;;
 watch)
     cd /
-    while kill -0 "$3" 2>/dev/null && [ -d "$folder" ]; do sleep 1; done
+    wait_for_end "$3" "$folder"
     if [ -d "$folder" ]; then exec "$0" stop "$folder"; fi
     ;;
 stop)
