@@ -25,11 +25,13 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a running service answers: host:port, the process that serves, when it started (UTC milliseconds)."""
+    """Where a running service answers: host:port, the process that serves, when it started (UTC milliseconds), and
+    where its metrics are to be had (host:port, empty: nowhere)."""
 
     address: str
     pid: int
     started_ms: int
+    metrics: str = ""
 
     def is_process_alive(self) -> bool:
         try:
@@ -74,8 +76,9 @@ class Home:
         """What the last `up` wrote; None when there is nothing, or nothing that makes sense."""
         try:
             written = json.loads(self.endpoint_file.read_text(encoding="utf-8"))
-            return Endpoint(str(written["address"]), int(written["pid"]), int(written["started_ms"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            metrics = str(written.get("metrics", ""))
+            return Endpoint(str(written["address"]), int(written["pid"]), int(written["started_ms"]), metrics)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def write_endpoint(self, endpoint: Endpoint) -> None:

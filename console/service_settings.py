@@ -7,6 +7,7 @@ plane. The form is closed, and everything in it has a default: docs/queues.md, e
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +57,13 @@ class PreemptionForm(_Form):
         return PreemptionRules(self.reclaims, self.by_priority, self.limit)
 
 
+class OperationForm(_Form):
+    """How the service is operated. `metrics_port` 0: a free one; None: no metrics. `archive_after_days` 0: never."""
+
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = 0
+    archive_after_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+
+
 class SettingsForm(_Form):
     version: Annotated[int, Field(ge=1, le=1)] = 1
     scores: Annotated[Mapping[str, Annotated[int, Field(ge=0)]], BeforeValidator(_weights)] = Field(
@@ -63,6 +71,7 @@ class SettingsForm(_Form):
     )
     backfill: BackfillForm = BackfillForm()
     preemption: PreemptionForm = PreemptionForm()
+    operation: OperationForm = OperationForm()
 
     def cycle(self) -> CycleSettings:
         """Raises ValueError for a score that no map knows."""
@@ -81,13 +90,26 @@ def settings_file(home: Home, given: Path | None) -> Path | None:
     return usual if usual.exists() else None
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """Everything that the file says: how placements are decided, and how the service is operated."""
+
+    cycle: CycleSettings = field(default_factory=CycleSettings)
+    operation: OperationForm = field(default_factory=OperationForm)
+
+
 def read_settings(path: Path | None) -> CycleSettings:
+    """How placements are decided. Raises Fault as `read_service_settings` does."""
+    return read_service_settings(path).cycle
+
+
+def read_service_settings(path: Path | None) -> ServiceSettings:
     """Raises Fault with every fault of the file: its line, the value, the rule."""
     if path is None:
-        return CycleSettings()
+        return ServiceSettings()
     documents = read_documents(read_text(path, LARGEST_FILE), str(path))
     if not documents:
-        return CycleSettings()
+        return ServiceSettings()
     if len(documents) > 1:
         raise Fault(
             f"{path} 中应只有一份设置，现有 {len(documents)} 份 / {path} must hold one document of settings; it holds "
@@ -95,7 +117,8 @@ def read_settings(path: Path | None) -> CycleSettings:
         )
     (document,) = documents
     try:
-        return SettingsForm.model_validate(document.value).cycle()
+        form = SettingsForm.model_validate(document.value)
+        return ServiceSettings(form.cycle(), form.operation)
     except ValidationError as error:
         raise Fault(*_told(path, document, error)) from error
     except ValueError as error:

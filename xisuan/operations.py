@@ -37,6 +37,9 @@ from xisuan.migration.v1.migration_service_pb2 import (
     Wave,
 )
 from xisuan.migration.v1.migration_service_pb2_grpc import MigrationServiceStub
+from xisuan.operation.v1 import operation_service_pb2 as operation_pb
+from xisuan.operation.v1.operation_service_pb2 import GetServiceStatusResponse
+from xisuan.operation.v1.operation_service_pb2_grpc import OperationServiceStub
 from xisuan.pool.v1 import pool_service_pb2 as pool_pb
 from xisuan.pool.v1.pool_pb2 import MaintenanceWindow, Pool, PoolHealth, PoolSpec
 from xisuan.pool.v1.pool_service_pb2_grpc import PoolServiceStub
@@ -48,6 +51,7 @@ __all__ = [
     "FieldViolation",
     "GetDiffResponse",
     "GetRatesResponse",
+    "GetServiceStatusResponse",
     "GetStatusResponse",
     "HoldCapacityRequest",
     "ImportRequest",
@@ -82,9 +86,14 @@ class Operations:
         self._pools = PoolServiceStub(self._channel.grpc)
         self._ledger = LedgerServiceStub(self._channel.grpc)
         self._migration = MigrationServiceStub(self._channel.grpc)
+        self._operation = OperationServiceStub(self._channel.grpc)
 
     def __enter__(self) -> Self:
         return self
+
+    def service_status(self) -> GetServiceStatusResponse:
+        """How the service itself does: epoch, store, queues, rates of the last minute, settings."""
+        return self._channel.call(self._operation.GetServiceStatus, operation_pb.GetServiceStatusRequest())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

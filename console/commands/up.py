@@ -18,9 +18,10 @@ import typer
 from console.embedded import OWN_ADAPTERS, AdapterFailed, EmbeddedSettings, Running, running
 from console.faults import Fault
 from console.home import Endpoint, Home, find_home
-from console.service_settings import read_settings, settings_file
+from console.service_settings import read_service_settings, settings_file
 from inventory.model.pool import Pool
 from inventory.pool_catalogue import read_pools
+from scheduler.operation.exposition import MetricsServer, PortTaken
 from scheduler.runtime.clock import SystemClock
 from scheduler.store.opening import open_store
 from scheduler.store.scheduler_store import SchedulerStore
@@ -49,6 +50,10 @@ def up(
     speed: Annotated[float, typer.Option(help="模拟池每秒走过的秒数 / simulated seconds in a second")] = 1.0,
     seed: Annotated[int, typer.Option(help="模拟池的随机种子 / seed of simulated pools")] = 0,
     pool_hosts: Annotated[int, typer.Option(min=1, help="池主机数 / pool-host actors")] = 1,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="指标端口（仅回环），0 为自动 / metrics on loopback, 0: a free port"),
+    ] = None,
     settings_path: Annotated[
         Path | None,
         typer.Option(
@@ -62,7 +67,8 @@ def up(
     _require_loopback(host)
     home = find_home()
     chosen = settings_file(home, settings_path)
-    cycle = read_settings(chosen)
+    stated = read_service_settings(chosen)
+    wanted_port = stated.operation.metrics_port if metrics_port is None else metrics_port
     # Two signals would otherwise cut the orderly end short: the first one is taken, the others change nothing.
     stopping = threading.Event()
     with home.writer_lock():
@@ -78,14 +84,16 @@ def up(
             speed=speed,
             seed=seed,
             pool_hosts=pool_hosts,
-            cycle=cycle,
+            cycle=stated.cycle,
         )
-        with _one_line(), running(settings, everything) as service:
+        with _one_line(), running(settings, everything) as service, _metrics(service, wanted_port) as metrics:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stopping.set())
-            home.write_endpoint(Endpoint(service.address, os.getpid(), SystemClock().now_ms()))
+            home.write_endpoint(Endpoint(service.address, os.getpid(), SystemClock().now_ms(), metrics))
             try:
                 _announce(home, service, settings, everything)
+                if metrics:
+                    typer.echo(f"指标 / metrics: http://{metrics}/metrics")
                 if chosen is not None:
                     typer.echo(f"设置 / settings: {chosen}")
                 _watch(service, stopping)
@@ -98,8 +106,18 @@ def up(
 def _one_line() -> Iterator[None]:
     try:
         yield
-    except AdapterFailed as error:
+    except (AdapterFailed, PortTaken) as error:
         raise Fault(str(error)) from error
+
+
+@contextmanager
+def _metrics(service: Running, port: int | None) -> Iterator[str]:
+    """Where the metrics of all processes are to be had; empty: they were not wanted."""
+    if port is None:
+        yield ""
+    else:
+        with MetricsServer("127.0.0.1", port, service.runtime.metrics) as server:
+            yield server.address
 
 
 def demo() -> None:

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from prometheus_client.metrics_core import Metric
 from ray.exceptions import RayError, RayTaskError
 
+from scheduler.operation.exposition import ActorMetrics
 from scheduler.runtime import ray_guard
 from scheduler.runtime.calls import CONTROL_PLANE, NAMESPACE, RuntimeSettings, pool_host_name
 from scheduler.runtime.control_plane_actor import ControlPlaneShell
@@ -28,6 +30,7 @@ _OBJECT_STORE_BYTES = 80 * 1024 * 1024
 # Ray puts Unix sockets below its folder, and a socket's path has at most 107 bytes.
 _LONGEST_RAY_FOLDER = 40
 _CLOSE_S = 10.0
+_METRICS_S = 2.0
 # Restarted for ever; a call that was under way is not repeated by Ray but by its caller, who knows that he may.
 _ACTOR: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0, "max_concurrency": 1000}
 
@@ -82,6 +85,18 @@ class Runtime:
         )
         return started
 
+    def metrics(self) -> list[ActorMetrics]:
+        """What each actor counted; an actor that does not answer within two seconds is named without families."""
+        named = {
+            CONTROL_PLANE: self._plane,
+            **{pool_host_name(number): handle for number, handle in enumerate(self._hosts)},
+            **{f"gateway-{number}": handle for number, handle in enumerate(self._gateways)},
+        }
+        asked = {name: handle.metrics.remote() for name, handle in named.items()}
+        ready, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=_METRICS_S)
+        answered = set(ready)
+        return [ActorMetrics(name, _families(one) if one in answered else None) for name, one in asked.items()]
+
     def close(self) -> None:
         """Gateways first, so that nothing new comes in; then the control plane stores what it has taken."""
         for handles in (self._gateways, [self._plane]):
@@ -89,6 +104,16 @@ class Runtime:
                 ray.get([handle.close.remote() for handle in handles], timeout=_CLOSE_S)
             except RayError as error:
                 logging.getLogger("xisuan.runtime").warning("an actor did not end by itself: %s", error)
+
+
+def _families(answered: Any) -> tuple[Metric, ...] | None:
+    """None where the call ended with an error: the actor is being restarted."""
+    try:
+        families: tuple[Metric, ...] = ray.get(answered)
+    except RayError as error:
+        logging.getLogger("xisuan.runtime").warning("an actor does not tell its metrics: %s", error)
+        return None
+    return families
 
 
 def _get(reference: Any) -> Any:

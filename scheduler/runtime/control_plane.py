@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from adapters.contract import DEFAULT_GRACE_MS
@@ -26,6 +26,7 @@ from scheduler.core.lifecycle import cancel, reconcile
 from scheduler.core.partition import lose_unheard
 from scheduler.core.placement.explain import Explanation, explain, explain_opinions
 from scheduler.cycle import CycleSettings
+from scheduler.operation.commits import CommitMeter
 from scheduler.ports import Clock
 from scheduler.runtime.change_feed import ChangeFeed
 from scheduler.runtime.dispatcher import Dispatcher, decide_heard
@@ -102,6 +103,7 @@ class ControlPlane:
         self._feed = ChangeFeed(store)
         events = WriterEvents(self._after_commit, self._writer_failed)
         self.writer = Writer(store, settings.actor, clock.now_ms, events)
+        self._meter = CommitMeter(self.writer, clock.now_ms)
         self._dispatcher = Dispatcher(self.writer, hosts, self._registry, self.epoch, self._deposed)
         self._planner = Planner(self.writer, hosts, self._registry, clock, settings.cycle, self._wake_pools)
         self._dispatcher.on_mended = self._planner.wake
@@ -119,6 +121,10 @@ class ControlPlane:
         for task in self._tasks:
             task.add_done_callback(self._fail_stop)
         self._planner.wake()
+
+    def reconfigure(self, cycle: CycleSettings) -> None:
+        self._settings = replace(self._settings, cycle=cycle)
+        self._planner.reconfigure(cycle)
 
     async def close(self) -> None:
         """Stops acting, then stores what was handed in. Runs on pools go on."""
@@ -410,6 +416,7 @@ class ControlPlane:
         Without changes: either nothing about workloads was stored, or the store failed and nobody knows.
         """
         self._loop.call_soon_threadsafe(self._feed.notify)
+        self._meter.committed(changes)
         if not changes or any(may_allow_a_placement(change) for change in changes):
             self._planner.wake()
 

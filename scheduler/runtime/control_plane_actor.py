@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import Any
 
+from prometheus_client.metrics_core import Metric
+
+from inventory.store.attribution import Attribution, begin
+from scheduler.operation.instruments import ACKNOWLEDGEMENT, COMMIT, COMMITTED_EVENTS, WATCH_LAG
 from scheduler.runtime.calls import RayHosts, RuntimeSettings, pool_host_name
 from scheduler.runtime.capacity_calendar import CapacityCalendar, RunsInTurn
 from scheduler.runtime.clock import SystemClock
 from scheduler.runtime.control_plane import ControlPlane, ControlPlaneSettings
 from scheduler.runtime.desks import InTurn
+from scheduler.runtime.operation_desk import OperationDesk
 from scheduler.runtime.pool_link import PoolReport
 from scheduler.runtime.rehearsal import rehearse
 from scheduler.runtime.run_calls import READS as RUN_READS
@@ -21,8 +27,8 @@ from scheduler.services.ledger_desk import READS as LEDGER_READS
 from scheduler.services.ledger_desk import LedgerDesk
 from scheduler.services.migration_desk import READS as MIGRATION_READS
 from scheduler.services.migration_desk import MigrationDesk
+from scheduler.store.measures import ObservedStore
 from scheduler.store.opening import open_store
-from scheduler.store.scheduler_store import SchedulerStore
 
 
 class ControlPlaneShell:
@@ -35,10 +41,22 @@ class ControlPlaneShell:
         self._plane: ControlPlane | None = None
         self._rehearsal: asyncio.Task[bool] | None = None
 
-    async def call(self, part: str, method: str, arguments: tuple[Any, ...]) -> Any:
+    async def call(
+        self, part: str, method: str, arguments: tuple[Any, ...], on_behalf_of: Attribution | None = None
+    ) -> Any:
         """One operation of a port in `scheduler.services`: `part` is scheduling, ledger, migration, runs or assessment."""
+        await self._ready()  # what it begins is the service's own, not this caller's
+        begin(on_behalf_of)
+        began = time.perf_counter()
+        answer = await getattr(self._parts[part], method)(*arguments)
+        if part == "scheduling":
+            self._measure(method, answer, time.perf_counter() - began)
+        return answer
+
+    async def metrics(self) -> tuple[Metric, ...]:
         await self._ready()
-        return await getattr(self._parts[part], method)(*arguments)
+        gathered: tuple[Metric, ...] = await self._parts["operation"].metrics()
+        return gathered
 
     async def report(self, report: PoolReport) -> None:
         await (await self._ready()).report(report)
@@ -49,12 +67,19 @@ class ControlPlaneShell:
         if self._plane is not None:
             await self._plane.close()
 
+    def _measure(self, method: str, answer: Any, seconds: float) -> None:
+        if method == "submit":
+            ACKNOWLEDGEMENT.observe(seconds)
+        elif method == "changes" and answer.notices:
+            WATCH_LAG.observe(max(0, SystemClock().now_ms() - answer.notices[-1].at_ms) / 1000)
+
     async def _ready(self) -> ControlPlane:
         async with self._starting:
             if self._plane is None:
-                store = SchedulerStore(open_store(self._settings.store_url))
+                store = ObservedStore(open_store(self._settings.store_url), _committed)
                 hosts = RayHosts([pool_host_name(number) for number in range(self._settings.pool_hosts)])
-                plane = ControlPlane(store, hosts, SystemClock(), _plane_settings(self._settings), _die)
+                settings = _plane_settings(self._settings)
+                plane = ControlPlane(store, hosts, SystemClock(), settings, _die)
                 plane.start()
                 self._rehearsal = asyncio.create_task(rehearse(plane), name="rehearsal")
                 now_ms = SystemClock().now_ms
@@ -70,6 +95,7 @@ class ControlPlaneShell:
                         CapacityCalendar(plane.queues),
                     ),
                     "queues": plane.queues,
+                    "operation": OperationDesk(plane, store, settings.cycle, SystemClock()),
                     "assessment": InTurn(AssessmentDesk(store.store, now_ms), plane.writer, ASSESSMENT_READS),
                 }
                 self._plane = plane
@@ -78,6 +104,11 @@ class ControlPlaneShell:
 
 def _plane_settings(settings: RuntimeSettings) -> ControlPlaneSettings:
     return ControlPlaneSettings() if settings.cycle is None else ControlPlaneSettings(cycle=settings.cycle)
+
+
+def _committed(seconds: float, events: int) -> None:
+    COMMIT.observe(seconds)
+    COMMITTED_EVENTS.inc(events)
 
 
 def _die() -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import cast
 
+from prometheus_client.metrics_core import Metric
+
+from scheduler.operation.exposition import collected
 from scheduler.runtime.calls import RemotePart
 from scheduler.services.assessment_ports import Assessment
 from scheduler.services.desk_ports import Ledger, Migration
+from scheduler.services.operation_ports import Operation
 from scheduler.services.ports import Scheduling
 from scheduler.services.queue_ports import Queues
 from scheduler.services.run_ports import Runs
@@ -27,7 +31,11 @@ class GatewayShell:
             cast(Assessment, RemotePart("assessment")),
             cast(Queues, RemotePart("queues")),
         )
+        self._gateway.offer_operation(cast(Operation, RemotePart("operation")))
         return await self._gateway.start(host, port)
+
+    async def metrics(self) -> tuple[Metric, ...]:
+        return collected()
 
     async def close(self) -> None:
         if self._gateway is not None:

@@ -25,6 +25,7 @@ from scheduler.core.lifecycle import place, preempt
 from scheduler.core.queueing.tables import QueueTables
 from scheduler.core.queueing.waiting import Passed
 from scheduler.cycle import CycleReport, CycleSettings, PoolMemory, run_cycle
+from scheduler.operation.instruments import CYCLE
 from scheduler.ports import (
     Clock,
     Commit,
@@ -89,6 +90,11 @@ class Planner:
     def wake(self) -> None:
         """Thread-safe."""
         self._loop.call_soon_threadsafe(self._wanted.set)
+
+    def reconfigure(self, settings: CycleSettings) -> None:
+        """From the next cycle on; what waits is looked at again at once."""
+        self._settings = settings
+        self.wake()
 
     def now_ms(self) -> int:
         return self._clock.now_ms()
@@ -179,9 +185,10 @@ class Planner:
         """On a thread."""
         state = _BookState(self._writer, self, self._loop, look)
         sink = _StoreSink(self._writer, self._registry, self._clock)
-        return run_cycle(
-            state, _HostedPools(self._hosts, self._loop), sink, self._clock, self._settings, self._memory
-        )
+        with CYCLE.time():
+            return run_cycle(
+                state, _HostedPools(self._hosts, self._loop), sink, self._clock, self._settings, self._memory
+            )
 
 
 @dataclass(slots=True)

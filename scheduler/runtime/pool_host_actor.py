@@ -6,9 +6,12 @@ import asyncio
 import logging
 from typing import Any
 
+from prometheus_client.metrics_core import Metric
 from ray.exceptions import RayActorError, RayTaskError
 
 from adapters.client import AdapterClient
+from scheduler.operation.exposition import collected
+from scheduler.operation.instruments import POOL_CALL
 from scheduler.runtime.calls import control_plane
 from scheduler.runtime.pool_host import PoolHost
 from scheduler.runtime.pool_link import PoolReport
@@ -24,7 +27,11 @@ class PoolHostShell:
     async def call(self, method: str, arguments: tuple[Any, ...]) -> Any:
         if self._host is None:
             self._host = PoolHost(AdapterClient, _deliver)
-        return await getattr(self._host, method)(*arguments)
+        with POOL_CALL.labels(method).time():
+            return await getattr(self._host, method)(*arguments)
+
+    async def metrics(self) -> tuple[Metric, ...]:
+        return collected()
 
 
 async def _deliver(report: PoolReport) -> None:

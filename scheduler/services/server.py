@@ -9,9 +9,12 @@ from grpc_reflection.v1alpha import reflection
 from adapters.sdk.listening import bind
 from scheduler.services.assessment_ports import Assessment
 from scheduler.services.assessment_servicer import AssessmentServicer
+from scheduler.services.call_metrics import CallMetrics
 from scheduler.services.desk_ports import Ledger, Migration
 from scheduler.services.ledger_servicer import LedgerServicer
 from scheduler.services.migration_servicer import MigrationServicer
+from scheduler.services.operation_ports import Operation
+from scheduler.services.operation_servicer import OperationServicer
 from scheduler.services.pool_servicer import PoolServicer
 from scheduler.services.ports import Scheduling
 from scheduler.services.queue_ports import Queues
@@ -24,6 +27,8 @@ from xisuan.inventory.v1 import ledger_service_pb2
 from xisuan.inventory.v1.ledger_service_pb2_grpc import add_LedgerServiceServicer_to_server
 from xisuan.migration.v1 import migration_service_pb2
 from xisuan.migration.v1.migration_service_pb2_grpc import add_MigrationServiceServicer_to_server
+from xisuan.operation.v1 import operation_service_pb2
+from xisuan.operation.v1.operation_service_pb2_grpc import add_OperationServiceServicer_to_server
 from xisuan.pool.v1 import pool_service_pb2
 from xisuan.pool.v1.pool_service_pb2_grpc import add_PoolServiceServicer_to_server
 from xisuan.queue.v1 import queue_service_pb2
@@ -62,7 +67,7 @@ class Gateway:
         assessment: Assessment,
         queues: Queues,
     ) -> None:
-        self._server = grpc.aio.server(options=_OPTIONS)
+        self._server = grpc.aio.server(options=_OPTIONS, interceptors=(CallMetrics(),))
         add_WorkloadServiceServicer_to_server(WorkloadServicer(scheduling), self._server)
         add_PoolServiceServicer_to_server(PoolServicer(scheduling), self._server)
         add_LedgerServiceServicer_to_server(LedgerServicer(ledger), self._server)
@@ -71,14 +76,20 @@ class Gateway:
         add_QueueServiceServicer_to_server(QueueServicer(queues), self._server)
         self._vitals = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._vitals, self._server)
-        names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        self._names = list(_SERVICES)
+
+    def offer_operation(self, operation: Operation) -> None:
+        """Serves how the service itself does as well. Before `start`."""
+        add_OperationServiceServicer_to_server(OperationServicer(operation), self._server)
+        self._names.append(operation_service_pb2.DESCRIPTOR.services_by_name["OperationService"].full_name)
 
     async def start(self, host: str, port: int) -> int:
         """Serves from now on; returns the port (0 asks for a free one). Raises StartRefused for a port in use."""
+        names = (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
         bound = bind(self._server, host, port)
         await self._server.start()
-        for name in (*_SERVICES, health.OVERALL_HEALTH):
+        for name in (*self._names, health.OVERALL_HEALTH):
             await self._vitals.set(name, health_pb2.HealthCheckResponse.SERVING)
         return bound
 

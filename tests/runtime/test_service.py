@@ -64,6 +64,7 @@ class TestAServiceThatIsUp:
                 "xisuan.migration.v1.MigrationService",
                 "xisuan.assessment.v1.AssessmentService",
                 "xisuan.queue.v1.QueueService",
+                "xisuan.operation.v1.OperationService",
             }
             for name in ours:
                 answer = check(health_pb2.HealthCheckRequest(service=name))
