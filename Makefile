@@ -31,7 +31,7 @@ demo: $(STAMP) ## the whole main job on illustrative data, in under a minute
 
 test: $(STAMP) ## every test that this machine can run; the last lines name what was skipped and why
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not servers and not long" --durations=15 $(TEST_ARGS) || [ $$? = 5 ]
-	$(BIN)/python -m pytest -m "servers and not long" --durations=15 $(TEST_ARGS) || [ $$? = 5 ]
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "servers and not long" --durations=15 $(TEST_ARGS) || [ $$? = 5 ]
 
 test-long: $(STAMP) ## the whole conformance suite of every adapter of ours, some minutes more
 	$(BIN)/python -m pytest -m long --durations=15 $(TEST_ARGS)

@@ -1,13 +1,19 @@
 """Fixtures that every group of tests may ask for, and which tests run side by side.
 
 Servers are started only for tests that name them. `make test` spreads the tests that compute over the processors, file
-by file, and then runs those that start servers and processes one after the other: they share servers, tell processes
-of this machine apart by the ids of their runs, and wait for real time.
+by file, and then runs those that start servers and processes in two processes: one has the tests that bring up the
+whole service (two of them would fight over processors and ports), the other has adapters and control planes alone.
+They share servers, tell processes of this machine apart by the ids of their runs, and wait for real time.
 """
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+# A test is never timed: what takes 200 ms on a busy machine is not wrong.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 pytest_plugins = [
     "tests.servers.postgres",
@@ -16,13 +22,16 @@ pytest_plugins = [
     "tests.servers.slurm_cluster",
 ]
 
-_WITH_SERVERS = frozenset(
-    {"adapters", "conformance", "console", "control_plane", "kubernetes_adapter", "rayjobs_adapter", "runbooks"}
-    | {"runtime", "services", "slurm_adapter"}
-)
+_WHOLE_SERVICE = frozenset({"console", "rayjobs_adapter", "runbooks", "runtime"})
+_WITH_SERVERS = _WHOLE_SERVICE | {
+    "adapters", "conformance", "control_plane", "kubernetes_adapter", "services", "slurm_adapter",
+}  # fmt: skip
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.parent.name in _WITH_SERVERS:
+        group = item.path.parent.name
+        if group in _WITH_SERVERS:
             item.add_marker("servers")
+            item.add_marker(pytest.mark.xdist_group("service" if group in _WHOLE_SERVICE else "parts"))

@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, time
+from decimal import Decimal
 
 from openpyxl import Workbook
 from openpyxl.cell import Cell, WriteOnlyCell
@@ -20,7 +21,7 @@ from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 from console.monthly.texts import WATERMARK, clean, dateline, signature_lines
 from inventory.reports.document import Figure, MonthlyReport, Row, Table
 
-Value = str | int | float
+Value = str | int | float | Decimal
 FIGURES, PARTS, ROWS = "指标", "指标构成", "系统明细"
 _HEAD = PatternFill("solid", fgColor="E8EDF3")
 _LINE = Side(style="thin", color="9AA5B1")
@@ -52,42 +53,58 @@ def write_workbook(report: MonthlyReport) -> bytes:
 def _figures(book: Workbook, report: MonthlyReport) -> None:
     heads = (
         *("指标编号", "指标名称", "分子（数量）", "分母", "比率", "未知", "范围", "截至"),
-        *("复核：分子", "复核：分母"),
+        *("复核：分子", "复核：分母", "单位"),
     )
-    sheet = _Sheet(
-        book, report, FIGURES, "指标（公式按“指标构成”重新计数）", heads, (10, 34, 12, 10, 10, 8, 44, 12, 12, 12)
-    )
+    widths = (10, 34, 12, 10, 10, 8, 44, 12, 12, 12, 10)
+    sheet = _Sheet(book, report, FIGURES, "指标（公式按“指标构成”重新计数、求和）", heads, widths)
     for place, figure in enumerate(report.figures, start=_HEAD_ROWS + 1):
         sheet.write(
             (
                 figure.label,
                 figure.name,
-                figure.numerator,
-                figure.denominator if figure.is_rate else "",
+                _amount(figure.total) if figure.unit else figure.numerator,
+                "" if not figure.is_rate else _amount(figure.base_total) if figure.unit else figure.denominator,
                 _share(figure),
                 len(figure.unknown),
                 figure.scope,
                 figure.as_of.isoformat(),
-                f'=COUNTIFS({PARTS}!$A:$A,$A{place},{PARTS}!$B:$B,"分子")',
-                f'=COUNTIFS({PARTS}!$A:$A,$A{place},{PARTS}!$C:$C,"是")' if figure.is_rate else "",
+                *_recounted(figure, place),
+                figure.unit or "个",
             ),
             formulas=(8, 9),
         )
     sheet.close()
 
 
+def _recounted(figure: Figure, place: int) -> tuple[str, str]:
+    """Formulas of numerator and denominator, from the lines of 指标构成."""
+    mine = f"{PARTS}!$A:$A,$A{place}"
+    if figure.unit:
+        top, bottom = (f"=ROUND(SUMIFS({PARTS}!${column}:${column},{mine}),2)" for column in "HI")
+    else:
+        top, bottom = (f"=COUNTIFS({mine},{PARTS}!${part})" for part in ('B:$B,"分子"', 'C:$C,"是"'))
+    return top, bottom if figure.is_rate else ""
+
+
+def _amount(value: float) -> Decimal:
+    """A sum, as its digits are read; floats are percentages in these sheets."""
+    return Decimal(str(round(value, 3)))
+
+
 def _parts(book: Workbook, report: MonthlyReport) -> None:
     """One line for each row of each figure. A row of the numerator stands once, and says that it is in the
     denominator too."""
-    heads = ("指标编号", "部分", "计入分母", "行号", "单位", "系统名称", "指标名称")
-    sheet = _Sheet(
-        book, report, PARTS, "指标构成（按指标编号筛选，即得其全部行）", heads, (10, 8, 10, 10, 26, 40, 34)
-    )
+    heads = ("指标编号", "部分", "计入分母", "行号", "单位", "系统名称", "指标名称", "数值", "分母数值")
+    widths = (10, 8, 10, 10, 26, 40, 34, 12, 12)
+    sheet = _Sheet(book, report, PARTS, "指标构成（按指标编号筛选，即得其全部行）", heads, widths)
     for figure in report.figures:
+        amounts = dict(zip(figure.members, figure.amounts, strict=False))
+        held = dict(zip(figure.base, figure.base_amounts, strict=False))
         for part, is_base, number in _members(figure):
             row = report.rows[number - 1]
             base = "是" if is_base else "否"
-            sheet.write((figure.label, part, base, row.label, row.department, row.name, figure.name))
+            values = (_amount(one[number]) if number in one else "" for one in (amounts, held))
+            sheet.write((figure.label, part, base, row.label, row.department, row.name, figure.name, *values))
     sheet.close()
 
 
@@ -212,7 +229,8 @@ class _Sheet:
         return cell
 
     def _cell(self, value: Value, font: Font, *, is_formula: bool = False) -> Cell:
-        cell = WriteOnlyCell(self._sheet, clean(value) if isinstance(value, str) else value)
+        cell = WriteOnlyCell(self._sheet)
+        cell.value = clean(value) if isinstance(value, str) else value
         if isinstance(value, str) and not is_formula:
             cell.data_type = "s"  # a name that begins with = stays a name
         cell.font = font

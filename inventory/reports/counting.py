@@ -6,7 +6,8 @@ district of each row: as reported, and restated for the organisations of the rep
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from inventory.model.system import Ownership
@@ -29,6 +30,14 @@ NOWHERE = "（未填单位）"
 def reported_district(system: CountedSystem) -> str:
     """The district whose sender reported the row, as he called himself."""
     return district_of_sender(system.sender)
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What each row holds, and what is used of it where that is known (a part of the keys of `held`)."""
+
+    held: Mapping[str, float]
+    used: Mapping[str, float]
 
 
 class Counting:
@@ -112,6 +121,42 @@ class Counting:
             is_rate=False,
             members=numbers,
         )
+
+    def sum_of_keys(self, name: str, as_of: date, unit: str, amounts: Mapping[str, float]) -> Figure:
+        """The sum of what the rows of these keys hold; keys of no row of the ledger do not count."""
+        held = self._numbered(amounts)
+        return self._add(
+            name=name,
+            scope=self.scope,
+            as_of=as_of,
+            percent=None,
+            is_rate=False,
+            members=tuple(held),
+            unit=unit,
+            amounts=tuple(held.values()),
+        )
+
+    def share_of_keys(self, name: str, as_of: date, unit: str, parts: Shares) -> Figure:
+        """The part of what rows hold that they use: both sums are over the rows whose use is known."""
+        used, held = self._numbered(parts.used), self._numbered(parts.held)
+        base = {number: held[number] for number in used}
+        return self._add(
+            name=name,
+            scope=self.scope,
+            as_of=as_of,
+            percent=percent_half_up(round(sum(used.values()) * 1000), round(sum(base.values()) * 1000)),
+            is_rate=True,
+            members=tuple(used),
+            base=tuple(base),
+            unknown=tuple(number for number in held if number not in used),
+            unit=unit,
+            amounts=tuple(used.values()),
+            base_amounts=tuple(base.values()),
+        )
+
+    def _numbered(self, amounts: Mapping[str, float]) -> dict[int, float]:
+        known = ((self._numbers[key], amount) for key, amount in amounts.items() if key in self._numbers)
+        return dict(sorted(known))
 
     def _add(self, **values: object) -> Figure:
         figure = Figure.model_validate({"number": len(self.figures) + 1, **values})

@@ -7,9 +7,9 @@ in a sender's file. So whoever doubts a number finds it again in the annex, and 
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 REPORT_FORM: Literal["xisuan-monthly-report/1"] = "xisuan-monthly-report/1"
 
@@ -41,7 +41,10 @@ class Row(Form):
 
 class Figure(Form):
     """One figure (指标). A rate has a denominator; a count has none. `members` and `base` are row numbers: the rows
-    of the numerator and of the denominator; of `unknown` the place is not known for want of a value."""
+    of the numerator and of the denominator; of `unknown` the place is not known for want of a value.
+
+    A figure with a `unit` is a sum of what its rows hold (万元/年, 核, GB) instead of their number: `amounts` has one
+    entry for each of `members`, `base_amounts` one for each of `base`."""
 
     number: int
     name: str
@@ -52,6 +55,18 @@ class Figure(Form):
     members: tuple[int, ...]
     base: tuple[int, ...] = ()
     unknown: tuple[int, ...] = ()
+    unit: str = ""
+    amounts: tuple[float, ...] = ()
+    base_amounts: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_an_amount_for_each_row(self) -> Self:
+        rows, base = (self.members, self.base) if self.unit else ((), ())
+        if (len(self.amounts), len(self.base_amounts)) != (len(rows), len(base)):
+            raise ValueError(
+                f"{self.name}: a figure with a unit has one amount for each row, and others have none"
+            )
+        return self
 
     @property
     def label(self) -> str:
@@ -59,6 +74,7 @@ class Figure(Form):
 
     @property
     def numerator(self) -> int:
+        """How many rows; of a figure with a unit see `total`."""
         return len(self.members)
 
     @property
@@ -66,15 +82,27 @@ class Figure(Form):
         return len(self.base)
 
     @property
+    def total(self) -> float:
+        """The sum of a figure with a unit, to two decimals."""
+        return round(sum(self.amounts), 2)
+
+    @property
+    def base_total(self) -> float:
+        return round(sum(self.base_amounts), 2)
+
+    @property
     def share(self) -> str:
-        """`34/35` of a rate, `34` of a count."""
+        """`34/35` of a rate, `34` of a count, `105.6/480核` or `64.5万元/年` of a sum."""
+        if self.unit:
+            parts = f"{self.total:g}/{self.base_total:g}" if self.is_rate else f"{self.total:g}"
+            return f"{parts}{self.unit}"
         return f"{self.numerator}/{self.denominator}" if self.is_rate else str(self.numerator)
 
     @property
     def shown(self) -> str:
-        """`97.1%`, `—` where nothing can be divided, or the count."""
+        """`97.1%`, `—` where nothing can be divided, the sum with its unit, or the count."""
         if not self.is_rate:
-            return str(self.numerator)
+            return self.share
         return "—" if self.percent is None else f"{self.percent:.1f}%"
 
 

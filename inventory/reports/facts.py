@@ -52,6 +52,20 @@ class ReviewCase:
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """What a system holds and costs as the ledger says, and how much of it is used: average use of CPU and memory in
+    percent of what is allocated, measured where there are measurements, else the ledger's own figure. None: unknown.
+    """
+
+    vcpu: int | None = None
+    mem_gb: float | None = None
+    cpu_pct: float | None = None
+    mem_pct: float | None = None
+    is_measured: bool = False
+    opex_wan: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnding:
     """How a cutover of some systems ended on a day: committed, or rolled back. `first` is true when none of its
     systems had been in a run that ended before."""
@@ -88,7 +102,8 @@ class Target:
 class MonthFacts:
     """`now` is the ledger on the report's day, `before` at the end of the month before, `year_ago` on the same day a
     year earlier (None: the ledger is younger). `deferrals` are the senders' reasons by system key, `plan_keys` the
-    plan's key of each ledger key, `migrated_on` the day of each migration that the ledger records."""
+    plan's key of each ledger key, `migrated_on` the day of each migration that the ledger records, `holdings` what each
+    system of the ledger holds, by its key."""
 
     month: str
     made_on: date
@@ -109,6 +124,7 @@ class MonthFacts:
     waivers: tuple[Waiver, ...] = ()
     cases: tuple[ReviewCase, ...] = ()
     endings: tuple[RunEnding, ...] = ()
+    holdings: Mapping[str, Holding] = field(default_factory=dict)
     target: Target | None = None
     sources: tuple[Source, ...] = ()
     signature: Signature = field(default_factory=Signature)

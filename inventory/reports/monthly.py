@@ -12,6 +12,7 @@ from inventory.reports.facts import MonthFacts
 from inventory.reports.oversight import exception_ledger, zombies_and_closures
 from inventory.reports.overview import overview
 from inventory.reports.ranking import Standing, league_table, standings, whole
+from inventory.reports.resources import resource_use, savings
 from inventory.reports.words import chinese_day
 
 _TIES = "并列者名次相同，其后名次顺延空缺；按分数值比较，不按四舍五入后的百分数；无应迁移系统的不排名。"
@@ -27,6 +28,8 @@ def compose(facts: MonthFacts) -> MonthlyReport:
         not_migrated(counting, schedule),
         exception_ledger(counting),
         zombies_and_closures(counting),
+        resource_use(counting),
+        savings(counting),
         next_week(counting, schedule),
         outlook(counting, schedule, first.cloud),
         _terms(counting),

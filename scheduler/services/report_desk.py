@@ -9,18 +9,19 @@ from __future__ import annotations
 import json
 import re
 from calendar import monthrange
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
 
 from inventory.assessment.assessor import Assessor
-from inventory.intake import Intake
+from inventory.intake import Intake, StandingSystem
 from inventory.model.migration import WavePlan
-from inventory.model.system import system_key
+from inventory.model.system import System, system_key
 from inventory.rates import ScopeError, parse_scope
 from inventory.reports.document import MonthlyReport, Signature, Source
 from inventory.reports.facts import (
     FinishOdds,
+    Holding,
     MonthFacts,
     ReviewCase,
     RunEnding,
@@ -36,8 +37,11 @@ from inventory.reports.organisations import (
     read_organisations,
 )
 from inventory.rules.workflow import WORDS, CaseState
+from inventory.store.assessment.records import AssessmentRecords
 from inventory.store.chain import Event, civil_day
 from inventory.store.event_store import PAGE, Store
+from inventory.utilisation.document import read_measurement
+from inventory.utilisation.measurement import Measurement
 from scheduler.core.waves.document import read_plan
 from scheduler.core.waves.forecast import Spread, forecast_finish
 from scheduler.core.waves.problem import WaveProblem
@@ -143,6 +147,7 @@ def _facts(store: Store, asked: _Asked, now_ms: int, odds: Odds) -> MonthFacts:
         waivers=_waivers(assessor, now_ms),
         cases=_cases(assessor, now_ms, day),
         endings=tuple(_endings(store, day)),
+        holdings=_holdings(store, standing),
         target=asked.target,
         sources=tuple(
             Source(
@@ -216,6 +221,28 @@ def _plan(store: Store, day: date) -> tuple[str, WavePlan | None]:
     if not known:
         return "", None
     return known[-1].subject, read_plan(json.dumps(known[-1].payload["document"]))
+
+
+def _holdings(store: Store, standing: Iterable[StandingSystem]) -> dict[str, Holding]:
+    """Measured averages where there are any (days' peaks are no averages), else the ledger's."""
+    with store.connect() as connection:
+        measured = {
+            key: read_measurement(body) for key, body in AssessmentRecords(connection).measurements().items()
+        }
+    return {one.system_key: _holding(one.system, measured.get(one.system_key)) for one in standing}
+
+
+def _holding(system: System, measured: Measurement | None) -> Holding:
+    cpu = None if measured is None or measured.cpu is None or measured.cpu_is_peak else measured.cpu.average
+    memory = None if measured is None else measured.mem_average
+    return Holding(
+        vcpu=system.vcpu,
+        mem_gb=system.mem_gb,
+        cpu_pct=system.cpu_avg_pct if cpu is None else cpu,
+        mem_pct=memory,
+        is_measured=not (cpu is None and memory is None),
+        opex_wan=system.opex_wan,
+    )
 
 
 def _waivers(assessor: Assessor, now_ms: int) -> tuple[Waiver, ...]:

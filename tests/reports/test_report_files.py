@@ -18,6 +18,7 @@ from console.monthly.texts import WATERMARK
 from console.monthly.word import write_word
 from console.monthly.workbook import FIGURES, PARTS, ROWS, write_workbook
 from inventory.reports.document import MonthlyReport
+from inventory.reports.facts import Holding
 from inventory.reports.monthly import compose
 from tests.reports.months import counted, facts, published
 
@@ -25,7 +26,13 @@ from tests.reports.months import counted, facts, published
 @pytest.fixture(scope="module")
 def report() -> MonthlyReport:
     odd = counted("=1+1<b>", system_key="x/odd", department="@部\x0b门")
-    return compose(replace(facts(*published(), odd), illustrative=True))
+    holdings = {
+        "x/odd": Holding(vcpu=16, mem_gb=64, cpu_pct=12.5, opex_wan=3.2),
+        "区示例局/待迁": Holding(vcpu=8, mem_gb=32, cpu_pct=40, mem_pct=33.3, is_measured=True),
+        "区示例局/关停0": Holding(opex_wan=12.34),
+        "区示例局/整合0": Holding(opex_wan=7),
+    }
+    return compose(replace(facts(*published(), odd), illustrative=True, holdings=holdings))
 
 
 def test_the_annex_holds_the_rows_of_every_figure(report: MonthlyReport) -> None:
@@ -35,11 +42,28 @@ def test_the_annex_holds_the_rows_of_every_figure(report: MonthlyReport) -> None
     assert rows == {row.label for row in report.rows}
     figures = list(book[FIGURES].iter_rows(min_row=4, values_only=True))
     assert [row[0] for row in figures] == [figure.label for figure in report.figures]
-    for label, _, numerator, denominator, *_ in figures:
+    for label, _, numerator, denominator, *_ in (row for row in figures if row[10] == "个"):
         assert parts[label, "分子", "是"] + parts[label, "分子", "否"] == numerator
         if denominator is not None:
             assert parts[label, "分子", "是"] + parts[label, "其余", "是"] == denominator
     assert WATERMARK in str(book[FIGURES]["A1"].value)
+
+
+def test_the_annex_holds_what_each_row_adds_to_a_sum(report: MonthlyReport) -> None:
+    book = load_workbook(io.BytesIO(write_workbook(report)))
+    lines = list(book[PARTS].iter_rows(min_row=4, values_only=True))
+    sums = {row[1]: row for row in book[FIGURES].iter_rows(min_row=4, values_only=True) if row[10] != "个"}
+    assert [(name, row[2], row[3], row[10]) for name, row in sums.items()] == [
+        ("CPU平均利用率", 5.2, 24, "核"),
+        ("内存平均利用率", 10.66, 32, "GB"),
+        ("累计节约运维经费", 19.34, None, "万元/年"),
+        ("11月节约运维经费", 0, None, "万元/年"),
+    ]
+    for row in sums.values():
+        mine = [line for line in lines if line[0] == row[0]]
+        assert round(sum(line[7] or 0 for line in mine), 2) == row[2]
+        assert sum(line[8] or 0 for line in mine) == (row[3] or 0)
+        assert "SUMIFS" in row[8]
 
 
 def test_a_name_that_looks_like_a_formula_stays_a_name(report: MonthlyReport) -> None:
@@ -65,7 +89,7 @@ def test_word_opens_with_its_tables_and_its_watermark(report: MonthlyReport) -> 
     headings = [
         one.text for one in document.paragraphs if one.style is not None and one.style.name == "月报一级标题"
     ]
-    assert headings[0] == "一、总体情况" and headings[-1] == "八、口径与来源"
+    assert headings[0] == "一、总体情况" and headings[-1] == "十、口径与来源"
     with zipfile.ZipFile(io.BytesIO(content)) as parts:
         headers = "".join(parts.read(name).decode() for name in parts.namelist() if "header" in name)
     assert f'string="{WATERMARK}"' in headers
