@@ -6,9 +6,10 @@ can be computed afterwards (waiting, utilisation, energy, money) is, from these 
 
 from __future__ import annotations
 
-from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -80,56 +81,67 @@ class Outcome:
     cycles: int
 
 
+_RUN_COLUMNS: Final[Mapping[str, type[np.signedinteger[Any]]]] = {
+    "job": np.int64,
+    "attempt": np.int32,
+    "pool": np.int32,
+    "started_ms": np.int64,
+    "ended_ms": np.int64,
+    "kept_ms": np.int64,
+    "ending": np.int8,
+}
+
+
 class OutcomeLog:
     """Grows while the simulation runs: 45 bytes a run, no object each."""
 
     def __init__(self) -> None:
-        self._job = array("q")
-        self._attempt = array("i")
-        self._pool = array("i")
-        self._started = array("q")
-        self._ended = array("q")
-        self._kept = array("q")
-        self._ending = array("b")
+        self._columns: dict[str, npt.NDArray[Any]] = {
+            name: np.zeros(1024, dtype=kind) for name, kind in _RUN_COLUMNS.items()
+        }
+        self._count = 0
         self._steps: list[tuple[int, int, int, Resources]] = []
 
     def start(self, job: int, attempt: int, pool: int, at_ms: int) -> int:
         """Returns the run's number. Until `end` is called it counts as cut."""
-        self._job.append(job)
-        self._attempt.append(attempt)
-        self._pool.append(pool)
-        self._started.append(at_ms)
-        self._ended.append(-1)
-        self._kept.append(0)
-        self._ending.append(Ending.CUT)
-        return len(self._job) - 1
+        return self.start_all(np.array([job]), np.array([attempt], dtype=np.int32), pool, at_ms)
+
+    def start_all(self, jobs: Int64s, attempts: Int32s, pool: int, at_ms: int) -> int:
+        """Runs that start at one moment in one pool; returns the number of the first, the others follow."""
+        first, self._count = self._count, self._count + len(jobs)
+        size = len(self._columns["job"])
+        if self._count > size:
+            more = max(self._count, 2 * size) - size
+            for name, column in self._columns.items():
+                self._columns[name] = np.concatenate([column, np.zeros(more, dtype=column.dtype)])
+        given = {"job": jobs, "attempt": attempts, "pool": pool, "started_ms": at_ms, "ending": Ending.CUT}
+        for name, value in given.items():
+            self._columns[name][first : self._count] = value
+        return first
 
     def end(self, run: int, at_ms: int, ending: Ending, kept_ms: int) -> None:
-        self._ended[run] = at_ms
-        self._kept[run] = kept_ms
-        self._ending[run] = ending
+        self.end_all(np.array([run]), np.array([at_ms]), ending, np.array([kept_ms]))
+
+    def end_all(self, runs: Int64s, at_ms: Int64s, ending: Ending, kept_ms: Int64s) -> None:
+        self._columns["ended_ms"][runs] = at_ms
+        self._columns["kept_ms"][runs] = kept_ms
+        self._columns["ending"][runs] = ending
+
+    def started_ms(self, runs: Int64s) -> Int64s:
+        """When these runs started."""
+        started: Int64s = self._columns["started_ms"][runs]
+        return started
 
     def step(self, at_ms: int, pool: int, nodes: int, offered: Resources) -> None:
         self._steps.append((at_ms, pool, nodes, offered))
 
     def runs(self, ended_ms: int) -> RunColumns:
         """All runs; those that still run are cut at `ended_ms`, and nothing of them is lost."""
-        started = np.array(self._started, dtype=np.int64)
-        ended = np.array(self._ended, dtype=np.int64)
-        ending = np.array(self._ending, dtype=np.int8)
-        kept = np.array(self._kept, dtype=np.int64)
-        running = ending == Ending.CUT
-        ended[running] = ended_ms
-        kept[running] = ended_ms - started[running]
-        return RunColumns(
-            job=np.array(self._job, dtype=np.int64),
-            attempt=np.array(self._attempt, dtype=np.int32),
-            pool=np.array(self._pool, dtype=np.int32),
-            started_ms=started,
-            ended_ms=ended,
-            kept_ms=kept,
-            ending=ending,
-        )
+        of = {name: column[: self._count].copy() for name, column in self._columns.items()}
+        running = of["ending"] == Ending.CUT
+        of["ended_ms"][running] = ended_ms
+        of["kept_ms"][running] = ended_ms - of["started_ms"][running]
+        return RunColumns(**of)
 
     def steps(self) -> CapacitySteps:
         offered = [

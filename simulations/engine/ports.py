@@ -1,7 +1,7 @@
 """The scheduling cycle's ports over virtual time: who waits, what runs, what the pools say, what becomes of a plan.
 
 `simulations.engine.simulation` gives them to `scheduler.cycle.run_cycle`, the same function that production runs.
-The tables are those of the scheduler, too: what the book keeps for production, `Books` keeps for a simulation.
+The tables of running jobs and of use are those of the scheduler, too; who waits is kept as columns (`waiting`).
 """
 
 from __future__ import annotations
@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from inventory.model.placement import Placement
 from scheduler.core.placement.protocol import NodeAnswers, NodeBatch
 from scheduler.core.queueing.plan import Plan
 from scheduler.core.queueing.preemption import fits_without
 from scheduler.core.queueing.queues import QueueSpec, QueueTree
 from scheduler.core.queueing.reservations import Reservation
-from scheduler.core.queueing.running import RunningRow, RunningTable
-from scheduler.core.queueing.shapes import ShapeTable
+from scheduler.core.queueing.running import FAR, RunningRow, RunningTable
+from scheduler.core.queueing.shapes import Int64s, ShapeTable
 from scheduler.core.queueing.usage import QueueUsage
-from scheduler.core.queueing.waiting import WaitingColumns, WaitingRow, WaitingTable
 from scheduler.ports import Commit, Snapshot
 from simulations.engine.site import SimulatedPool
+from simulations.engine.waiting import JobColumns, JobWindow, WaitingJobs
 from simulations.traces.trace import Trace
 
 
@@ -37,7 +39,7 @@ class VirtualClock:
 class Books:
     """Waiting and running jobs and the use of queues. A job's id is its position in the trace.
 
-    `jobs` has what a row of the waiting table says of each job: shape and queue by number, priority, estimate.
+    `jobs` has what a row of the waiting table says of each job.
     """
 
     def __init__(self, trace: Trace, queues: Iterable[QueueSpec], half_life_ms: int) -> None:
@@ -46,45 +48,43 @@ class Books:
         tree = QueueTree(queues, half_life_ms)
         queue = [tree.leaf(path) for path in trace.queues]
         self.usage = QueueUsage(tree, self.shapes)
-        self.waiting = WaitingTable()
         self.running = RunningTable(self.shapes)
-        self._shape = [shape[number] for number in trace.shape.tolist()]
-        self._queue = [queue[number] for number in trace.queue.tolist()]
-        self._priority = trace.priority.tolist()
-        self._submitted = trace.submitted_ms.tolist()
-        self.estimated: list[int] = trace.estimate_ms.tolist()  # of what is left to do; 0: unknown
-        self._attempts: dict[int, int] = {}  # runs so far, of jobs that were interrupted
-
-    def wait(self, job: int) -> None:
-        name = str(job)
-        self.waiting.add(
-            WaitingRow(
-                self._submitted[job],
-                len(name),
-                name,
-                self._attempts.get(job, 0) + 1,
-                self._shape[job],
-                self._queue[job],
-                self._priority[job],
-                self.estimated[job],
-            )
+        self.jobs = JobColumns(
+            submitted_ms=trace.submitted_ms,
+            attempt=np.ones(len(trace), dtype=np.int32),
+            shape=np.array(shape, dtype=np.int32)[trace.shape],
+            queue=np.array(queue, dtype=np.int32)[trace.queue],
+            priority=trace.priority,
+            estimated_ms=trace.estimate_ms.copy(),
         )
+        self.waiting = WaitingJobs(self.jobs)
 
-    def start(self, row: RunningRow, pool_id: str) -> None:
-        self.waiting.remove(row.workload_id)
-        self.running.start(pool_id, row)
-        self.usage.charge(row.queue, row.shape, row.started_ms, row.end_ms)
+    def start(self, jobs: Int64s, run_ids: Sequence[str], pool_id: str, now_ms: int) -> None:
+        """These jobs run in that pool from now on."""
+        of, start = self.jobs, self.running.start
+        self.waiting.remove(jobs)
+        estimates, queue, shape = of.estimated_ms[jobs], of.queue[jobs], of.shape[jobs]
+        expected = np.where(estimates > 0, now_ms + estimates, FAR)
+        columns = (expected, jobs, shape, queue, of.priority[jobs])
+        for run_id, end_ms, job, *rest in zip(run_ids, *(each.tolist() for each in columns), strict=True):
+            start(pool_id, RunningRow(end_ms, run_id, str(job), *rest, now_ms))
+        self.usage.charge_all(queue, shape, now_ms, expected)
 
-    def end(self, run_id: str, now_ms: int) -> RunningRow | None:
-        """None for a run that has ended already."""
-        row = self.running.end(run_id)
-        if row is not None:
-            self.usage.discharge(row.queue, row.shape, now_ms, row.end_ms)
-        return row
+    def end(self, run_ids: Iterable[str], at_ms: Int64s) -> None:
+        """These runs, which were under way, hold nothing any more; each ended at its moment."""
+        rows = [row for row in map(self.running.end, run_ids) if row is not None]
+        queue = np.array([row.queue for row in rows], dtype=np.int32)
+        shape = np.array([row.shape for row in rows], dtype=np.int32)
+        expected = np.array([row.end_ms for row in rows], dtype=np.int64)
+        self.usage.discharge_all(queue, shape, at_ms, expected)
 
-    def interrupted(self, job: int) -> None:
-        """The next run of this job is another attempt."""
-        self._attempts[job] = self._attempts.get(job, 0) + 1
+    def wait_again(self, job: int, kept_ms: int) -> None:
+        """An interrupted job: its next run is another attempt, with so much less to do."""
+        of = self.jobs
+        if of.estimated_ms[job]:
+            of.estimated_ms[job] = max(1, of.estimated_ms[job] - kept_ms)
+        of.attempt[job] += 1
+        self.waiting.add(np.array([job], dtype=np.int64))
 
 
 @dataclass(slots=True)
@@ -95,13 +95,13 @@ class SiteState:
     site: Sequence[SimulatedPool]
     clock: VirtualClock
     reservations: Sequence[Reservation]
-    window: WaitingColumns = field(default_factory=lambda: WaitingColumns.of(()))  # what the last snapshot showed
+    window: JobWindow = field(init=False)  # what the last snapshot showed
 
     def snapshot(self, limit: int) -> Snapshot:
         now_ms = self.clock.moment_ms
         self.window = self.books.waiting.window(limit)
         return Snapshot(
-            waiting=self.window,
+            waiting=self.window.columns,
             shapes=self.books.shapes,
             queues=self.books.usage.columns(now_ms),
             pools=tuple(pool.view() for pool in self.site),

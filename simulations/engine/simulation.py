@@ -7,8 +7,10 @@ in that cycle, and so do runs that a preemption makes room for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import count, repeat
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from scheduler.core.placement.protocol import NodeBatch
 from scheduler.core.queueing.plan import Granted, Plan
 from scheduler.core.queueing.queues import QueueSpec
 from scheduler.core.queueing.reservations import Reservation
-from scheduler.core.queueing.running import FAR, RunningRow
+from scheduler.core.queueing.running import FAR
 from scheduler.core.timeline import Timeline
 from scheduler.cycle import CycleSettings, PoolMemory, run_cycle
 from simulations.engine.outcome import Ending, Int64s, Outcome, OutcomeLog
@@ -70,11 +72,10 @@ def simulate(
     return _Simulation(trace, given, settings, progress).run()
 
 
-@dataclass(slots=True)
-class _Running:
-    """A run under way: its number in the log, its job and pool, and (where nodes may fail) its nodes."""
+class _Running(NamedTuple):
+    """A run under way: its id, job and pool, and (where nodes may fail) its nodes."""
 
-    run: int
+    run_id: str
     job: int
     pool: int
     nodes: tuple[str, ...] = ()
@@ -91,14 +92,14 @@ class _Simulation:
         self._site = build_site(given.pools, settings.nodes, settings.cycle.seed)
         self._pool_ids = [pool.pool.pool_id for pool in self._site]
         self._books = Books(trace, given.queues, given.half_life_ms)
-        self._remaining: list[int] = trace.runtime_ms.tolist()
-        self._running: dict[str, _Running] = {}
+        self._remaining: Int64s = trace.runtime_ms.copy()
+        self._running: dict[int, _Running] = {}  # by the run's number in the log
         self._keeps_nodes = bool(given.outages)
         self._log = OutcomeLog()
         first = int(trace.submitted_ms[0]) if len(trace) else 0
         self._began_ms = min([first, *(outage.from_ms for outage in given.outages)])
         self._clock = VirtualClock(self._began_ms)
-        self._timeline: Timeline[str | tuple[int, Outage | int]] = Timeline(self._began_ms)
+        self._timeline: Timeline[int | tuple[int, Outage | int]] = Timeline(self._began_ms)
         self._ended: dict[int, list[str]] = {}  # runs that ended and whose room is not given back yet, by pool
         self._cycles = 0
         self._is_changed = False  # has anything happened since the last cycle that could let a job start
@@ -115,16 +116,16 @@ class _Simulation:
         arrivals = np.delete(np.arange(len(self._trace)), unplaceable)
         submitted = self._trace.submitted_ms[arrivals]
         until = self._settings.until_ms
-        arrived, count = 0, len(arrivals)
+        arrived, coming = 0, len(arrivals)
         earliest = self._began_ms  # of the next cycle
         while True:
             moment = self._timeline.next_ms()
-            if arrived < count:
+            if arrived < coming:
                 arrival = int(submitted[arrived])
                 # While nobody waits, ends of runs change nothing that anybody looks at before the next arrival.
                 is_idle = not self._keeps_nodes and not len(self._books.waiting)
                 moment = arrival if moment is None or is_idle else min(moment, arrival)
-            if moment is None or (arrived == count and not len(self._books.waiting) and not self._running):
+            if moment is None or (arrived == coming and not len(self._books.waiting) and not self._running):
                 break
             moment = max(moment, earliest)
             if until is not None and moment > until:
@@ -159,9 +160,7 @@ class _Simulation:
                     self._timeline.add(at_ms, _CALENDAR, (_CALENDAR, 0))
 
     def _arrive(self, jobs: Int64s) -> None:
-        wait = self._books.wait
-        for job in jobs.tolist():
-            wait(job)
+        self._books.waiting.add(jobs)
         self._is_changed = True
         if self._progress is not None:
             self._progress(int(jobs[-1]) + 1)
@@ -169,41 +168,45 @@ class _Simulation:
     def _advance(self, moment: int) -> None:
         """Everything up to and including this moment."""
         timeline, running = self._timeline, self._running
+        runs: list[int] = []  # that ended, and are not told to the books yet
+        ended_ms: list[int] = []
         while (at_ms := timeline.next_ms()) is not None and at_ms <= moment:
             for at_ms, event in timeline.take_until(moment):
-                if isinstance(event, str):
+                if isinstance(event, int):
                     if event in running:  # else it was interrupted before
-                        self._end(event, at_ms, Ending.FINISHED)
+                        runs.append(event)
+                        ended_ms.append(at_ms)
                     continue
                 kind, about = event
                 if isinstance(about, Outage):
+                    self._end(runs, ended_ms, Ending.FINISHED)
+                    runs, ended_ms = [], []
                     self._change_nodes(kind, about, at_ms)
                 elif kind == _TARIFF:
                     self._change_tariff(about, moment)
                 self._is_changed = True
+        self._end(runs, ended_ms, Ending.FINISHED)
         self._give_back()
         self._clock.moment_ms = moment
 
-    def _end(self, run_id: str, at_ms: int, ending: Ending) -> None:
-        running = self._running.pop(run_id)
-        row = self._books.end(run_id, at_ms)
-        assert row is not None, "books and simulation know the same runs"
-        kept = at_ms - row.started_ms
+    def _end(self, runs: Sequence[int], at_ms: Sequence[int], ending: Ending) -> None:
+        """Each of these runs ended at its moment. Their room is given back by `_give_back`."""
+        if not runs:
+            return
+        of = [self._running.pop(run) for run in runs]
+        numbers, ended_ms = np.array(runs, dtype=np.int64), np.array(at_ms, dtype=np.int64)
+        self._books.end([run.run_id for run in of], ended_ms)
+        kept = ended_ms - self._log.started_ms(numbers)
         if ending is not Ending.FINISHED:
             step = self._settings.checkpoint_ms
-            kept = kept // step * step if step else 0
-            self._begin_again(running.job, kept)
-        self._log.end(running.run, at_ms, ending, kept)
-        self._ended.setdefault(running.pool, []).append(run_id)
+            kept = kept // step * step if step else np.zeros_like(kept)
+            for run, kept_ms in zip(of, kept.tolist(), strict=True):
+                self._remaining[run.job] -= kept_ms
+                self._books.wait_again(run.job, kept_ms)
+        self._log.end_all(numbers, ended_ms, ending, kept)
+        for run in of:
+            self._ended.setdefault(run.pool, []).append(run.run_id)
         self._is_changed = True
-
-    def _begin_again(self, job: int, kept_ms: int) -> None:
-        self._remaining[job] -= kept_ms
-        estimated = self._books.estimated
-        if estimated[job]:
-            estimated[job] = max(1, estimated[job] - kept_ms)
-        self._books.interrupted(job)
-        self._books.wait(job)
 
     def _give_back(self) -> None:
         """The room of all runs that ended, in one call a pool."""
@@ -221,12 +224,11 @@ class _Simulation:
         else:
             node = None if outage.node is None else pool.plan.nodes[outage.node].node_id
             hit = [
-                run_id
-                for run_id, running in self._running.items()
-                if running.pool == outage.pool and (node is None or node in running.nodes)
+                number
+                for number, run in self._running.items()
+                if run.pool == outage.pool and (node is None or node in run.nodes)
             ]
-            for run_id in hit:
-                self._end(run_id, at_ms, outage.cause)
+            self._end(hit, [at_ms] * len(hit), outage.cause)
             self._give_back()
             pool.leave(outage)
         self._note_capacity(outage.pool, at_ms)
@@ -257,26 +259,27 @@ class _Simulation:
     def _carry_out(self, plan: Plan) -> None:
         for chunk in plan.placements.granted:
             self._start(chunk)
-        for preemption in plan.preemptions:
-            self._end(preemption.run_id, self._clock.moment_ms, Ending.PREEMPTED)
+        if plan.preemptions:
+            stopped = {preemption.run_id for preemption in plan.preemptions}
+            numbers = [number for number, run in self._running.items() if run.run_id in stopped]
+            self._end(numbers, [self._clock.moment_ms] * len(numbers), Ending.PREEMPTED)
         self._give_back()
 
     def _start(self, chunk: Granted) -> None:
         """The runs that one pool granted."""
-        now_ms, books = self._clock.moment_ms, self._books
-        waiting = self._state.window
-        ids, pool_id = waiting.workload_ids, self._pool_ids[chunk.pool]
-        columns = (waiting.attempt, waiting.shape, waiting.queue, waiting.priority, waiting.estimated_ms)
-        attempts, shapes, queues, priorities, estimates = (column[chunk.rows].tolist() for column in columns)
-        for i, row in enumerate(chunk.rows.tolist()):
-            name, attempt = ids[row], attempts[i]
-            job, run_id = int(name), f"{name}.{attempt}"
-            expected = now_ms + estimates[i] if estimates[i] else FAR
-            books.start(RunningRow(expected, run_id, name, shapes[i], queues[i], priorities[i], now_ms), pool_id)
-            nodes = chunk.answers.nodes_of(int(chunk.turn[i])) if self._keeps_nodes else ()
-            run = self._log.start(job, attempt, chunk.pool, now_ms)
-            self._running[run_id] = _Running(run, job, chunk.pool, nodes)
-            self._timeline.add(now_ms + self._remaining[job], _END, run_id)
+        now_ms, pool = self._clock.moment_ms, chunk.pool
+        jobs = self._state.window.jobs[chunk.rows]
+        attempts = self._books.jobs.attempt[jobs]
+        self._books.start(jobs, chunk.run_ids, self._pool_ids[pool], now_ms)
+        first = self._log.start_all(jobs, attempts, pool, now_ms)
+        nodes: Iterable[tuple[str, ...]] = repeat(())
+        if self._keeps_nodes:
+            nodes = map(chunk.answers.nodes_of, chunk.turn.tolist())
+        ends, add = (now_ms + self._remaining[jobs]).tolist(), self._timeline.add
+        runs = map(_Running, chunk.run_ids, jobs.tolist(), repeat(pool), nodes)
+        for number, run, end_ms in zip(count(first), runs, ends, strict=False):
+            self._running[number] = run
+            add(end_ms, _END, number)
 
     # The edges
 

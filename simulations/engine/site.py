@@ -52,10 +52,8 @@ class SimulatedPool:
         self.pool = plan.pool
         disk = plan.pool.disk_bytes
         policy = policy or (PolicyStack.parse(plan.pool.node_policy) if plan.pool.node_policy else None)
-        if policy is None:
-            self.state = PoolState(disk, plan.nodes, seed=seed)
-        else:
-            self.state = PoolState(disk, plan.nodes, policy, seed)
+        # Nobody reads in a simulation why a pool refused, only whether waiting helps.
+        self.state = PoolState(disk, plan.nodes, policy, seed, explains=False)
         self._away: dict[int | None, int] = {}  # by node number, None the pool: how many outages last
         self._noticed: dict[int | None, int] = {}  # ... and how many have been announced or last
 

@@ -144,3 +144,33 @@ def test_a_restart_finds_every_card_again(
     for name, column in before.free._asdict().items():
         assert np.array_equal(column, getattr(after.free, name)), name
     assert cards == {run_id: state.held.cards(run_id).tolist() for run_id in state.held.run_ids()}
+
+
+@settings(max_examples=60)
+@given(
+    kinds=st.lists(st.tuples(offers, st.booleans()), min_size=1, max_size=5),
+    asked=steps,
+    odd=st.sampled_from([None, Resources(1, 1, 0, 1500), Resources(1, 1, 7, 0), Resources(1, 1, 3, 0)]),
+)
+def test_a_refusal_that_nobody_reads_has_the_verdict_of_the_one_that_people_read(
+    kinds: list[tuple[tuple[int, int, int, str], bool]],
+    asked: list[tuple[int, Requirements]],
+    odd: Resources | None,
+) -> None:
+    """Nodes of several kinds, some cordoned; parts of several cards; the pool's shared disk of 5."""
+    nodes = [
+        Node(
+            f"n{i}",
+            Architecture.X86_64,
+            Resources(cpu * 1000, gib * GIB, 0, cards * 1000),
+            model or None,
+            cordoned=is_cordoned,
+        )
+        for i, ((cpu, gib, cards, model), is_cordoned) in enumerate(kinds)
+    ]
+    extra = [] if odd is None else [Requirements(odd)] * 2
+    batch = NodeBatch.of((f"r{i}", one) for i, one in enumerate([*(one for _, one in asked), *extra]))
+    long, short = (PoolState(5, nodes, explains=explains).place(batch) for explains in (True, False))
+    assert long.granted.tolist() == short.granted.tolist() and long.nodes.tolist() == short.nodes.tolist()
+    verdicts = [{at: reason.verdict for at, reason in one.refusals.items()} for one in (long, short)]
+    assert verdicts[0] == verdicts[1]

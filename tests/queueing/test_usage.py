@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,3 +107,32 @@ def test_what_is_left_is_the_plain_sum_over_runs(runs: list[tuple[int, int, int]
             of.usage.charge(leaf, shape, now, end)
         else:
             of.usage.discharge(leaf, shape, now, end)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["区/甲", "区/乙", "县"]), st.integers(0, 9), st.integers(1, 9)), max_size=12
+    ),
+    st.sampled_from([0, 7]),
+    st.booleans(),
+)
+def test_runs_counted_together_count_as_one_after_the_other(
+    runs: list[tuple[str, int, int]], half_life_ms: int, has_budget: bool
+) -> None:
+    specs = [QueueSpec("区", budget=Budget(10**6, PERIOD) if has_budget else None)]
+    alone, together = (QueueTables(QueueTree(specs, half_life_ms)) for _ in range(2))
+    for of in (alone, together):
+        queue = [of.tree.leaf(path) for path, *_ in runs]
+        shape = [of.shapes.number(Shape(Requirements(CARD + Resources(cpu_milli=cpu)))) for _, cpu, _ in runs]
+        length = [length for *_, length in runs]
+    for each in zip(queue, shape, length, strict=True):
+        alone.usage.charge(each[0], each[1], 3, each[2])
+    numbers, shapes, ends = (np.array(column, dtype=np.int64) for column in (queue, shape, length))
+    together.usage.charge_all(numbers.astype(np.int32), shapes.astype(np.int32), 3, ends)
+    leaving = slice(0, len(runs) // 2)
+    for each in zip(queue[leaving], shape[leaving], length[leaving], strict=True):
+        alone.usage.discharge(each[0], each[1], 20 + each[2], each[2])
+    together.usage.discharge_all(numbers[leaving], shapes[leaving], 20 + ends[leaving], ends[leaving])
+    one, other = alone.usage.columns(40), together.usage.columns(40)
+    for column in ("held", "faded", "budget_left", "budget_renewed_ms"):
+        assert (getattr(one, column) == getattr(other, column)).all(), column

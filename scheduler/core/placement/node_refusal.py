@@ -49,6 +49,16 @@ def refuse_nodes(live: LivePool, row: int, asked: Requirements, neighbours: Neig
     return replace(reason, nodes=_counts(look))
 
 
+def may_fit_later(live: LivePool, row: int, asked: Requirements) -> bool:
+    """Whether waiting could help: exactly where the reason of `refuse_nodes` is UNSCHEDULABLE. It depends on what the
+    nodes are and not on what is free, so it holds until the nodes change."""
+    if _is_odd_cards(asked):
+        return False
+    refused = live.table.refused_nodes(asked)
+    whole = refused[None] | refused.get(ReasonCode.CORDONED, np.zeros_like(refused[None]))
+    return int(slots(live, row, asked.tasks, live.table.empty())[whole].sum()) >= asked.tasks
+
+
 @dataclass(frozen=True, slots=True)
 class _Look:
     """The pool as one run sees it. `first_refusal` has the nodes that each filter is the first to refuse; `whole`
@@ -131,7 +141,7 @@ def _by_traits(look: _Look) -> Reason | None:
 def _by_room(look: _Look) -> Reason:
     """Nodes suit; they are too small, cordoned, kept away from, full, or free only in pieces."""
     asked, live = look.asked, look.live
-    if asked.per_task.accelerator_milli > WHOLE_CARD and asked.per_task.accelerator_milli % WHOLE_CARD:
+    if _is_odd_cards(asked):
         cards = asked.per_task.accelerator_milli // WHOLE_CARD
         return Reason(
             ReasonCode.TOO_LARGE,
@@ -171,6 +181,12 @@ def _by_room(look: _Look) -> Reason:
         remedy_zh=f"最接近：{_short_zh(count, lack)}",
         remedy_en=f"nearest: {_short_en(count, lack)}",
     )
+
+
+def _is_odd_cards(asked: Requirements) -> bool:
+    """More than one card, and not whole ones."""
+    milli = asked.per_task.accelerator_milli
+    return milli > WHOLE_CARD and milli % WHOLE_CARD != 0
 
 
 def _kept_away(look: _Look) -> Reason:

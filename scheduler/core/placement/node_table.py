@@ -102,6 +102,8 @@ class NodeTable:
         self.models = {model: i for i, model in enumerate(sorted({t.accelerator or "" for t in self.traits}))}
         self.columns = self._columns(trait)
         self.is_open: Flags = self._by_trait(lambda t: t.is_listed and not t.is_cordoned)
+        # What open nodes offer in all, and the element-wise maximum over all nodes: (3) each.
+        self.sums = self.allocatable[:, self.is_open].sum(axis=1), self.allocatable.max(axis=1, initial=0)
         self._refused_by: dict[Wish, tuple[ReasonCode | None, ...]] = {}
         self._domains: dict[str, Int32s] = {}
 

@@ -35,6 +35,7 @@ from scheduler.core.placement.kernels.batches import (
     place_among,
     place_runs,
 )
+from scheduler.core.placement.kernels.free_sums import sum_free
 from scheduler.core.placement.kernels.ledger import State, start
 from scheduler.core.placement.node_table import Flags, Marks, NodeTable
 from scheduler.core.placement.policies.demand import Demand
@@ -212,6 +213,12 @@ class LivePool:
     def free_amounts(self) -> Int64s:
         """(3, n): milli-CPU, bytes, milli-cards; negative where a node holds more than it has."""
         return np.stack([self.free.cpu, self.free.memory, self.free.idle - self.free.owed])
+
+    def open_free(self) -> Int64s:
+        """(3): `kernels.free_sums.sum_free` over the nodes that take new runs."""
+        sums = np.zeros(3, dtype=np.int64)
+        sum_free(self.free, self.table.is_open, sums)
+        return sums
 
     def _allocate(self, rows: int) -> None:
         """Room for this many shapes. What changed is kept, and the scores of the shapes that have a row."""

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inventory.model.placement import Reason
+from inventory.model.placement import Reason, ReasonCode
 from inventory.model.pool import Node, Pool, PoolHealth
 from inventory.model.units import Resources, total
 from inventory.model.workload import Requirements
 from scheduler.core.placement.asked_demand import AskedDemand
 from scheduler.core.placement.held_runs import HeldRuns, Hold, NewRuns
 from scheduler.core.placement.kernels.batches import Asked, TaskColumns
-from scheduler.core.placement.node_refusal import refuse_disk, refuse_nodes
+from scheduler.core.placement.node_refusal import may_fit_later, refuse_disk, refuse_nodes
 from scheduler.core.placement.node_table import Flags, Marks, NodeTable, refuse_too_many_cards
 from scheduler.core.placement.policies.demand import Demand
 from scheduler.core.placement.policies.encode import Int64s
@@ -59,16 +59,20 @@ class PoolState:
         policy: PolicyStack | str | None = None,
         seed: int = 0,
         demand: Demand | None = None,
+        explains: bool = True,
     ) -> None:
         """`disk_bytes` is the pool's shared storage; the disk of single nodes is not counted.
 
         `policy` is a stack, or the text of one (PolicyError for one that cannot be used); None: the default for pools
         with cards or without (`registry.default_policy`). `seed` is what the random
         policy draws from. `demand` is what policies that look ahead expect; None: they learn it from what is asked.
+        `explains` False is for owners whose refusals nobody reads: they say only whether waiting may help, as truly,
+        and cost nothing.
         """
         self._chosen = PolicyStack.parse(policy) if isinstance(policy, str) else policy
         self._seed = seed
         self._demand = AskedDemand(demand)
+        self._explains = explains
         self._disk = disk_bytes
         self._disk_free: Int64s = np.array([disk_bytes], dtype=np.int64)
         self._nodes: dict[str, Node] = {}
@@ -80,6 +84,7 @@ class PoolState:
         self._reasons: dict[
             Requirements, tuple[int, int, Reason]
         ] = {}  # with the version and disk that they are of
+        self._may_fit: dict[Requirements, bool] = {}  # of this table, where nothing is explained
         self.set_nodes(nodes)
 
     # What the adapter says of its nodes
@@ -195,14 +200,14 @@ class PoolState:
     def view(self, pool: Pool, health: PoolHealth, cordoned: bool, runtimes: frozenset[str]) -> PoolView:
         """The pool for the cycle. What over-committed nodes lack is not taken off the free sums: it is theirs."""
         live = self._arrays()
-        table, free = live.table, np.maximum(live.free_amounts(), 0)
+        allocatable, largest = live.table.sums
         return PoolView(
             pool=pool,
             health=health,
             cordoned=cordoned,
-            allocatable=_amount(table.allocatable[:, table.is_open].sum(axis=1), self._disk),
-            free=_amount(free[:, table.is_open].sum(axis=1), max(0, int(self._disk_free[0]))),
-            largest_task=_amount(table.allocatable.max(axis=1, initial=0), self._disk),
+            allocatable=_amount(allocatable, self._disk),
+            free=_amount(live.open_free(), max(0, int(self._disk_free[0]))),
+            largest_task=_amount(largest, self._disk),
             runtimes=runtimes,
         )
 
@@ -256,6 +261,7 @@ class PoolState:
             self._held.relocate(entries, tasks)
             self._neighbours = Neighbours(len(self._table.ids))
             self._reasons.clear()
+            self._may_fit.clear()
             for run_id in self._held.run_ids():
                 asked = self._held.requirements(run_id)
                 if is_ruled(asked):
@@ -327,6 +333,8 @@ class PoolState:
     def _refusal(self, asked: Requirements, row: int) -> Reason:
         """Why the shape was refused; the same object while nothing changes."""
         live = self._arrays()
+        if not self._explains:
+            return self._brief_refusal(asked, row)
         version, disk = live.version, int(self._disk_free[0])
         known = self._reasons.get(asked)
         if known is not None and known[:2] == (version, disk):
@@ -336,6 +344,13 @@ class PoolState:
             self._reasons.clear()
         self._reasons[asked] = (version, disk, reason)
         return reason
+
+    def _brief_refusal(self, asked: Requirements, row: int) -> Reason:
+        """The verdict of the reason, without what people read."""
+        may_fit = self._may_fit.get(asked)
+        if may_fit is None:
+            may_fit = self._may_fit[asked] = may_fit_later(self._arrays(), row, asked)
+        return refuse_disk(asked, self._disk, int(self._disk_free[0])) or (_FULL if may_fit else _TOO_LARGE)
 
 
 def _segments(runs: Int64s, is_ruled_run: Flags) -> Iterable[Int64s]:
@@ -349,10 +364,14 @@ def _segments(runs: Int64s, is_ruled_run: Flags) -> Iterable[Int64s]:
     return np.split(runs, cuts)
 
 
+_FULL = Reason(ReasonCode.CAPACITY, "", "", "", "")
+_TOO_LARGE = Reason(ReasonCode.TOO_LARGE, "", "", "", "")
+
+
 def _one(count: int) -> Int64s:
     return np.array([count], dtype=np.int64)
 
 
 def _amount(row: Int64s, disk_bytes: int) -> Resources:
-    cpu, memory, accelerator = (int(value) for value in row)
+    cpu, memory, accelerator = row.tolist()
     return Resources(cpu_milli=cpu, memory_bytes=memory, disk_bytes=disk_bytes, accelerator_milli=accelerator)

@@ -72,6 +72,7 @@ class QueueTree:
         self.half_life_ms = half_life_ms
         self.specs: list[QueueSpec] = []
         self.parents: list[int] = []
+        self._paths: list[tuple[int, ...]] = []
         self._defined: dict[str, int] = {}
         self._leaves: dict[str, int] = {}
         defined: dict[str, QueueSpec] = {}
@@ -113,11 +114,7 @@ class QueueTree:
 
     def path_of(self, number: int) -> tuple[int, ...]:
         """The queue and its ancestors, the queue first."""
-        path = []
-        while number != ROOT:
-            path.append(number)
-            number = self.parents[number]
-        return tuple(path)
+        return () if number == ROOT else self._paths[number]
 
     def is_within(self, number: int, ancestor: int) -> bool:
         return ancestor in self.path_of(number)
@@ -125,6 +122,7 @@ class QueueTree:
     def _add(self, spec: QueueSpec, parent: int) -> int:
         self.specs.append(spec)
         self.parents.append(parent)
+        self._paths.append((len(self._paths), *self.path_of(parent)))
         return len(self.specs) - 1
 
     def _require_guarantees_fit(self) -> None:

@@ -41,7 +41,6 @@ class RunningTable:
         self._pool_of: dict[str, str] = {}
         self._rows: dict[str, RunningRow] = {}
         self._by_end: dict[str, SortedList[RunningRow]] = {}
-        self._held: dict[str, dict[int, Int64s]] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -54,12 +53,7 @@ class RunningTable:
         self._pool_of[row.run_id] = pool_id
         if pool_id not in self._by_end:
             self._by_end[pool_id] = SortedList()
-            self._held[pool_id] = {}
         self._by_end[pool_id].add(row)
-        held = self._held[pool_id]
-        if row.queue not in held:
-            held[row.queue] = np.zeros(DIMENSIONS, dtype=np.int64)
-        held[row.queue] += self._shapes.totals[row.shape]
 
     def end(self, run_id: str) -> RunningRow | None:
         """The run holds nothing any more; None for a run that is not known."""
@@ -68,7 +62,6 @@ class RunningTable:
             return None
         pool_id = self._pool_of.pop(run_id)
         self._by_end[pool_id].remove(row)
-        self._held[pool_id][row.queue] -= self._shapes.totals[row.shape]
         return row
 
     def change(self, run_id: str, row: RunningRow) -> None:
@@ -90,5 +83,9 @@ class RunningTable:
         return Counter(row.queue for row in self._rows.values())
 
     def held(self, pool_id: str) -> Mapping[int, Int64s]:
-        """What each queue holds in a pool (4), by the queue's number."""
-        return self._held.get(pool_id, {})
+        """What each queue holds in a pool (4), by the queue's number; added up when somebody asks."""
+        held: dict[int, Int64s] = {}
+        for row in self.by_end(pool_id):
+            held.setdefault(row.queue, np.zeros(DIMENSIONS, dtype=np.int64))
+            held[row.queue] += self._shapes.totals[row.shape]
+        return held

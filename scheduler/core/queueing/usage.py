@@ -74,6 +74,22 @@ class QueueUsage:
             if number in self._spending:
                 self._spending[number].begin(int(self._shapes.card_rates[shape]), now_ms, end_ms)
 
+    def charge_all(self, queue: Int32s, shape: Int32s, now_ms: int, end_ms: Int64s) -> None:
+        """`charge` for each of n runs in turn, at one moment."""
+        if self._is_timeless:
+            self._count_all(queue, shape, 1)
+            return
+        for each in zip(queue.tolist(), shape.tolist(), end_ms.tolist(), strict=True):
+            self.charge(each[0], each[1], now_ms, each[2])
+
+    def discharge_all(self, queue: Int32s, shape: Int32s, now_ms: Int64s, end_ms: Int64s) -> None:
+        """`discharge` for each of n runs in turn, each at its moment."""
+        if self._is_timeless:
+            self._count_all(queue, shape, -1)
+            return
+        for each in zip(queue.tolist(), shape.tolist(), now_ms.tolist(), end_ms.tolist(), strict=True):
+            self.discharge(*each)
+
     def discharge(self, queue: int, shape: int, now_ms: int, end_ms: int) -> None:
         """It has given them back; `end_ms` as it was charged with."""
         self._count(queue, shape, now_ms, -1)
@@ -106,6 +122,20 @@ class QueueUsage:
             budget_left=left,
             budget_renewed_ms=renewed,
         )
+
+    @property
+    def _is_timeless(self) -> bool:
+        """Only what is held now counts: no past use and no budget, so the order of charges says nothing."""
+        self._grow()
+        return not self.tree.half_life_ms and not self._spending
+
+    def _count_all(self, queue: Int32s, shape: Int32s, sign: int) -> None:
+        for number in np.unique(queue).tolist():
+            amount = sign * self._shapes.totals[shape[queue == number]].sum(axis=0)
+            for above in self.tree.path_of(number):
+                self._held[above] = [
+                    held + more for held, more in zip(self._held[above], amount.tolist(), strict=True)
+                ]
 
     def _count(self, queue: int, shape: int, now_ms: int, sign: int) -> None:
         self._grow()

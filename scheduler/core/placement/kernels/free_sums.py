@@ -1,0 +1,22 @@
+"""What a pool has free in all: asked once a cycle, so one pass over the nodes and no arrays in between."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from scheduler.core.placement.kernels.arrays import FreeColumns
+from scheduler.core.placement.kernels.jit import compiled
+from scheduler.core.placement.policies.encode import Int64s
+
+
+@compiled
+def sum_free(free: FreeColumns, is_open: npt.NDArray[np.bool_], sums: Int64s) -> None:
+    """Fills `sums` (3: milli-CPU, bytes, milli-cards) with what the open nodes have free; what a node lacks counts
+    as nothing free there."""
+    sums[:] = 0
+    for n in range(len(is_open)):
+        if is_open[n]:
+            sums[0] += max(0, free.cpu[n])
+            sums[1] += max(0, free.memory[n])
+            sums[2] += max(0, free.idle[n] - free.owed[n])
