@@ -32,13 +32,14 @@ class Draft:
     """An event before it is recorded. `kind` is "area.happened", `subject` the id that it is about.
 
     `payload` holds JSON values only. `effective_on` is the day from which the fact holds; None means the civil
-    day (China) on which it is recorded.
+    day (China) on which it is recorded. `actor` is whose decision it is, where that is not who records it.
     """
 
     kind: str
     subject: str
     payload: Mapping[str, object]
     effective_on: date | None = None
+    actor: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def event_hash(fields: tuple[bytes, ...]) -> str:
 
 
 def link(head: Head, draft: Draft, *, actor: str, recorded_ms: int) -> Event:
-    """The event that `draft` becomes when it is recorded right after `head`."""
+    """The event that `draft` becomes when it is recorded right after `head`, by `actor` unless the draft says whose it is."""
+    actor = draft.actor or actor
     for name, text in (("kind", draft.kind), ("subject", draft.subject), ("actor", actor)):
         if "\x00" in text:
             raise ValueError(f"the {name} {text!r} of an event must not hold a NUL character")

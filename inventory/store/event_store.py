@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, Table, select, update
 
+from inventory.store.attribution import asked_by, current
 from inventory.store.bulk import insert_rows
 from inventory.store.chain import Draft, Event, Head, link
 from inventory.store.engine import reading, translated, writing
@@ -59,12 +60,16 @@ class Transaction:
     def append(self, drafts: Iterable[Draft], *, actor: str, recorded_ms: int) -> tuple[Event, ...]:
         """Records the drafts in order and applies them to the projections. Durable when the transaction ends.
 
+        On behalf of a request (`inventory.store.attribution`) each event names that request.
         Raises UnknownEventKind, or ValueError for a payload that is not JSON. After any error in here the whole
         transaction can only be rolled back.
         """
         try:
             recorded = []
-            for draft in drafts:
+            on_behalf_of = current()
+            for draft in (
+                drafts if on_behalf_of is None else (asked_by(one, actor, on_behalf_of) for one in drafts)
+            ):
                 event = link(self.head, draft, actor=actor, recorded_ms=recorded_ms)
                 self.head = Head(event.seq, event.hash)
                 recorded.append(event)

@@ -18,6 +18,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from adapters.contract import Launch, Refusal, RunReport, Stop
 from adapters.port import AdapterUnavailable
 from inventory.model.pool import Pool
+from inventory.store import attribution
 from scheduler.ports import NodeAnswers, NodeBatch, PoolView
 from scheduler.runtime.pool_link import LinkStart
 from scheduler.services.ports import ControlPlaneUnavailable
@@ -52,7 +53,7 @@ def control_plane() -> Any:
 
 
 class RemotePart:
-    """A port of `scheduler.services`, answered by the control-plane actor."""
+    """A port of `scheduler.services`, answered by the control-plane actor on behalf of whoever asks here."""
 
     def __init__(self, part: str) -> None:
         self._part = part
@@ -60,7 +61,7 @@ class RemotePart:
     def __getattr__(self, method: str) -> Any:
         async def call(*arguments: Any) -> Any:
             try:
-                return await control_plane().call.remote(self._part, method, arguments)
+                return await control_plane().call.remote(self._part, method, arguments, attribution.current())
             except RayTaskError as error:
                 raise error.cause from None
             except (RayActorError, ValueError) as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -86,7 +87,10 @@ class Dispatcher:
         """Something may be owed to this pool, or it has become ready."""
         if pool_id not in self._tasks:
             desk = self._desks[pool_id] = _Desk()
-            self._tasks[pool_id] = asyncio.create_task(self._serve(pool_id, desk), name=f"dispatch {pool_id}")
+            # In a context of its own: what it does is not done on behalf of the request that woke it first.
+            self._tasks[pool_id] = asyncio.create_task(
+                self._serve(pool_id, desk), name=f"dispatch {pool_id}", context=Context()
+            )
         self._desks[pool_id].wanted.set()
 
     def forget_stops(self, pool_id: str) -> None:

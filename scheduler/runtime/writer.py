@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from itertools import chain, groupby
 from typing import Any, Generic, TypeVar
 
+from inventory.store import attribution
+from inventory.store.attribution import Attribution, asked_by
 from inventory.store.chain import Draft
 from scheduler.core.book import Book
 from scheduler.core.changes import Change, WorkloadSubmitted
@@ -76,11 +78,12 @@ class WriterEvents:
 
 @dataclass(slots=True)
 class _Job:
-    """Decisions that are made one after the other, or one action that has the store for itself."""
+    """Decisions that are made one after the other, or one action that has the store for itself; and whose they are."""
 
     future: Future[Any]
     decides: Sequence[Decide] = ()
     exclusive: Callable[[], Any] | None = None
+    on_behalf_of: Attribution | None = field(default_factory=attribution.current)
 
 
 class _Group:
@@ -237,7 +240,8 @@ class Writer:
     def _run_exclusively(self, job: _Job) -> None:
         assert job.exclusive is not None
         try:
-            result = job.exclusive()
+            with attribution.attributed(job.on_behalf_of):
+                result = job.exclusive()
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the caller, who waits for it
             job.future.set_exception(error)
         else:
@@ -283,7 +287,7 @@ class Writer:
         results: list[Any] = []
         try:
             for decide in job.decides:
-                results.append(self._apply(decide, group))
+                results.append(self._apply(decide, group, job.on_behalf_of))
         except Exception as error:
             if self._book is None:
                 raise  # the book is in doubt: nothing of this group may be stored
@@ -292,7 +296,7 @@ class Writer:
         else:
             group.answers.append((job.future, results))
 
-    def _apply(self, decide: Decide, group: _Group) -> Any:
+    def _apply(self, decide: Decide, group: _Group, asking: Attribution | None) -> Any:
         """One decision into the book and the group; when it raises, both are as before."""
         book = self._loaded_book()
         decision = decide(book)
@@ -306,7 +310,10 @@ class Writer:
             self._loaded_book().apply(group.changes)
             raise
         awaited = (c.workload.after for c in decision.changes if isinstance(c, WorkloadSubmitted))
-        group.order.add([*drafts, *decision.drafts], chain.from_iterable(awaited))
+        drafts += decision.drafts
+        if asking is not None:
+            drafts = [asked_by(draft, asking.principal, asking) for draft in drafts]
+        group.order.add(drafts, chain.from_iterable(awaited))
         group.cursors |= decision.cursors
         group.changes += decision.changes
         return decision.result
