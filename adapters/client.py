@@ -7,7 +7,7 @@ Pool hosts hold one client for each pool; gateways open one to read logs. Transp
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import grpc
@@ -15,6 +15,7 @@ import grpc
 from adapters.contract import (
     CONTRACT_VERSION,
     OLDEST_CONTRACT_VERSION,
+    TIME_KEY,
     Capabilities,
     Launch,
     Refusal,
@@ -81,6 +82,17 @@ class AdapterClient:
                 f"{answer.oldest} to {answer.newest}, we {OLDEST_CONTRACT_VERSION} to {CONTRACT_VERSION}: upgrade one"
             )
         return answer
+
+    async def clock_ahead_ms(self, now_ms: Callable[[], int]) -> int | None:
+        """How far the adapter's clock is ahead of `now_ms`, half the round trip off; None where it does not tell."""
+        with self._translated():
+            asked_ms = now_ms()
+            call = self._stub.GetVersion(pb.GetVersionRequest(), timeout=CALL_TIMEOUT_S)
+            told: dict[str, str | bytes] = dict(await call.initial_metadata() or ())
+            answered_ms = now_ms()
+            await call
+        said = str(told.get(TIME_KEY, ""))
+        return int(said) - (asked_ms + answered_ms) // 2 if said.isdecimal() else None
 
     async def renew_leases(self, epoch: int, now_ms: int) -> list[str]:
         """Renews every lease at the pool; returns the runs whose lease had expired. Raises StaleEpoch."""

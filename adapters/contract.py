@@ -21,6 +21,8 @@ from inventory.model.workload import Program, Requirements, RunState
 
 CONTRACT_VERSION = 1
 OLDEST_CONTRACT_VERSION = 1
+# Initial metadata of GetVersion: the adapter's clock, UTC milliseconds. Optional: who does not tell is not compared.
+TIME_KEY = "xisuan-time-ms"
 RUNTIMES = ("process", "container", "batch-script", "ray-job", "virtual-machine")
 DEFAULT_GRACE_MS = 10_000
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from adapters.client import AdapterClient
+from adapters.port import AdapterMisbehaved, AdapterUnavailable, CapabilityMissing
 from console.connection import service_address
 from console.faults import Fault, explain
 from console.home import Home
 from console.local_store import local_store
 from inventory.store.errors import StoreError
 from inventory.store.event_store import Store
+from scheduler.operation import checks
+from scheduler.operation.checks import Check
+from scheduler.runtime.clock import SystemClock
+from scheduler.store.measures import revision
 from scheduler.store.scheduler_store import SchedulerStore
 from xisuan.operations import Operations
 
@@ -25,24 +32,19 @@ _RAY_TIMEOUT_S = 60
 _ADAPTER_TIMEOUT_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at; `found` says what is, and for a bad one what to do ("中文 / English")."""
-
-    name: str
-    good: bool
-    found: str
-
-
 def examine(home: Home) -> list[Check]:
     """All checks, in the order in which a start needs them."""
-    return [_python(), *_folder(home), _port(), _ray(), _service(home), *_store(home)]
+    found = [_python(), checks.libraries(), *_folder(home), _port(), _ray(), _service(home), *_store(home)]
+    found += checks.certificates(home.folder, datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC))
+    if not home.is_locked():
+        found.append(checks.leftovers(home.folder))
+    return found
 
 
 def _python() -> Check:
     version = ".".join(str(part) for part in sys.version_info[:3])
     good = sys.version_info >= _LEAST_PYTHON
-    return Check("Python", good, version if good else f"{version}，须为 3.11 或更新 / 3.11 or newer is needed")
+    return Check("Python", good, version, "" if good else "须为 3.11 或更新 / 3.11 or newer is needed")
 
 
 def _folder(home: Home) -> Iterator[Check]:
@@ -56,7 +58,7 @@ def _folder(home: Home) -> Iterator[Check]:
     shown = f"{free / 1024**3:.1f} GiB"
     good = free >= _LEAST_FREE_BYTES
     yield Check(
-        "磁盘空间 / disk space", good, shown if good else f"{shown}，须有 1 GiB / 1 GiB is needed: free some"
+        "磁盘空间 / disk space", good, shown, "" if good else "须有 1 GiB，请清理 / 1 GiB is needed: free some"
     )
 
 
@@ -66,7 +68,7 @@ def _port() -> Check:
             return Check("本机端口 / loopback port", True, f"127.0.0.1:{server.getsockname()[1]}")
     except OSError as error:
         return Check(
-            "本机端口 / loopback port", False, f"{error.strerror}；请检查网络设置 / check the network settings"
+            "本机端口 / loopback port", False, str(error.strerror), "请检查网络设置 / check the network settings"
         )
 
 
@@ -80,7 +82,7 @@ def _ray() -> Check:
     if done.returncode == 0:
         return Check("Ray", True, done.stdout.strip())
     last = (done.stderr.strip().splitlines() or ["?"])[-1]
-    return Check("Ray", False, f"{last}；请运行 pip install 'xisuan[server]' / run pip install 'xisuan[server]'")
+    return Check("Ray", False, last, "请运行 pip install 'xisuan[server]' / run pip install 'xisuan[server]'")
 
 
 def _service(home: Home) -> Check:
@@ -100,9 +102,28 @@ def _store(home: Home) -> Iterator[Check]:
             known = explain(error)
             yield Check("数据库 / store", False, known.lines[0] if known else str(error))
             return
-        yield Check("数据库 / store", True, f"{head.seq} 个事件 / events, {head.hash[:12]}")
+        shown = f"{head.seq} 个事件 / events，表版本 / revision {revision(store.engine)}"
+        yield Check("数据库 / store", True, shown)
+        yield checks.end_of_chain(store)
         for stored in SchedulerStore(store).pools():
             with Operations(stored.endpoint) as adapter:
                 answers = adapter.is_serving(_ADAPTER_TIMEOUT_S)
-            hint = "" if answers else "，没有应答，请启动其适配器 / does not answer: start its adapter"
-            yield Check(f"算力池 / pool {stored.pool.pool_id}", answers, f"{stored.endpoint}{hint}")
+            hint = "" if answers else "没有应答，请启动其适配器 / does not answer: start its adapter"
+            yield Check(f"算力池 / pool {stored.pool.pool_id}", answers, stored.endpoint, hint)
+            if answers:
+                yield checks.clock_skew(stored.pool.pool_id, _skew_ms(stored.endpoint))
+
+
+def _skew_ms(endpoint: str) -> int | None:
+    """How far the adapter's clock is ahead of ours; None where it does not tell, or fails meanwhile."""
+
+    async def ask() -> int | None:
+        adapter = AdapterClient(endpoint)
+        try:
+            return await adapter.clock_ahead_ms(SystemClock().now_ms)
+        except (AdapterUnavailable, AdapterMisbehaved, CapabilityMissing):
+            return None  # that it does not serve is another check's word
+        finally:
+            await adapter.close()
+
+    return asyncio.run(ask())

@@ -16,6 +16,7 @@ import grpc
 from adapters.contract import (
     CONTRACT_VERSION,
     OLDEST_CONTRACT_VERSION,
+    TIME_KEY,
     Launch,
     LogSource,
     PoolBackend,
@@ -63,6 +64,7 @@ class AdapterServicer(OptionalCalls):
         await self._gate.close()
 
     async def GetVersion(self, request: pb.GetVersionRequest, context: Context) -> pb.GetVersionResponse:
+        await context.send_initial_metadata(((TIME_KEY, str(_now_ms())),))
         return version_to_wire(self._version())
 
     async def GetCapabilities(

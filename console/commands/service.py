@@ -32,13 +32,15 @@ def doctor(as_json: AsJson = False) -> None:
     """检查这台机器能否运行西算 / can Xisuan run on this machine: Python, disk, ports, Ray, store, adapters."""
     checks = examination.examine(find_home())
     if as_json:
-        printing.write_json([{"name": one.name, "good": one.good, "found": one.found} for one in checks])
+        printing.write_json(
+            [{"name": one.name, "good": one.good, "found": one.found, "remedy": one.remedy} for one in checks]
+        )
     else:
-        rows = [("✓" if one.good else "✗", one.name, one.found) for one in checks]
-        printing.table("检查 / checks", ("", "项目/item", "结果/found"), rows)
+        rows = [("✓" if one.good else "✗", one.name, one.found, one.remedy) for one in checks]
+        printing.table("检查 / checks", ("", "项目/item", "结果/found", "办法/remedy"), rows)
     bad = [one for one in checks if not one.good]
     if bad:
-        raise AnswerIsNo(f"{len(bad)} 项不合格 / {len(bad)} checks failed: {bad[0].name}: {bad[0].found}")
+        raise AnswerIsNo(f"{len(bad)} 项不合格 / {len(bad)} checks failed: {bad[0].name}: {bad[0].found}；{bad[0].remedy}")
 
 
 def verify(

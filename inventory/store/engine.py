@@ -30,11 +30,7 @@ def open_engine(url: str, *, lock_wait_ms: int = LOCK_WAIT_MS) -> Engine:
     postgresql://USER:PASSWORD@HOST:PORT/DATABASE. `lock_wait_ms` is how long a writer waits for another one.
     Raises StoreError (BadDatabaseUrl, NotOurDatabase, NewerSchema, Unreachable, Locked); never shows a password.
     """
-    parsed = _parse(url)
-    if parsed.get_backend_name() == "sqlite":
-        engine = _sqlite(parsed, lock_wait_ms)
-    else:
-        engine = _postgresql(parsed, lock_wait_ms)
+    engine = connect_engine(url, lock_wait_ms=lock_wait_ms)
     try:
         with reading(engine) as connection:
             current = is_current(connection, name_of(engine))
@@ -45,6 +41,16 @@ def open_engine(url: str, *, lock_wait_ms: int = LOCK_WAIT_MS) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def connect_engine(url: str, *, lock_wait_ms: int = LOCK_WAIT_MS) -> Engine:
+    """The engine alone: nothing is connected, and no table is looked at. For restores; others use `open_engine`."""
+    parsed = _parse(url)
+    return (
+        _sqlite(parsed, lock_wait_ms)
+        if parsed.get_backend_name() == "sqlite"
+        else _postgresql(parsed, lock_wait_ms)
+    )
 
 
 @contextmanager

@@ -42,6 +42,7 @@ from scheduler.store.projection import (
     WORKLOAD_CHANGED,
     WORKLOAD_SUBMITTED,
 )
+from scheduler.store.restoring import id_mark, latest_epoch
 from scheduler.store.schema import adapter_cursors, pools, runs, wave_plans, workloads
 
 WATCHED_KINDS = (WORKLOAD_SUBMITTED, WORKLOAD_CHANGED, RUN_PLACED, RUN_CHANGED)
@@ -102,12 +103,12 @@ class SchedulerStore:
     def start_leadership(self, actor: str, now_ms: int) -> Leadership:
         """Raises the fencing epoch by one, durably, and says where to go on."""
         with self.store.transaction() as tx:
-            before = _count_events(tx.connection, LEADERSHIP_STARTED)
+            before = latest_epoch(tx.connection)
             tx.append([Draft(LEADERSHIP_STARTED, actor, {"epoch": before + 1})], actor=actor, recorded_ms=now_ms)
             last = tx.connection.execute(select(func.coalesce(func.max(workloads.c.number), 0))).scalar_one()
+            mark = id_mark(tx.connection)
         self._epoch, self._seen_seq = before + 1, tx.head.seq
-        first = self.store.read(limit=1)[0]
-        return Leadership(epoch=before + 1, installation=first.hash[:6], last_number=last)
+        return Leadership(epoch=before + 1, installation=mark, last_number=last)
 
     def record(self, batch: Batch, *, actor: str, now_ms: int) -> tuple[Event, ...]:
         """One transaction. Raises Deposed when another control plane began to lead since `start_leadership`."""
@@ -278,11 +279,6 @@ def _recorded(event: Event) -> Recorded:
     if event.kind == RESERVATION_ENDED:
         return Ended(said["reservation_id"], Ending(event.actor, said["reason"], event.recorded_ms))
     raise ValueError(f"event {event.seq} of kind {event.kind!r} is not about queues; upgrade this program")
-
-
-def _count_events(connection: Connection, kind: str) -> int:
-    query = select(func.count()).select_from(events).where(events.c.kind == kind)
-    return int(connection.execute(query).scalar_one())
 
 
 def _runs_of(connection: Connection, workload_ids: Sequence[str]) -> dict[str, tuple[Run, ...]]:

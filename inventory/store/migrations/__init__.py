@@ -36,8 +36,9 @@ def is_current(connection: Connection, name: str) -> bool:
     return current == REVISIONS[-1]
 
 
-def migrate(connection: Connection, name: str) -> None:
-    """Runs what is missing. `connection` is in a write transaction. Raises as `is_current` does."""
+def migrate(connection: Connection, name: str, target: str = "head") -> None:
+    """Runs what is missing, up to the revision `target`. `connection` is in a write transaction. Raises as
+    `is_current` does."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
     if is_current(connection, name):
@@ -48,7 +49,7 @@ def migrate(connection: Connection, name: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, target)
 
 
 def _current(connection: Connection, name: str) -> str | None:

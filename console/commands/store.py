@@ -1,0 +1,102 @@
+"""`xisuan store`: backups of the database, their check, their restoration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console import printing
+from console.commands.options import AsJson
+from console.faults import AnswerIsNo, Fault
+from console.home import find_home
+from console.local_store import local_store
+from console.workload_views import local_time
+from inventory.store.backup import Manifest, back_up, check_files, open_copy, read_manifest, restore_files
+from inventory.store.verify import Verification, verify
+from scheduler.runtime.clock import SystemClock
+from scheduler.store.opening import open_store, over
+from scheduler.store.restoring import record_restoration
+
+app = typer.Typer(no_args_is_help=True, help="数据库：备份、校验、恢复 / backups of the store")
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="备份文件夹 / the backup's folder")]
+
+
+@app.command()
+def backup(folder: Folder, as_json: AsJson = False) -> None:
+    """在线备份，服务不停 / takes a consistent backup, beside a running service too."""
+    with local_store(find_home(), writing=False) as store:
+        manifest = back_up(store.engine, folder.absolute(), SystemClock().now_ms())
+    _tell("已备份 / backed up", folder, manifest, as_json)
+
+
+@app.command("verify-backup")
+def verify_backup(folder: Folder, as_json: AsJson = False) -> None:
+    """校验备份：文件、链、投影 / are the files whole, does the chain hold, are the projections true."""
+    manifest = read_manifest(folder)
+    check_files(folder, manifest)
+    if manifest.engine == "sqlite":
+        store = over(open_copy(folder / "store.db"))
+        try:
+            _require(verify(store, anchor=manifest.head))
+        finally:
+            store.close()
+    _tell("备份完整 / the backup is whole", folder, manifest, as_json)
+    if manifest.engine != "sqlite" and not as_json:
+        printing.say("链在恢复时校验 / the chain of a PostgreSQL backup is verified when it is restored")
+
+
+@app.command()
+def restore(folder: Folder, as_json: AsJson = False) -> None:
+    """恢复到空的数据目录 / restores into an empty home (XISUAN_HOME, XISUAN_STORE), and verifies it."""
+    home = find_home()
+    with home.writer_lock():
+        if home.endpoint_file.exists() or (home.folder / "adapters").exists():
+            raise Fault(
+                f"数据目录 {home.folder} 不是空的；请用 XISUAN_HOME 指定另一个"
+                f" / the home {home.folder} is not empty; name another with XISUAN_HOME"
+            )
+        manifest = restore_files(folder, home.store_url)
+        store = open_store(home.store_url)
+        try:
+            _require(verify(store, anchor=manifest.head))
+            epoch = record_restoration(store, manifest.head, manifest.made_ms, SystemClock().now_ms())
+        finally:
+            store.close()
+    _tell("已恢复并验证 / restored and verified", home.folder, manifest, as_json, epoch)
+
+
+def _require(verdict: Verification) -> None:
+    if verdict.chain_break is not None:
+        broken = verdict.chain_break
+        raise AnswerIsNo(f"备份的事件链不完整：{broken.chinese} / the backup's chain is broken: {broken.english}")
+    if verdict.differences:
+        first = verdict.differences[0]
+        raise AnswerIsNo(
+            f"备份的投影与事件不符，首处 {first.table}{list(first.key)}"
+            f" / the backup's projections differ from its events, first at {first.table}{list(first.key)}"
+        )
+
+
+def _tell(what: str, folder: Path, manifest: Manifest, as_json: bool, epoch: int | None = None) -> None:
+    if as_json:
+        told = {
+            "folder": str(folder),
+            "engine": manifest.engine,
+            "revision": manifest.revision,
+            "head": {"seq": manifest.head.seq, "hash": manifest.head.hash},
+            "rows": dict(manifest.rows),
+            "made_ms": manifest.made_ms,
+            "size_bytes": sum(file.size_bytes for file in manifest.files),
+        }
+        printing.write_json(told if epoch is None else {**told, "epoch": epoch})
+        return
+    size = sum(file.size_bytes for file in manifest.files) / 2**20
+    printing.say(f"{what}: {folder}", "bold green")
+    printing.say(
+        f"时间 / taken: {local_time(manifest.made_ms)}，{size:.1f} MiB，表版本 / revision {manifest.revision}"
+    )
+    printing.say(f"链尾 / head: {manifest.head.seq}:{manifest.head.hash}")
+    if epoch is not None:
+        printing.say(f"下一任期高于 / the next epoch is above: {epoch}")
