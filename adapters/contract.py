@@ -15,6 +15,7 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from inventory.model.partition import NEVER_LOST, PartitionPolicy
 from inventory.model.pool import Node
+from inventory.model.retry import FailureCategory
 from inventory.model.system import Zone
 from inventory.model.units import Resources
 from inventory.model.workload import Program, Requirements, RunState
@@ -81,6 +82,7 @@ class RunReport:
     suspended: bool = False
     lease_expired: bool = False  # the sdk keeps it: backends leave it alone
     estimated_start_ms: int | None = None
+    failure: FailureCategory | None = None  # of failed runs, where the pool knows more than the exit code says
 
 
 class RefusalCode(Enum):
@@ -148,6 +150,7 @@ class Capabilities:
     durable_cursors: bool = False
     refuses_when_full: bool = True
     simulates: bool = False
+    secrets: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 from typing import TypeVar
 
 from adapters.wire.scalars import (
@@ -29,8 +30,12 @@ from inventory.model.constraints import (
     Toleration,
 )
 from inventory.model.partition import OnDisconnect, OnReconnect, PartitionPolicy
+from inventory.model.retry import LONGEST_PAUSE_MS, FailureCategory, RetryPolicy, RetryRule
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import parse_bytes, parse_cpu
+from inventory.model.workload import JobArray
+
+CHINA = timezone(timedelta(hours=8))
 
 ZONE_WORDS: Mapping[str, Zone] = {
     "internet": Zone.INTERNET,
@@ -76,6 +81,73 @@ def card_milli(value: object) -> int:
     """Milli-accelerators of a number of cards: 2, 0.5."""
     rule = "须为加速卡张数，如 1、8、0.5 / write a number of cards, such as 1, 8 or 0.5"
     return _at_most(_amount(value, parse_cpu, rule), MAX_ACCELERATOR_MILLI, ("一百万张", "a million cards"))
+
+
+def moment_ms(value: object) -> int:
+    """UTC milliseconds of a moment: "2026-03-01 18:00" of China's time, or with another offset, "…+00:00"."""
+    rule = (
+        '须为带引号的时间，如 "2026-03-01 18:00"（北京时间）/ write a moment in quotes, such as "2026-03-01 18:00" '
+        "(China's time), or with an offset"
+    )
+    if not isinstance(value, str | datetime):
+        raise ValueError(rule)
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError(rule) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=CHINA)
+    return round(moment.timestamp() * 1000)
+
+
+def job_array(value: object) -> JobArray:
+    """A number of elements, or {count: 1000, max_parallel: 50}."""
+    form = value if isinstance(value, dict) else {"count": value}
+    numbers = [form.get("count"), form.get("max_parallel", 0)]
+    if not form.keys() <= {"count", "max_parallel"} or not all(_is_count(number) for number in numbers):
+        raise ValueError(
+            "须为元素个数，如 1000，或 {count: 1000, max_parallel: 50} / write the number of elements, such as 1000, "
+            "or {count: 1000, max_parallel: 50}"
+        )
+    return JobArray(*(int(str(number)) for number in numbers))
+
+
+def retry(value: object) -> RetryPolicy:
+    """{backoff: 30s, max_backoff: 10m, on: [{failure: program, exit_codes: [75], attempts: 5}]}."""
+    rule = (
+        "须写 {backoff: 30s, max_backoff: 10m, on: [{failure: node, attempts: 5}]} / write "
+        "{backoff: 30s, max_backoff: 10m, on: [{failure: node, attempts: 5}]}"
+    )
+    if not isinstance(value, dict) or not value.keys() <= {"backoff", "max_backoff", "on"}:
+        raise ValueError(rule)
+    entries = value.get("on", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(rule)
+    return RetryPolicy(
+        tuple(_retry_rule(entry) for entry in entries),
+        duration_ms(value["backoff"]) if "backoff" in value else 0,
+        duration_ms(value["max_backoff"]) if "max_backoff" in value else LONGEST_PAUSE_MS,
+    )
+
+
+def _retry_rule(entry: Mapping[str, object]) -> RetryRule:
+    known = "|".join(FailureCategory)
+    codes = entry.get("exit_codes", [])
+    codes = codes if isinstance(codes, list) else [codes]
+    if entry.get("failure") not in list(FailureCategory):
+        raise ValueError(f"failure = {entry.get('failure')!r}：须为 {known} / failure must be one of {known}")
+    numbers = [entry.get("attempts"), *codes]
+    if not entry.keys() <= {"failure", "attempts", "exit_codes"} or not all(map(_is_count, numbers)):
+        raise ValueError(
+            "每条须写 failure 与 attempts（次数），program 可写 exit_codes / each has a failure and attempts, and for "
+            "program exit_codes if you like"
+        )
+    exit_codes = frozenset(int(str(code)) for code in codes)
+    return RetryRule(FailureCategory(str(entry["failure"])), int(str(numbers[0])), exit_codes)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def duration_ms(value: object) -> int:

@@ -21,9 +21,10 @@ from console.faults import Fault
 from console.yaml_documents import YamlDocument, read_documents
 from inventory.model.constraints import AcceleratorKind, Affinity, InputPlace, NodeSelector, Spread, Toleration
 from inventory.model.partition import NEVER_LOST, PartitionPolicy
+from inventory.model.retry import AT_ONCE, RetryPolicy
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import Resources
-from inventory.model.workload import Program, Requirements, Submission
+from inventory.model.workload import JobArray, Program, Requirements, Submission
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 
@@ -71,6 +72,10 @@ class JobForm(BaseModel):
     tasks_per_node: int = Field(default=0, ge=0, le=MAX_TASKS)
     inputs: Annotated[tuple[InputPlace, ...], BeforeValidator(job_fields.inputs)] = ()
     partition: Annotated[PartitionPolicy, BeforeValidator(job_fields.partition)] = NEVER_LOST
+    retry: Annotated[RetryPolicy, BeforeValidator(job_fields.retry)] = AT_ONCE
+    array: Annotated[JobArray | None, BeforeValidator(job_fields.job_array)] = None
+    finish_by: Annotated[int, BeforeValidator(job_fields.moment_ms)] = 0
+    secrets: Settings = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,7 @@ _FIELD_OF_WIRE: Mapping[str, str] = {
     "program.environment": "env",
     "program.command": "command",
     "program.image": "image",
+    "program.secrets": "secrets",
     "program": "command",
 }
 
@@ -187,7 +193,9 @@ def _of_form(form: JobForm, queue: str) -> Submission:
             gang_topology=form.together or None,
             tasks_per_node=form.tasks_per_node,
         ),
-        program=Program(command=form.command, image=form.image or None, environment=form.env),
+        program=Program(
+            command=form.command, image=form.image or None, environment=form.env, secrets=form.secrets
+        ),
         priority=form.priority,
         max_attempts=form.attempts,
         after=form.after,
@@ -196,6 +204,9 @@ def _of_form(form: JobForm, queue: str) -> Submission:
         labels=form.labels,
         inputs=form.inputs,
         partition=form.partition,
+        retry=form.retry,
+        array=form.array,
+        finish_by_ms=form.finish_by,
     )
 
 

@@ -9,6 +9,7 @@ from adapters.wire.inspection import Inspection
 from adapters.wire.partitions import partition_from_wire
 from adapters.wire.scalars import (
     ARCHITECTURE_OF,
+    FAILURE_OF,
     RUN_STATE_OF,
     VERDICT_OF_WIRE,
     WORKLOAD_STATE_OF,
@@ -64,11 +65,30 @@ def row(workload: Workload) -> tuple[object, ...]:
         workload.workload_id,
         workload.spec.name,
         workload.spec.queue,
-        state_of(workload),
+        f"{state_of(workload)} {elements_of(workload)}".rstrip(),
         last.pool_id if last else "",
         last.attempt if last else "",
         workload.message,
     )
+
+
+def elements_of(workload: Workload) -> str:
+    """Of an array, how many of its elements are in each state: "1000: 12 active, 988 queued"; empty for others."""
+    if not workload.spec.HasField("array"):
+        return ""
+    counts = ", ".join(f"{one.count} {WORKLOAD_STATE_OF.get(one.state, '?')}" for one in workload.elements)
+    return f"[{workload.spec.array.count}: {counts}]"
+
+
+def deadline_of(workload: Workload) -> str:
+    """Its deadline, and whether it is past; empty where there is none."""
+    spec = workload.spec
+    return local_time(timestamp_from_wire(spec.finish_by)) if spec.HasField("finish_by") else ""
+
+
+def failure_of(run: Run) -> str:
+    """The category of a run that failed."""
+    return str(FAILURE_OF.get(run.failure, ""))
 
 
 def run_row(run: Run) -> tuple[object, ...]:
@@ -76,7 +96,7 @@ def run_row(run: Run) -> tuple[object, ...]:
     return (
         run.attempt,
         run.pool_id,
-        run_state_of(run),
+        f"{run_state_of(run)} {failure_of(run)}".rstrip(),
         run.exit_code if run.HasField("exit_code") else None,
         ", ".join(run.nodes[:4]) + (f" … ({len(run.nodes)})" if len(run.nodes) > 4 else ""),
         local_time(timestamp_from_wire(run.placed_at)),
@@ -111,6 +131,9 @@ def workload_json(workload: Workload) -> dict[str, Any]:
         "state": str(state) if state else None,
         "message": workload.message,
         "submitted_ms": timestamp_from_wire(workload.submitted_at),
+        "array_id": workload.array_id or None,
+        "array_index": workload.array_index if workload.array_id else None,
+        "elements": {str(WORKLOAD_STATE_OF.get(one.state, "")): one.count for one in workload.elements},
         "runs": [run_json(run) for run in workload.runs],
     }
 
@@ -136,6 +159,7 @@ def _spec_json(spec: WorkloadSpec) -> dict[str, Any]:
             "command": list(program.command),
             "image": program.image or None,
             "environment": dict(program.environment),
+            "secrets": dict(program.secrets),
         },
         "priority": spec.priority,
         "max_attempts": spec.max_attempts,
@@ -144,6 +168,28 @@ def _spec_json(spec: WorkloadSpec) -> dict[str, Any]:
         "max_runtime_ms": spec.max_runtime.ToMilliseconds(),
         "labels": dict(spec.labels),
         "partition": _partition_json(spec),
+        "retry": _retry_json(spec),
+        "array": {"count": spec.array.count, "max_parallel": spec.array.max_parallel}
+        if spec.HasField("array")
+        else None,
+        "finish_by_ms": timestamp_from_wire(spec.finish_by) if spec.HasField("finish_by") else None,
+    }
+
+
+def _retry_json(spec: WorkloadSpec) -> dict[str, Any] | None:
+    if not spec.HasField("retry"):
+        return None
+    return {
+        "backoff_ms": spec.retry.backoff.ToMilliseconds(),
+        "max_backoff_ms": spec.retry.max_backoff.ToMilliseconds(),
+        "rules": [
+            {
+                "failure": str(FAILURE_OF.get(rule.failure, "")),
+                "max_attempts": rule.max_attempts,
+                "exit_codes": list(rule.exit_codes),
+            }
+            for rule in spec.retry.rules
+        ],
     }
 
 
@@ -167,6 +213,7 @@ def run_json(run: Run) -> dict[str, Any]:
         "nodes": list(run.nodes),
         "state": str(state) if state else None,
         "exit_code": run.exit_code if run.HasField("exit_code") else None,
+        "failure": failure_of(run) or None,
         "message": run.message,
         "placed_ms": timestamp_from_wire(run.placed_at) if run.HasField("placed_at") else None,
         "started_ms": timestamp_from_wire(run.started_at) if run.HasField("started_at") else None,

@@ -17,7 +17,7 @@ and what was refused, is a `CallError` with code, reason and field violations.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -148,11 +148,25 @@ class Client:
         """The workload with all its runs. CallError NOT_FOUND for an unknown id."""
         return self._channel.call(self._stub.Get, pb.GetRequest(workload_id=workload_id)).workload
 
-    def list(self, *, queue: str = "", states: Collection[WorkloadState.ValueType] = ()) -> Iterator[Workload]:
-        """Workloads, oldest first, of this queue and in these states (empty: any), page by page."""
+    def submit_stream(self, batches: Iterable[Sequence[WorkloadSpec]]) -> Iterator[tuple[SubmitResult, ...]]:
+        """Batch after batch on one stream, each of at most 10,000; yields the results of each, in order, when its items
+        are durable. The service slows the stream where it has too much to do. A stream that breaks is not resumed:
+        CallError, and what was sent may be sent again, because submission is idempotent."""
+        with translated():
+            requests = (pb.SubmitStreamRequest(workloads=batch) for batch in batches)
+            for answer in self._stub.SubmitStream(requests):
+                yield tuple(answer.results)
+
+    def list(
+        self, *, queue: str = "", states: Collection[WorkloadState.ValueType] = (), array_id: str = ""
+    ) -> Iterator[Workload]:
+        """Workloads, oldest first, of this queue and in these states (empty: any), page by page: the elements of an
+        array, or everything but elements."""
         token = ""
         while True:
-            request = pb.ListRequest(queue=queue, states=states, page_size=500, page_token=token)
+            request = pb.ListRequest(
+                queue=queue, states=states, page_size=500, page_token=token, array_id=array_id
+            )
             page = self._channel.call(self._stub.List, request)
             yield from page.workloads
             token = page.next_page_token
@@ -160,7 +174,12 @@ class Client:
                 return
 
     def watch(
-        self, *, workload_ids: Collection[str] = (), queue: str = "", cursor: str = ""
+        self,
+        *,
+        workload_ids: Collection[str] = (),
+        queue: str = "",
+        cursor: str = "",
+        labels: Mapping[str, str] | None = None,
     ) -> Iterator[WatchResponse]:
         """Changes after `cursor` (empty: from now on), without gap or repetition; goes on until it is closed.
 
@@ -169,7 +188,7 @@ class Client:
         """
         pauses = Pauses(self._channel.patience_s)
         while True:
-            request = pb.WatchRequest(workload_ids=workload_ids, queue=queue, cursor=cursor)
+            request = pb.WatchRequest(workload_ids=workload_ids, queue=queue, cursor=cursor, labels=labels or {})
             try:
                 with translated():
                     for message in self._stub.Watch(request):

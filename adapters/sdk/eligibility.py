@@ -21,6 +21,7 @@ def is_covered(launch: Launch, can: Capabilities) -> bool:
         or launch.reservation_id
         or launch.restore_from
         or launch.partition.lost_after_ms
+        or launch.program.secrets
     )
 
 
@@ -69,6 +70,7 @@ def _refuse_extras(launch: Launch, can: Capabilities, check: Inspection, path: s
         (launch.reservation_id, can.reservations, "reservation_id"),
         (launch.restore_from, can.checkpoints, "restore_from"),
         (stops_alone, can.leases, "partition.on_disconnect"),
+        (sorted(launch.program.secrets), can.secrets, "program.secrets"),
     ):
         if asked and not declared:
             check.refuse(

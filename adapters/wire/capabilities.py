@@ -74,6 +74,7 @@ def capabilities_to_wire(mine: Capabilities, version: VersionAnswer) -> pb.GetCa
         durable_cursors=mine.durable_cursors,
         refuses_when_full=mine.refuses_when_full,
         simulates=mine.simulates,
+        secrets=mine.secrets,
     )
 
 
@@ -109,6 +110,7 @@ def capabilities_from_wire(message: pb.GetCapabilitiesResponse) -> Capabilities:
         durable_cursors=message.durable_cursors,
         refuses_when_full=message.refuses_when_full,
         simulates=message.simulates,
+        secrets=message.secrets,
     )
     check.close()
     return capabilities

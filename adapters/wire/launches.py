@@ -15,9 +15,11 @@ from adapters.wire.inspection import Inspection, InvalidMessage, violations_to_w
 from adapters.wire.partitions import partition_from_wire, partition_to_wire
 from adapters.wire.programs import program_from_wire, program_to_wire
 from adapters.wire.scalars import (
+    FAILURE_OF,
     RUN_STATES,
     duration_from_wire,
     duration_to_wire,
+    failure_to_wire,
     run_state_from_wire,
     timestamp_from_wire,
     timestamp_to_wire,
@@ -122,6 +124,7 @@ def report_to_wire(report: RunReport) -> pb.RunStatus:
         suspended=report.suspended,
         lease_expired=report.lease_expired,
         estimated_start_at=timestamp_to_wire(report.estimated_start_ms),
+        failure=failure_to_wire(report.failure),
     )
 
 
@@ -141,6 +144,7 @@ def report_from_wire(status: pb.RunStatus, path: str = "status") -> RunReport:
         estimated_start_ms=timestamp_from_wire(status.estimated_start_at)
         if status.HasField("estimated_start_at")
         else None,
+        failure=FAILURE_OF.get(status.failure),
     )
     check.close()
     return report

@@ -11,6 +11,10 @@ from xisuan.workload.v1 import workload_pb2
 
 MAX_ENVIRONMENT_BYTES = 64 * 1024
 MAX_COMMAND_BYTES = 64 * 1024
+MAX_SECRETS = 64
+_SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
+# As Kubernetes names secrets and their keys; other stores can be mapped to it.
+_REFERENCE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/[A-Za-z0-9._-]{1,253}")
 _IMAGE = WordRule(
     512, re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*"), "镜像地址字符", "the characters of an image reference"
 )
@@ -36,7 +40,29 @@ def program_from_wire(message: workload_pb2.Program, check: Inspection, path: st
     environment = dict(message.environment)
     if environment:
         _inspect_environment(environment, check, f"{path}.environment")
-    return Program(command, image or None, environment)
+    secrets = dict(message.secrets)
+    if secrets:
+        _inspect_secrets(secrets, environment, check, f"{path}.secrets")
+    return Program(command, image or None, environment, secrets)
+
+
+def _inspect_secrets(secrets: dict[str, str], environment: dict[str, str], check: Inspection, path: str) -> None:
+    """References are shown in violations only where they look like references: what does not may be a value."""
+    check.whole_number(f"{path}.length", len(secrets), 0, MAX_SECRETS)
+    for name, reference in secrets.items():
+        if not _SETTING.fullmatch(name):
+            check.refuse(path, name, "变量名只能用字母、数字、“_”", 'a name has letters, digits and "_" only')
+        elif name in environment:
+            check.refuse(
+                f"{path}[{name!r}]", name, "与环境变量重名，请只写一处", "is a setting as well: give it once"
+            )
+        if not _REFERENCE.fullmatch(reference):
+            check.refuse(
+                f"{path}[{name!r}]",
+                "…",
+                "须为算力池密钥库中的“密钥名/键”，如 db-login/password；不得写密钥本身",
+                'must be "SECRET/KEY" of the pool\'s own secret store, such as db-login/password; never the value',
+            )
 
 
 def _inspect_command(command: tuple[str, ...], check: Inspection, path: str) -> None:
@@ -76,9 +102,9 @@ def _inspect_environment(environment: dict[str, str], check: Inspection, path: s
             check.refuse(
                 f"{path}[{key!r}]",
                 key,
-                "疑似密码或密钥，不得明文提交；请放入算力池的密钥库，并用 *_FILE 变量指向它",
+                "疑似密码或密钥，不得明文提交；请放入算力池的密钥库，并用 secrets 引用，或用 *_FILE 变量指向它",
                 "looks like a secret, which is never submitted by value: keep it in the pool's secret store, "
-                "and point to it with a *_FILE setting",
+                "and refer to it by `secrets`, or point to it with a *_FILE setting",
             )
 
 
@@ -91,5 +117,8 @@ def looks_secret(name: str) -> bool:
 
 def program_to_wire(program: Program) -> workload_pb2.Program:
     return workload_pb2.Program(
-        command=program.command, image=program.image or "", environment=dict(program.environment)
+        command=program.command,
+        image=program.image or "",
+        environment=dict(program.environment),
+        secrets=dict(program.secrets),
     )

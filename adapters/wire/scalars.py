@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from adapters.wire.inspection import Inspection
 from inventory.model.placement import Verdict
 from inventory.model.pool import PoolHealth
+from inventory.model.retry import FailureCategory
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import TIB, Resources
 from inventory.model.workload import RunState, WorkloadState
@@ -53,6 +54,16 @@ WORKLOAD_STATES: dict[WorkloadState, workload_pb2.WorkloadState.ValueType] = {
     WorkloadState.FAILED: workload_pb2.WORKLOAD_STATE_FAILED,
     WorkloadState.CANCELLED: workload_pb2.WORKLOAD_STATE_CANCELLED,
 }
+FAILURES: dict[FailureCategory, workload_pb2.FailureCategory.ValueType] = {
+    FailureCategory.PROGRAM: workload_pb2.FAILURE_CATEGORY_PROGRAM,
+    FailureCategory.OUT_OF_MEMORY: workload_pb2.FAILURE_CATEGORY_OUT_OF_MEMORY,
+    FailureCategory.TIMEOUT: workload_pb2.FAILURE_CATEGORY_TIMEOUT,
+    FailureCategory.INPUT_MISSING: workload_pb2.FAILURE_CATEGORY_INPUT_MISSING,
+    FailureCategory.NODE: workload_pb2.FAILURE_CATEGORY_NODE,
+    FailureCategory.REFUSED: workload_pb2.FAILURE_CATEGORY_REFUSED,
+}
+# A category that this version does not know tells no more than the exit code does.
+FAILURE_OF: dict[int, FailureCategory] = {int(number): word for word, number in FAILURES.items()}
 RUN_STATES: dict[RunState, workload_pb2.RunState.ValueType] = {
     RunState.PLACED: workload_pb2.RUN_STATE_PLACED,
     RunState.STARTING: workload_pb2.RUN_STATE_STARTING,
@@ -108,6 +119,10 @@ def timestamp_to_wire(ms: int | None) -> Timestamp | None:
 def timestamp_from_wire(stamp: Timestamp) -> int:
     """UTC milliseconds since 1970, cut (not rounded) to the millisecond."""
     return stamp.seconds * 1000 + stamp.nanos // 1_000_000
+
+
+def failure_to_wire(failure: FailureCategory | None) -> workload_pb2.FailureCategory.ValueType:
+    return workload_pb2.FAILURE_CATEGORY_UNSPECIFIED if failure is None else FAILURES[failure]
 
 
 def duration_to_wire(ms: int) -> Duration | None:

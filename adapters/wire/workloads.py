@@ -6,6 +6,7 @@ system's words come in, so it names every violation at once. The rules are those
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from adapters.wire.constraints import (
@@ -25,16 +26,26 @@ from adapters.wire.constraints import (
     topology,
 )
 from adapters.wire.inspection import Inspection
+from adapters.wire.lives import (
+    array_from_wire,
+    array_to_wire,
+    deadline_from_wire,
+    deadline_to_wire,
+    retry_from_wire,
+    retry_to_wire,
+)
 from adapters.wire.partitions import partition_of_workload, partition_to_wire
 from adapters.wire.programs import program_from_wire, program_to_wire
 from adapters.wire.scalars import (
     ARCHITECTURES,
+    FAILURE_OF,
     RUN_STATES,
     WORKLOAD_STATES,
     ZONES,
     architecture_from_wire,
     duration_from_wire,
     duration_to_wire,
+    failure_to_wire,
     resources_from_wire,
     resources_to_wire,
     run_state_from_wire,
@@ -43,7 +54,7 @@ from adapters.wire.scalars import (
     zone_from_wire,
 )
 from adapters.wire.words import ACCELERATOR, POOL_ID, QUEUE, WordRule
-from inventory.model.workload import Requirements, Run, Submission, Workload
+from inventory.model.workload import Requirements, Run, Submission, Workload, WorkloadState
 from xisuan.common.v1 import common_pb2
 from xisuan.workload.v1 import workload_pb2
 
@@ -54,6 +65,7 @@ MAX_AFTER = 1000
 MAX_LABELS = 64
 _KEY = WordRule(256)
 _LABEL = WordRule(256, may_be_empty=True)
+_ELEMENT_KEY = re.compile(r"w-[0-9a-f]+-[0-9]+\[[0-9]+\]")
 
 
 def submission_from_wire(spec: workload_pb2.WorkloadSpec, path: str = "workload") -> Submission:
@@ -78,7 +90,17 @@ def submission_from_wire(spec: workload_pb2.WorkloadSpec, path: str = "workload"
         labels=_labels(spec, check, path),
         inputs=inputs_from_wire(spec.inputs, check, f"{path}.inputs"),
         partition=partition_of_workload(spec.partition, check, f"{path}.partition"),
+        retry=retry_from_wire(spec.retry, check, f"{path}.retry"),
+        array=array_from_wire(spec, check, f"{path}.array"),
+        finish_by_ms=deadline_from_wire(spec, check, f"{path}.finish_by"),
     )
+    if _ELEMENT_KEY.fullmatch(client_key):
+        check.refuse(
+            f"{path}.client_key",
+            client_key,
+            "此形式留给数组的元素，请换一个",
+            "keys of this form belong to elements of arrays; choose another",
+        )
     check.close()
     return submission
 
@@ -93,7 +115,7 @@ def _labels(spec: workload_pb2.WorkloadSpec, check: Inspection, path: str) -> di
 
 def submission_to_wire(submission: Submission) -> workload_pb2.WorkloadSpec:
     """The WorkloadSpec of a submission or of a stored workload."""
-    return workload_pb2.WorkloadSpec(
+    spec = workload_pb2.WorkloadSpec(
         queue=submission.queue,
         client_key=submission.client_key,
         name=submission.name,
@@ -107,7 +129,11 @@ def submission_to_wire(submission: Submission) -> workload_pb2.WorkloadSpec:
         labels=dict(submission.labels),
         inputs=inputs_to_wire(submission.inputs),
         partition=partition_to_wire(submission.partition),
+        retry=retry_to_wire(submission.retry),
+        array=array_to_wire(submission.array),
     )
+    deadline_to_wire(spec, submission.finish_by_ms)
+    return spec
 
 
 def requirements_from_wire(message: workload_pb2.Requirements, check: Inspection, path: str) -> Requirements:
@@ -192,6 +218,7 @@ def run_to_wire(run: Run) -> workload_pb2.Run:
         placed_at=timestamp_to_wire(run.placed_ms),
         started_at=timestamp_to_wire(run.started_ms),
         ended_at=timestamp_to_wire(run.ended_ms),
+        failure=failure_to_wire(run.failure),
     )
 
 
@@ -210,13 +237,17 @@ def run_from_wire(message: workload_pb2.Run, workload_id: str, path: str = "run"
         placed_ms=timestamp_from_wire(message.placed_at),
         started_ms=timestamp_from_wire(message.started_at) if message.HasField("started_at") else None,
         ended_ms=timestamp_from_wire(message.ended_at) if message.HasField("ended_at") else None,
+        failure=FAILURE_OF.get(message.failure),
     )
     check.close()
     return run
 
 
-def workload_to_wire(workload: Workload, runs: Sequence[Run] = ()) -> workload_pb2.Workload:
-    """The workload with all its attempts, first to last; without a message of its own, with its last run's."""
+def workload_to_wire(
+    workload: Workload, runs: Sequence[Run] = (), elements: Sequence[tuple[WorkloadState, int]] = ()
+) -> workload_pb2.Workload:
+    """The workload with all its attempts, first to last; without a message of its own, with its last run's. Of an
+    array, how many elements are in each state."""
     return workload_pb2.Workload(
         workload_id=workload.workload_id,
         spec=submission_to_wire(workload),
@@ -224,4 +255,9 @@ def workload_to_wire(workload: Workload, runs: Sequence[Run] = ()) -> workload_p
         submitted_at=timestamp_to_wire(workload.submitted_ms),
         runs=[run_to_wire(run) for run in runs],
         message=workload.message or (runs[-1].message if runs else ""),
+        array_id=workload.array_id,
+        array_index=workload.array_index,
+        elements=[
+            workload_pb2.ElementCount(state=WORKLOAD_STATES[state], count=count) for state, count in elements
+        ],
     )

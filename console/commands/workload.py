@@ -93,12 +93,13 @@ def ls(
     states: Annotated[
         list[WorkloadState] | None, typer.Option("--state", help="只看此状态，可重复 / only these states")
     ] = None,
+    array: Annotated[str, typer.Option("--array", help="此数组的元素 / the elements of this array")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """列出作业 / list workloads."""
+    """列出作业；数组列为一行 / list workloads; an array is one line."""
     wanted = [WORKLOAD_STATES[state] for state in states or ()]
     with workloads(find_home()) as client:
-        found = list(client.list(queue=queue, states=wanted))
+        found = list(client.list(queue=queue, states=wanted, array_id=array))
     if as_json:
         printing.write_json([workload_views.workload_json(workload) for workload in found])
     else:
@@ -119,6 +120,8 @@ def get(workload_id: WorkloadId, as_json: AsJson = False) -> None:
         f"{workload.workload_id} {spec.name}",
         [
             f"状态 / state: {workload_views.state_of(workload)} {workload.message}".rstrip(),
+            *([f"元素 / elements: {workload_views.elements_of(workload)}"] if spec.HasField("array") else []),
+            *([f"期限 / finish by: {workload_views.deadline_of(workload)}"] if spec.HasField("finish_by") else []),
             f"队列 / queue: {spec.queue}    键 / key: {spec.client_key}    优先级 / priority: {spec.priority}",
             f"需求 / needs: {workload_views.needs(workload)}",
             f"命令 / command: {' '.join(spec.program.command) or spec.program.image}",
@@ -142,6 +145,9 @@ def watch(
     workload_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
     queue: Annotated[str, typer.Option("--queue", help="只看此队列 / only this queue")] = "",
     cursor: Annotated[str, typer.Option("--cursor", help="从此处继续 / go on after this cursor")] = "",
+    labels: Annotated[
+        list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="只看带此标签的，可重复 / only these")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """持续显示状态变化；给出编号时，全部结束即退出 / follow changes; with ids, until all of them have ended."""
@@ -150,7 +156,8 @@ def watch(
         if workload_ids and not pending:
             return
         told: set[str] = set()
-        for message in client.watch(workload_ids=workload_ids or (), queue=queue, cursor=cursor):
+        wanted = _labels(labels or ())
+        for message in client.watch(workload_ids=workload_ids or (), queue=queue, cursor=cursor, labels=wanted):
             changes = [change for change in message.changes if change.workload_id not in told]
             if not message.changes:
                 # The first message, where we come in. Whoever ended since we looked may have done so before it,
@@ -213,6 +220,15 @@ def explain(workload_id: WorkloadId, as_json: AsJson = False) -> None:
         return
     printing.say(f"{said.summary_zh} / {said.summary_en}", "bold")
     _show_opinions(said.opinions)
+
+
+def _labels(words: Sequence[str]) -> dict[str, str]:
+    """NAME=VALUE words. Raises Fault for another form."""
+    parts = [word.partition("=") for word in words]
+    for word, (name, equals, _) in zip(words, parts, strict=True):
+        if not name or not equals:
+            raise Fault(f"--label {word}：须写成 名称=值 / write it as NAME=VALUE")
+    return {name: value for name, _, value in parts}
 
 
 def _jobs(file: Path, queue: str) -> list[Submission]:

@@ -20,12 +20,15 @@ from inventory.model.constraints import (
     Toleration,
 )
 from inventory.model.partition import NEVER_LOST, PartitionPolicy
+from inventory.model.retry import AT_ONCE, FailureCategory, RetryPolicy
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import Resources
 
 
 class WorkloadState(StrEnum):
-    SUBMITTED = "submitted"  # stored and acknowledged; waits for the workloads named in `after`
+    SUBMITTED = (
+        "submitted"  # stored and acknowledged; waits for those named in `after`, or for its turn in its array
+    )
     QUEUED = "queued"  # may be placed by the next cycle
     ACTIVE = "active"  # one run is placed, starting or running
     SUCCEEDED = "succeeded"
@@ -132,12 +135,23 @@ class Requirements:
 class Program:
     """What runs: a command on the pool's own runtime, or a container image with an optional command.
 
-    `environment` holds plain settings; secrets are never given by value (a pool's secret store has them).
+    `environment` holds plain settings; secrets are never given by value: `secrets` names, for a setting, the secret of
+    the pool's own store and the key in it ("SECRET/KEY").
     """
 
     command: tuple[str, ...] = ()
     image: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobArray:
+    """A submission for `count` elements, each a workload of its own that knows its index; at most `max_parallel` of
+    them are queued or active at once (0: all)."""
+
+    count: int
+    max_parallel: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +163,9 @@ class Submission:
     queue. `max_attempts` counts runs that fail; a run that is lost or moved is not held against the workload.
     `estimated_ms` is the submitter's estimate of the running time (0: none given); `max_runtime_ms` stops a run
     that takes longer (0: no limit). `inputs` is the data that it reads: where it lies and how much it is. `partition`
-    is what happens to a run whose pool cannot be heard.
+    is what happens to a run whose pool cannot be heard. `retry` says which failures are tried again, how often and how
+    soon. `finish_by_ms` (UTC milliseconds since 1970; 0: none) is a deadline: it orders, warns and is told when missed,
+    and stops nothing.
     """
 
     queue: str
@@ -165,6 +181,9 @@ class Submission:
     labels: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[InputPlace, ...] = ()
     partition: PartitionPolicy = NEVER_LOST
+    retry: RetryPolicy = AT_ONCE
+    array: JobArray | None = None
+    finish_by_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,18 +191,22 @@ class Workload(Submission):
     """A submission as stored: with its id, the ids it waits for, and its state.
 
     `submitted_ms` is UTC milliseconds since 1970. `after` holds workload ids only. `message` says why it is in
-    this state, where that is not plain.
+    this state, where that is not plain. `array_id` is the workload that is its array ("": it is no element), and
+    `array_index` its place in it, from 0.
     """
 
     workload_id: str
     submitted_ms: int = 0
     state: WorkloadState = WorkloadState.SUBMITTED
     message: str = ""
+    array_id: str = ""
+    array_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One attempt at a workload on one pool. `nodes` names one node for each task, in task order."""
+    """One attempt at a workload on one pool. `nodes` names one node for each task, in task order; `failure` is set where
+    it failed."""
 
     run_id: str
     workload_id: str
@@ -196,3 +219,4 @@ class Run:
     placed_ms: int = 0
     started_ms: int | None = None
     ended_ms: int | None = None
+    failure: FailureCategory | None = None

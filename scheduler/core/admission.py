@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 
 from inventory.model.workload import Submission, Workload, WorkloadState
+from scheduler.core.arrays import elements
 from scheduler.core.book import Book
 from scheduler.core.changes import Change, WorkloadSubmitted
 
@@ -132,6 +133,8 @@ class _Batch:
             workload = Workload(**body, workload_id=new_id(), submitted_ms=now_ms, state=state)
             self._outcomes[position] = Accepted(workload, created=True)
             changes.append(WorkloadSubmitted(workload))
+            if workload.array is not None:
+                changes += [WorkloadSubmitted(element) for element in elements(workload, new_id)]
         for position, first in self._repeats.items():
             if position not in self._outcomes:
                 outcome = self._outcomes[first]

@@ -9,7 +9,7 @@ that they go on, and whoever asks must find the truth here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from inventory.model.units import Resources
 from inventory.model.workload import (
@@ -20,7 +20,17 @@ from inventory.model.workload import (
     advance_run,
     advance_workload,
 )
-from scheduler.core.changes import Change, RunChanged, RunPlaced, WorkloadChanged, WorkloadSubmitted
+from scheduler.core.arrays import ArrayBoard
+from scheduler.core.changes import (
+    Change,
+    DeadlineMissed,
+    RunChanged,
+    RunPlaced,
+    WorkloadChanged,
+    WorkloadSubmitted,
+)
+from scheduler.core.due_dates import DueDates
+from scheduler.core.failures import Failures
 from scheduler.core.lost_runs import LostRuns
 from scheduler.core.queueing.reservations import Reservation
 from scheduler.core.queueing.tables import QueueTables, expected_ms
@@ -28,10 +38,10 @@ from scheduler.core.queueing.tables import QueueTables, expected_ms
 
 @dataclass(slots=True)
 class Attempts:
-    """How often a workload was tried, and how many of these runs failed by themselves."""
+    """How often a workload was tried, and which of these runs failed by themselves."""
 
     runs: int = 0
-    failures: int = 0
+    failures: Failures = field(default_factory=Failures)
 
 
 class Book:
@@ -56,6 +66,8 @@ class Book:
         self._preempted: dict[str, str] = {}  # why, by run id
         self._leaving: dict[str, None] = {}
         self.lost_runs = LostRuns()
+        self.arrays = ArrayBoard()
+        self.due = DueDates()
 
     def workload(self, workload_id: str) -> Workload | None:
         return self._workloads.get(workload_id)
@@ -145,6 +157,7 @@ class Book:
             del self._attempts[workload_id]
             del self._ids_by_key[workload.queue, workload.client_key]
             self.lost_runs.settle(workload_id)
+            self.arrays.leave(workload_id)
         self._leaving.clear()
 
     def load(self, workload: Workload, runs: Iterable[Run]) -> None:
@@ -154,13 +167,24 @@ class Book:
         self.tables.waiting.remove(workload.workload_id)
         for run in runs:
             attempts.runs = max(attempts.runs, run.attempt)
-            attempts.failures += run.state is RunState.FAILED
+            attempts.failures.pause_ms = 0
+            if run.state is RunState.FAILED:
+                failed = RunChanged(run.run_id, run.state, run.exit_code, failure=run.failure)
+                attempts.failures.count(workload, failed)
             if not run.state.is_final:
                 self._hold(run)
             elif run.state is RunState.LOST and workload.partition.lost_after_ms:
                 self.lost_runs.add(run)
         if workload.state is WorkloadState.QUEUED:
-            self.tables.wait(workload, attempts.runs + 1)
+            self._queue(workload)
+
+    def wake(self, now_ms: int) -> int:
+        """Retries whose pause is over wait for a place from now on; returns how many."""
+        rested = self.due.rested(now_ms)
+        for workload_id in rested:
+            self.due.wake(workload_id)
+            self.tables.wait(self._workloads[workload_id], self._attempts[workload_id].runs + 1)
+        return len(rested)
 
     def apply(self, changes: Iterable[Change]) -> None:
         for change in changes:
@@ -172,27 +196,47 @@ class Book:
                 case RunPlaced(run):
                     self._change_workload(WorkloadChanged(run.workload_id, WorkloadState.ACTIVE))
                     self._attempts[run.workload_id].runs = run.attempt
+                    self._attempts[run.workload_id].failures.pause_ms = 0
                     self._hold(run)
                 case RunChanged():
                     self._change_run(change)
+                case DeadlineMissed(workload_id):
+                    self.due.tell(workload_id)
 
     def _enter(self, workload: Workload) -> None:
         self._workloads[workload.workload_id] = workload
         self._attempts[workload.workload_id] = Attempts()
         self._ids_by_key[workload.queue, workload.client_key] = workload.workload_id
+        self.arrays.enter(workload)
+        if workload.finish_by_ms and not workload.array_id and not workload.state.is_final:
+            self.due.expect(workload.workload_id, workload.finish_by_ms)
         if workload.state is WorkloadState.QUEUED:
-            self.tables.wait(workload, next_attempt=1)
+            self._queue(workload)
         elif workload.state is WorkloadState.SUBMITTED:
             for awaited in workload.after:
                 self._waiters_on.setdefault(awaited, {})[workload.workload_id] = None
+
+    def _queue(self, workload: Workload) -> None:
+        """It may be placed; arrays never are, and who rests after a failure not yet."""
+        if workload.array is not None:
+            return
+        attempts = self._attempts[workload.workload_id]
+        if attempts.failures.pause_ms:
+            self.due.rest(workload.workload_id, attempts.failures.pause_ms)
+        else:
+            self.tables.wait(workload, attempts.runs + 1)
 
     def _change_workload(self, change: WorkloadChanged) -> None:
         before = self._workloads[change.workload_id]
         after = replace(before, state=advance_workload(before.state, change.state), message=change.message)
         self._workloads[change.workload_id] = after
         self.tables.waiting.remove(change.workload_id)
-        if after.state is WorkloadState.QUEUED:
-            self.tables.wait(after, self._attempts[change.workload_id].runs + 1)
+        self.due.wake(change.workload_id)
+        self.arrays.change(after)
+        if after.state.is_final:
+            self.due.forget(change.workload_id)
+        elif after.state is WorkloadState.QUEUED:
+            self._queue(after)
         if before.state is WorkloadState.SUBMITTED:
             self._stop_waiting(before)
         run_id = self._live_run_of.get(change.workload_id)
@@ -247,6 +291,7 @@ class Book:
             message=change.message,
             started_ms=change.started_ms if change.started_ms is not None else before.started_ms,
             ended_ms=change.ended_ms,
+            failure=change.failure,
         )
         _drop(self._placed_on, after.pool_id, change.run_id)
         if not after.state.is_final:
@@ -254,7 +299,8 @@ class Book:
             if after.started_ms is not None and after.started_ms != before.started_ms:
                 self._began(after)
             return
-        self._attempts[after.workload_id].failures += after.state is RunState.FAILED
+        if after.state is RunState.FAILED:
+            self._attempts[after.workload_id].failures.count(self._workloads[after.workload_id], change)
         del self._runs[change.run_id], self._live_run_of[after.workload_id]
         _drop(self._runs_on, after.pool_id, change.run_id)
         _drop(self._outlived_on, after.pool_id, change.run_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from inventory.model.retry import FailureCategory
 from inventory.model.workload import Run, RunState, Workload, WorkloadState
 
 
@@ -37,7 +38,8 @@ class RunPlaced:
 class RunChanged:
     """A pool reported a new state of a run. Times are UTC milliseconds; None where not known (yet).
 
-    `returned`: the run was lost, and its pool, which is heard again, runs it still.
+    `returned`: the run was lost, and its pool, which is heard again, runs it still. `failure`: as the pool says it;
+    `scheduler.core.lifecycle` sets it for every run that failed.
     """
 
     run_id: str
@@ -47,6 +49,15 @@ class RunChanged:
     started_ms: int | None = None
     ended_ms: int | None = None
     returned: bool = False
+    failure: FailureCategory | None = None
 
 
-Change = WorkloadSubmitted | WorkloadChanged | RunPlaced | RunChanged
+@dataclass(frozen=True, slots=True)
+class DeadlineMissed:
+    """A workload was not finished when it should have been. It goes on all the same."""
+
+    workload_id: str
+    finish_by_ms: int
+
+
+Change = WorkloadSubmitted | WorkloadChanged | RunPlaced | RunChanged | DeadlineMissed

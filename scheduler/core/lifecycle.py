@@ -13,6 +13,7 @@ from inventory.model.placement import Placement
 from inventory.model.workload import RUN_TRANSITIONS, Run, RunState, Workload, WorkloadState
 from scheduler.core.book import Book
 from scheduler.core.changes import Change, RunChanged, RunPlaced, WorkloadChanged
+from scheduler.core.failures import category, is_last, retry_message
 from scheduler.core.queueing.plan import Preemption
 
 
@@ -45,6 +46,10 @@ def place(book: Book, placements: Sequence[Placement], now_ms: int) -> tuple[lis
             placed_ms=now_ms,
         )
         changes.append(RunPlaced(run))
+        array = book.workload(workload.array_id)
+        if array is not None and array.state is WorkloadState.QUEUED and array.workload_id not in taken:
+            taken.add(array.workload_id)
+            changes.append(WorkloadChanged(array.workload_id, WorkloadState.ACTIVE))
     return changes, frozenset(refused)
 
 
@@ -76,12 +81,13 @@ def report_run(book: Book, reported: RunChanged) -> list[Change]:
     reason = book.preempted_for(reported.run_id)
     if reason is not None and reported.state is RunState.STOPPED:
         reported = replace(reported, state=RunState.PREEMPTED, message=reason)
+    workload = book.workload(run.workload_id)
+    assert workload is not None  # a live run keeps its workload in the book
+    if reported.state is RunState.FAILED:
+        reported = replace(reported, failure=category(workload, reported, run.started_ms))
     changes: list[Change] = [reported]
-    if reported.state.is_final:
-        workload = book.workload(run.workload_id)
-        assert workload is not None  # a live run keeps its workload in the book
-        if not workload.state.is_final:
-            changes += _after_run_ended(book, workload, reported)
+    if reported.state.is_final and not workload.state.is_final:
+        changes += _after_run_ended(book, workload, reported)
     return changes
 
 
@@ -109,13 +115,16 @@ def _after_run_ended(book: Book, workload: Workload, ended: RunChanged) -> list[
         return [
             WorkloadChanged(workload.workload_id, WorkloadState.SUCCEEDED),
             *_release_waiters(book, workload.workload_id),
+            *_after_element(book, workload, WorkloadState.SUCCEEDED),
         ]
     if ended.state is RunState.FAILED:
-        failures = book.attempts(workload.workload_id).failures + 1
-        if failures >= workload.max_attempts:
+        failures = book.attempts(workload.workload_id).failures
+        if is_last(workload, failures, ended):
             message = ended.message or f"exit code {ended.exit_code}"
             return fail_workload(book, workload.workload_id, message)
-    # Stopped by a drain, preempted, lost, or failed with attempts left: none of it is the end of the workload.
+        message = retry_message(workload, failures, ended)
+        return [WorkloadChanged(workload.workload_id, WorkloadState.QUEUED, message)]
+    # Stopped by a drain, preempted or lost: none of it is the end of the workload, nor is it counted.
     return [WorkloadChanged(workload.workload_id, WorkloadState.QUEUED, ended.message)]
 
 
@@ -131,7 +140,26 @@ def _release_waiters(book: Book, succeeded_id: str) -> list[Change]:
         others = (book.workload(awaited) for awaited in waiter.after if awaited != succeeded_id)
         if all(other is None or other.state is WorkloadState.SUCCEEDED for other in others):
             released.append(WorkloadChanged(waiter_id, WorkloadState.QUEUED))
+            progress = book.arrays.of(waiter_id)
+            turn = progress.first_turn if progress is not None else ()
+            released += [WorkloadChanged(element_id, WorkloadState.QUEUED) for element_id in turn]
     return released
+
+
+def _after_element(book: Book, ended: Workload, state: WorkloadState) -> list[Change]:
+    """What the end of a workload means for its array, if it has one: the next element's turn, or the array's end."""
+    array, progress = book.workload(ended.array_id), book.arrays.of(ended.array_id)
+    if array is None or progress is None or array.state.is_final:
+        return []
+    own = progress.end_with(state)
+    if own is None:
+        turn = next((one for one in progress.waiting_turn if one != ended.workload_id), None)
+        was_under_way = ended.state is not WorkloadState.SUBMITTED
+        return [WorkloadChanged(turn, WorkloadState.QUEUED)] if turn is not None and was_under_way else []
+    last, message = own
+    if last is WorkloadState.SUCCEEDED:
+        return [WorkloadChanged(array.workload_id, last), *_release_waiters(book, array.workload_id)]
+    return _end_with_waiters(book, array.workload_id, last, message, frozenset({ended.workload_id}))
 
 
 def fail_workload(book: Book, workload_id: str, message: str) -> list[Change]:
@@ -140,7 +168,8 @@ def fail_workload(book: Book, workload_id: str, message: str) -> list[Change]:
 
 
 def cancel(book: Book, workload_id: str, reason: str) -> list[Change]:
-    """The workload is cancelled at once; its run, if any, is owed a stop (`Book.stops_owed`).
+    """The workload is cancelled at once; its run, if any, is owed a stop (`Book.stops_owed`). An array is cancelled with
+    all its elements.
 
     No change when it is finished already.
     """
@@ -150,18 +179,29 @@ def cancel(book: Book, workload_id: str, reason: str) -> list[Change]:
     return _end_with_waiters(book, workload_id, WorkloadState.CANCELLED, reason)
 
 
-def _end_with_waiters(book: Book, workload_id: str, state: WorkloadState, message: str) -> list[Change]:
-    changes: list[Change] = [WorkloadChanged(workload_id, state, message)]
-    ended = {workload_id}
-    frontier = [workload_id]
+def _end_with_waiters(
+    book: Book, workload_id: str, state: WorkloadState, message: str, over: frozenset[str] = frozenset()
+) -> list[Change]:
+    """Ends a workload, the elements of an array with it, and fails whatever waits for any of them; not those `over`."""
+    changes: list[Change] = []
+    ended = set(over)
+    frontier = [(workload_id, state, message)]
     while frontier:
-        awaited = frontier.pop()
-        for waiter_id in book.waiters_on(awaited):
-            if waiter_id not in ended:
-                ended.add(waiter_id)
-                frontier.append(waiter_id)
-                text = f"{awaited} 未成功，它在等待其完成 / {awaited}, for which it waited, is {state}"
-                changes.append(WorkloadChanged(waiter_id, WorkloadState.FAILED, text))
+        ending_id, its_state, why = frontier.pop()
+        if ending_id in ended:
+            continue
+        ended.add(ending_id)
+        changes.append(WorkloadChanged(ending_id, its_state, why))
+        progress = book.arrays.of(ending_id)
+        if progress is not None:
+            text = f"数组 {ending_id} 已结束 / its array {ending_id} is {its_state}"
+            frontier += [(one, its_state, text) for one in progress.open_ids if one not in ended]
+        for waiter_id in book.waiters_on(ending_id):
+            text = f"{ending_id} 未成功，它在等待其完成 / {ending_id}, for which it waited, is {its_state}"
+            frontier.append((waiter_id, WorkloadState.FAILED, text))
+    first = book.workload(workload_id)
+    if first is not None and first.array_id not in ended:
+        changes += _after_element(book, first, state)
     return changes
 
 

@@ -35,6 +35,7 @@ from scheduler.runtime.pool_host import PoolHosts, held_runs
 from scheduler.runtime.pool_link import LinkStart, PoolReport
 from scheduler.runtime.queue_desk import QueueDesk
 from scheduler.runtime.registry import CORDONED, DRAINING, OPEN, PoolRegistry, pool_is_held, require_windows
+from scheduler.runtime.workload_records import read_page, read_record
 from scheduler.runtime.writer import Decide, Decision, Writer, WriterEvents
 from scheduler.services.ports import (
     ChangePage,
@@ -142,7 +143,8 @@ class ControlPlane:
     async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
 
         def decide(book: Book) -> Decision[list[Outcome]]:
-            if book.live_count + len(submissions) > self._settings.live_limit:
+            asked = sum(1 + (item.array.count if item.array else 0) for item in submissions)
+            if book.live_count + asked > self._settings.live_limit:
                 raise _too_many(book.live_count, self._settings.live_limit)
             known = self._known(book, submissions)
             outcomes, changes = admit(book, known, submissions, self._new_id, self._clock.now_ms())
@@ -151,29 +153,13 @@ class ControlPlane:
         return await self._write(decide)
 
     async def get(self, workload_id: str) -> WorkloadRecord:
-        found = await asyncio.to_thread(self._store.workload, workload_id)
-        if found is None:
-            raise RequestError(
-                ErrorCode.NOT_FOUND,
-                f"没有作业 {workload_id}；用 xisuan workload ls 查看 / no workload {workload_id}; "
-                "see xisuan workload ls",
-            )
-        return WorkloadRecord(*found)
+        return await asyncio.to_thread(read_record, self._store, workload_id)
 
     async def list_workloads(
-        self, queue: str, states: frozenset[WorkloadState], page_size: int, page_token: str
+        self, queue: str, states: frozenset[WorkloadState], page_size: int, page_token: str, array_id: str = ""
     ) -> WorkloadPage:
-        if page_token and not page_token.isdecimal():
-            raise RequestError(
-                ErrorCode.INVALID_ARGUMENT,
-                f"page_token {page_token!r} 不是上一页给出的值 / is not one that a page before gave",
-            )
-        records, following = await asyncio.to_thread(
-            self._store.page, queue, states, int(page_token or 0), page_size
-        )
-        return WorkloadPage(
-            tuple(WorkloadRecord(*record) for record in records), "" if following is None else str(following)
-        )
+        page = (page_size, page_token)
+        return await asyncio.to_thread(read_page, self._store, queue, states, page, array_id)
 
     async def changes(self, cursor: int | None, wanted: WatchFilter, wait_ms: int) -> ChangePage:
         return await self._feed.changes(cursor, wanted, wait_ms)
@@ -184,13 +170,13 @@ class ControlPlane:
         return await self.get(workload_id)
 
     async def _cancel(self, workload_id: str, reason: str) -> None:
-        def decide(book: Book) -> Decision[str]:
-            run = book.live_run_of(workload_id)
-            return Decision(run.pool_id if run else "", cancel(book, workload_id, reason))
+        def decide(book: Book) -> Decision[Iterable[str]]:
+            progress = book.arrays.of(workload_id)
+            ids = (workload_id,) if progress is None else progress.open_ids
+            runs = [run for one in ids if (run := book.live_run_of(one)) is not None]
+            return Decision({run.pool_id for run in runs}, cancel(book, workload_id, reason))
 
-        pool_id = await self._write(decide)
-        if pool_id:
-            self._dispatcher.wake(pool_id)
+        self._wake_pools(await self._write(decide))
 
     async def explain(self, workload_id: str) -> Explanation:
         record = await self.get(workload_id)

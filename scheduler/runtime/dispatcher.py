@@ -16,6 +16,7 @@ from itertools import islice
 from adapters.contract import Launch, Refusal, RunReport, Stop
 from adapters.port import AdapterMisbehaved, AdapterUnavailable, StaleEpoch
 from inventory.model.pool import PoolHealth
+from inventory.model.retry import FailureCategory
 from inventory.model.workload import Run, RunState, Workload
 from inventory.store.errors import StoreError
 from scheduler.core.book import Book
@@ -217,7 +218,9 @@ def decide_result(result: RunReport | Refusal) -> Callable[[Book], Decision[None
         if result.code not in ENDED_BY_REFUSAL:
             return Decision(None)
         state = ENDED_BY_REFUSAL[result.code]
-        return Decision(None, report_run(book, RunChanged(result.run_id, state, message=result.message)))
+        failure = FailureCategory.REFUSED if state is RunState.FAILED else None
+        ended = RunChanged(result.run_id, state, message=result.message, failure=failure)
+        return Decision(None, report_run(book, ended))
 
     return decide
 
@@ -230,6 +233,7 @@ def run_changed(report: RunReport) -> RunChanged:
         message=report.message,
         started_ms=report.started_ms,
         ended_ms=report.ended_ms,
+        failure=report.failure,
     )
 
 

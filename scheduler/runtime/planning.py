@@ -37,6 +37,7 @@ from scheduler.ports import (
     Snapshot,
     Verdicts,
 )
+from scheduler.runtime.due_dates import DueMoments
 from scheduler.runtime.pool_host import PoolHosts
 from scheduler.runtime.registry import PoolRegistry
 from scheduler.runtime.writer import Decision, Writer
@@ -82,6 +83,8 @@ class Planner:
         self._on_placed = on_placed
         self._loop = asyncio.get_running_loop()
         self._wanted = asyncio.Event()
+        self._due = DueMoments(writer, clock.now_ms)
+        self._look_again_s = LOOK_AGAIN_S
         self._verdicts: dict[str, Verdicts] = {}
         self._memory = PoolMemory()
         # Held by a cycle; whoever holds it instead knows that no placement is being made.
@@ -117,6 +120,7 @@ class Planner:
             await asyncio.sleep(GATHER_S)
             self._wanted.clear()
             try:
+                self._look_again_s = await self._due.settle(LOOK_AGAIN_S)
                 await self._look_at_all()
             except StoreError as error:
                 log.warning("a plan could not be stored and is made again: %s", error)
@@ -178,7 +182,7 @@ class Planner:
         """Until somebody wakes us, or, where workloads wait, for a while."""
         with suppress(TimeoutError):
             # Not `wait_for`, which in Python 3.11 swallows a cancellation that comes together with the event.
-            async with asyncio.timeout(LOOK_AGAIN_S):
+            async with asyncio.timeout(self._look_again_s):
                 await self._wanted.wait()
 
     def _run(self, look: _Look) -> CycleReport:

@@ -56,6 +56,13 @@ def refused_item(outcome: Refused, path: str) -> common_pb2.ItemError:
     return error
 
 
+def exhausted_item(error: RequestError) -> common_pb2.ItemError:
+    """An item that may come again, unchanged, when there is less to do."""
+    return common_pb2.ItemError(
+        code=int(error.code), message=error.message, retryable=True, retry_after_ms=error.retry_after_ms
+    )
+
+
 def invalid_item(error: InvalidMessage) -> common_pb2.ItemError:
     return common_pb2.ItemError(
         code=int(ErrorCode.INVALID_ARGUMENT),

@@ -5,7 +5,7 @@ Stateless: it validates, converts, and asks the control plane. Any number of gat
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import grpc
 
@@ -17,7 +17,7 @@ from adapters.wire.status import details_of
 from adapters.wire.workloads import run_to_wire, submission_from_wire, workload_to_wire
 from inventory.model.workload import Submission
 from scheduler.core.admission import Accepted, Outcome
-from scheduler.services.answering import Context, answering, invalid_item, refused, refused_item
+from scheduler.services.answering import Context, answering, exhausted_item, invalid_item, refused, refused_item
 from scheduler.services.ports import (
     ChangeNotice,
     DryRunPlacement,
@@ -33,6 +33,7 @@ from xisuan.workload.v1 import workload_service_pb2 as pb
 from xisuan.workload.v1.workload_service_pb2_grpc import WorkloadServiceServicer
 
 MAX_BATCH = 10_000
+MAX_CALL_ELEMENTS = 20_000
 # A watcher's call comes back to the control plane this often, so that a dead watcher is noticed.
 WATCH_WAIT_MS = 5_000
 # Labels that begin so have a meaning of ours (a success migrates a system): only the planner sets them.
@@ -53,15 +54,31 @@ class WorkloadServicer(WorkloadServiceServicer):
 
     async def SubmitBatch(self, request: pb.SubmitBatchRequest, context: Context) -> pb.SubmitBatchResponse:
         async with answering(context):
-            _require_batch(len(request.workloads))
-            valid, errors = _convert(request.workloads)
-            outcomes = await self._scheduling.submit(list(valid.values())) if valid else []
-            decided = dict(zip(valid, outcomes, strict=True))
-            results = [
-                pb.SubmitResult(error=errors[i]) if i in errors else _submit_result(decided[i], f"workloads[{i}]")
-                for i in range(len(request.workloads))
-            ]
-            return pb.SubmitBatchResponse(results=results)
+            return pb.SubmitBatchResponse(results=await self._batch(request.workloads))
+
+    async def _batch(self, specs: Sequence[workload_pb2.WorkloadSpec]) -> list[pb.SubmitResult]:
+        _require_batch(specs)
+        valid, errors = _convert(specs)
+        outcomes = await self._scheduling.submit(list(valid.values())) if valid else []
+        decided = dict(zip(valid, outcomes, strict=True))
+        return [
+            pb.SubmitResult(error=errors[i]) if i in errors else _submit_result(decided[i], f"workloads[{i}]")
+            for i in range(len(specs))
+        ]
+
+    async def SubmitStream(
+        self, requests: AsyncIterator[pb.SubmitStreamRequest], context: Context
+    ) -> AsyncIterator[pb.SubmitStreamResponse]:
+        """The next message is read when the last is stored, so that the transport slows a sender who is too fast."""
+        async with answering(context):
+            async for request in requests:
+                try:
+                    results = await self._batch(request.workloads)
+                except RequestError as error:
+                    if error.code is not ErrorCode.RESOURCE_EXHAUSTED:
+                        raise
+                    results = [pb.SubmitResult(error=exhausted_item(error))] * len(request.workloads)
+                yield pb.SubmitStreamResponse(results=results)
 
     async def Get(self, request: pb.GetRequest, context: Context) -> pb.GetResponse:
         async with answering(context):
@@ -76,14 +93,18 @@ class WorkloadServicer(WorkloadServiceServicer):
                     check.refuse(f"states[{i}]", number, "没有这个作业状态", "unknown workload state")
             check.close()
             states = frozenset(WORKLOAD_STATE_OF[number] for number in request.states)
-            page = await self._scheduling.list_workloads(request.queue, states, size, request.page_token)
+            page = await self._scheduling.list_workloads(
+                request.queue, states, size, request.page_token, request.array_id
+            )
             return pb.ListResponse(
                 workloads=[_record(record) for record in page.records], next_page_token=page.next_token
             )
 
     async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
         async with answering(context):
-            wanted = WatchFilter(frozenset(request.workload_ids), request.queue)
+            wanted = WatchFilter(
+                frozenset(request.workload_ids), request.queue, frozenset(request.labels.items())
+            )
             cursor = _cursor(request.cursor)
             if cursor is None:
                 page = await self._scheduling.changes(None, wanted, 0)
@@ -113,7 +134,7 @@ class WorkloadServicer(WorkloadServiceServicer):
 
     async def DryRun(self, request: pb.DryRunRequest, context: Context) -> pb.DryRunResponse:
         async with answering(context):
-            _require_batch(len(request.workloads))
+            _require_batch(request.workloads)
             valid, errors = _convert(request.workloads)
             placements = await self._scheduling.dry_run(list(valid.values())) if valid else []
             decided = dict(zip(valid, placements, strict=True))
@@ -153,9 +174,12 @@ def _submission(spec: workload_pb2.WorkloadSpec, path: str) -> Submission:
     return submission
 
 
-def _require_batch(count: int) -> None:
+def _require_batch(specs: Sequence[workload_pb2.WorkloadSpec]) -> None:
     check = Inspection()
-    check.whole_number("workloads.length", count, 0, MAX_BATCH)
+    check.whole_number("workloads.length", len(specs), 0, MAX_BATCH)
+    # Elements are stored with their arrays, in one transaction that others wait for.
+    elements = sum(spec.array.count for spec in specs)
+    check.whole_number("workloads.array.count in all", elements, 0, MAX_CALL_ELEMENTS)
     check.close()
 
 
@@ -195,7 +219,7 @@ def _dry_run_result(answer: DryRunPlacement) -> pb.DryRunResult:
 
 
 def _record(record: WorkloadRecord) -> workload_pb2.Workload:
-    return workload_to_wire(record.workload, record.runs)
+    return workload_to_wire(record.workload, record.runs, record.elements)
 
 
 def _change(notice: ChangeNotice) -> pb.WorkloadChange:

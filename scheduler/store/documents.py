@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inventory.model.pool import NodeGroup, Pool
+from inventory.model.retry import FailureCategory
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import Resources
 from inventory.model.workload import Program, Requirements, Run, RunState, Submission, Workload, WorkloadState
@@ -21,6 +22,7 @@ from scheduler.store.constraint_documents import (
     partition_document,
     partition_of,
 )
+from scheduler.store.retry_documents import element_of, life_document, life_of
 
 Document = dict[str, Any]
 
@@ -55,6 +57,7 @@ def submission_document(submission: Submission) -> Document:
             "command": list(program.command),
             "image": program.image,
             "environment": dict(program.environment),
+            **({"secrets": dict(program.secrets)} if program.secrets else {}),
         },
         "priority": submission.priority,
         "max_attempts": submission.max_attempts,
@@ -64,6 +67,7 @@ def submission_document(submission: Submission) -> Document:
         "labels": dict(submission.labels),
         **inputs_document(submission.inputs),
         **partition_document(submission.partition),
+        **life_document(submission),
     }
 
 
@@ -89,7 +93,9 @@ def workload_of(row: Mapping[Any, Any]) -> Workload:
             pools=frozenset(needs["pools"]),
             **constraints_of(needs),
         ),
-        program=Program(tuple(program["command"]), program["image"], program["environment"]),
+        program=Program(
+            tuple(program["command"]), program["image"], program["environment"], program.get("secrets", {})
+        ),
         priority=body["priority"],
         max_attempts=body["max_attempts"],
         after=tuple(body["after"]),
@@ -98,6 +104,8 @@ def workload_of(row: Mapping[Any, Any]) -> Workload:
         labels=body["labels"],
         inputs=inputs_of(body),
         partition=partition_of(body),
+        **life_of(body),
+        **element_of(body),
     )
 
 
@@ -117,6 +125,12 @@ def run_document(run: Run) -> Document:
     }
 
 
+def failure_of(row: Mapping[Any, Any]) -> FailureCategory | None:
+    """Why a run failed, as its row or its event says; None where it did not, or an earlier release wrote it."""
+    said = row.get("failure")
+    return FailureCategory(said) if said else None
+
+
 def run_of(row: Mapping[Any, Any]) -> Run:
     nodes = json.loads(row["nodes"]) if isinstance(row["nodes"], str) else row["nodes"]
     return Run(
@@ -131,6 +145,7 @@ def run_of(row: Mapping[Any, Any]) -> Run:
         placed_ms=row["placed_ms"],
         started_ms=row["started_ms"],
         ended_ms=row["ended_ms"],
+        failure=failure_of(row),
     )
 
 

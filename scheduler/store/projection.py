@@ -14,13 +14,22 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from inventory.model.pool import Pool
 from inventory.store.chain import Draft, Event
 from inventory.store.event_store import Projection
-from scheduler.core.changes import Change, RunChanged, RunPlaced, WorkloadChanged, WorkloadSubmitted
+from scheduler.core.changes import (
+    Change,
+    DeadlineMissed,
+    RunChanged,
+    RunPlaced,
+    WorkloadChanged,
+    WorkloadSubmitted,
+)
 from scheduler.core.migration.run import ChangeKind
 from scheduler.store.documents import pool_document, run_document, submission_document
+from scheduler.store.retry_documents import element_document
 from scheduler.store.schema import pools, runs, wave_plans, workloads
 
 WORKLOAD_SUBMITTED = "workload.submitted"
 WORKLOAD_CHANGED = "workload.changed"
+DEADLINE_MISSED = "workload.deadline_missed"
 RUN_PLACED = "run.placed"
 RUN_CHANGED = "run.changed"
 POOL_REGISTERED = "pool.registered"
@@ -43,7 +52,7 @@ def draft_of(change: Change) -> Draft:
             submitted: dict[str, object] = {
                 "state": workload.state.value,
                 "submitted_ms": workload.submitted_ms,
-                "body": submission_document(workload),
+                "body": submission_document(workload) | element_document(workload),
             }
             return Draft(WORKLOAD_SUBMITTED, workload.workload_id, submitted)
         case WorkloadChanged(workload_id, state, message):
@@ -59,7 +68,11 @@ def draft_of(change: Change) -> Draft:
                 "started_ms": change.started_ms,
                 "ended_ms": change.ended_ms,
             }
+            if change.failure is not None:
+                changed["failure"] = change.failure.value
             return Draft(RUN_CHANGED, workload_id_of(change.run_id), changed)
+        case DeadlineMissed(workload_id, finish_by_ms):
+            return Draft(DEADLINE_MISSED, workload_id, {"finish_by_ms": finish_by_ms})
 
 
 def workload_id_of(run_id: str) -> str:
@@ -136,6 +149,7 @@ _CHANGE_RUN = (
         # A later report need not repeat when the run started.
         started_ms=func.coalesce(bindparam("new_started_ms", type_=runs.c.started_ms.type), runs.c.started_ms),
         ended_ms=bindparam("new_ended_ms"),
+        failure=bindparam("new_failure"),
     )
 )
 
@@ -154,6 +168,7 @@ def _submitted(connection: Connection, events: Sequence[Event]) -> None:
                 "message": "",
                 "submitted_ms": event.payload["submitted_ms"],
                 "body": json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
+                "array_id": body["element"][0] if "element" in body else None,
             }
         )
     connection.execute(_SUBMIT, rows)
@@ -186,6 +201,7 @@ def _run_changed(connection: Connection, events: Sequence[Event]) -> None:
                 "new_message": event.payload["message"],
                 "new_started_ms": event.payload["started_ms"],
                 "new_ended_ms": event.payload["ended_ms"],
+                "new_failure": event.payload.get("failure"),
             }
             for event in events
         ],
@@ -243,6 +259,7 @@ SCHEDULER = Projection(
     apply={
         WORKLOAD_SUBMITTED: _submitted,
         WORKLOAD_CHANGED: _workload_changed,
+        DEADLINE_MISSED: _only_recorded,
         RUN_PLACED: _placed,
         RUN_CHANGED: _run_changed,
         POOL_REGISTERED: _pool_registered,

@@ -22,8 +22,11 @@ workloads = Table(
     Column("message", Text, nullable=False),
     Column("submitted_ms", Big, nullable=False),
     Column("body", Text, nullable=False),
+    # The array that it is an element of; NULL where it is none.
+    Column("array_id", Text),
     UniqueConstraint("queue", "client_key", name="one_workload_a_client_key"),
     Index("workloads_by_state", "state", "number"),
+    Index("workloads_by_array", "array_id", "state"),
 )
 
 runs = Table(
@@ -40,6 +43,7 @@ runs = Table(
     Column("placed_ms", Big, nullable=False),
     Column("started_ms", Big),
     Column("ended_ms", Big),
+    Column("failure", Text),
     Index("runs_by_workload", "workload_id", "attempt"),
 )
 

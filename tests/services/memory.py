@@ -96,7 +96,7 @@ class MemoryScheduling:
         return self._records[workload_id]
 
     async def list_workloads(
-        self, queue: str, states: frozenset[WorkloadState], page_size: int, page_token: str
+        self, queue: str, states: frozenset[WorkloadState], page_size: int, page_token: str, array_id: str = ""
     ) -> WorkloadPage:
         self._fail()
         chosen = [
