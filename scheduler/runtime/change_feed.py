@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from inventory.model.workload import Run, RunState, WorkloadState
 from inventory.store.chain import Event
 from scheduler.services.ports import ChangeNotice, ChangePage, ErrorCode, RequestError, WatchFilter
-from scheduler.store.documents import run_of
-from scheduler.store.projection import RUN_CHANGED, RUN_PLACED, WORKLOAD_SUBMITTED
+from scheduler.store.documents import failure_of, run_of
+from scheduler.store.projection import DEADLINE_MISSED, RUN_CHANGED, RUN_PLACED, WORKLOAD_SUBMITTED
 from scheduler.store.scheduler_store import SchedulerStore
 
 PAGE = 500
@@ -60,6 +60,9 @@ class ChangeFeed:
         if wanted.workload_ids:
             events = tuple(event for event in events if event.subject in wanted.workload_ids)
         queues = self._store.queues_of(sorted({event.subject for event in events}))
+        if wanted.labels:
+            labels = self._store.labels_of(sorted({event.subject for event in events}))
+            events = tuple(event for event in events if wanted.labels <= labels[event.subject].items())
         if wanted.queue:
             events = tuple(event for event in events if queues[event.subject] == wanted.queue)
         return ChangePage(last, self._notices(events, queues))
@@ -99,8 +102,12 @@ def _notice(event: Event, queue: str, placed: Mapping[str, Run]) -> ChangeNotice
             placed_ms=base.placed_ms,
             started_ms=payload["started_ms"],
             ended_ms=payload["ended_ms"],
+            failure=failure_of(payload),
         )
         # The workload's own change, if the run brought one, is the next event.
         return ChangeNotice(event.subject, queue, None, event.recorded_ms, run, run.message)
+    if event.kind == DEADLINE_MISSED:
+        text = "未在期限前完成 / it was not finished by its deadline"
+        return ChangeNotice(event.subject, queue, None, event.recorded_ms, None, text)
     message = "" if event.kind == WORKLOAD_SUBMITTED else payload["message"]
     return ChangeNotice(event.subject, queue, WorkloadState(payload["state"]), event.recorded_ms, None, message)

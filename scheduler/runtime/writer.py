@@ -332,6 +332,10 @@ def load_book(store: SchedulerStore) -> Book:
     book = Book(tables, in_force.calendar())
     for workload, runs in store.live():
         book.load(workload, runs)
+    for array_id, counts in store.element_counts(book.arrays.ids()).items():
+        book.arrays.resume(array_id, counts)
+    for workload_id in store.missed_deadlines(tuple(book.due.deadlines)):
+        book.due.tell(workload_id)
     return book
 
 

@@ -50,10 +50,11 @@ class ControlPlaneUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WorkloadRecord:
-    """A workload with all its runs, first to last."""
+    """A workload with all its runs, first to last; of an array, how many elements are in each state."""
 
     workload: Workload
     runs: tuple[Run, ...] = ()
+    elements: tuple[tuple[WorkloadState, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class WatchFilter:
 
     workload_ids: frozenset[str] = frozenset()
     queue: str = ""
+    labels: frozenset[tuple[str, str]] = frozenset()  # a workload must carry all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +142,9 @@ class Scheduling(Protocol):
         """RequestError NOT_FOUND for an unknown id."""
 
     async def list_workloads(
-        self, queue: str, states: frozenset[WorkloadState], page_size: int, page_token: str
-    ) -> WorkloadPage: ...
+        self, queue: str, states: frozenset[WorkloadState], page_size: int, page_token: str, array_id: str = ""
+    ) -> WorkloadPage:
+        """The elements of an array, or, without one, everything but elements."""
 
     async def changes(self, cursor: int | None, wanted: WatchFilter, wait_ms: int) -> ChangePage:
         """Changes after `cursor` (None: none, only the present cursor); waits up to `wait_ms` for the first."""

@@ -30,6 +30,7 @@ from scheduler.core.queueing.calendar import (
 )
 from scheduler.store.documents import pool_of, run_of, workload_of
 from scheduler.store.projection import (
+    DEADLINE_MISSED,
     LEADERSHIP_STARTED,
     POOL_LEFT,
     POOL_MAINTAINED,
@@ -45,7 +46,7 @@ from scheduler.store.projection import (
 from scheduler.store.restoring import id_mark, latest_epoch
 from scheduler.store.schema import adapter_cursors, pools, runs, wave_plans, workloads
 
-WATCHED_KINDS = (WORKLOAD_SUBMITTED, WORKLOAD_CHANGED, RUN_PLACED, RUN_CHANGED)
+WATCHED_KINDS = (WORKLOAD_SUBMITTED, WORKLOAD_CHANGED, RUN_PLACED, RUN_CHANGED, DEADLINE_MISSED)
 _LOOKUP_CHUNK = 500
 # Made once: making a statement costs as much as executing it.
 _WANTED: BindParameter[Any] = bindparam("wanted", expanding=True)
@@ -177,12 +178,16 @@ class SchedulerStore:
             return workload_of(row), _runs_of(connection, [workload_id]).get(workload_id, ())
 
     def page(
-        self, queue: str, states: frozenset[WorkloadState], after_number: int, size: int
+        self, queue: str, states: frozenset[WorkloadState], after_number: int, size: int, array_id: str = ""
     ) -> tuple[tuple[tuple[Workload, tuple[Run, ...]], ...], int | None]:
-        """At most `size` workloads after a number, and the number to go on from (None: that was all)."""
+        """At most `size` workloads after a number, and the number to go on from (None: that was all).
+
+        The elements of the array `array_id`, or, where it is empty, everything but elements.
+        """
         query = (
             select(workloads).where(workloads.c.number > after_number).order_by(workloads.c.number).limit(size + 1)
         )
+        query = query.where(workloads.c.array_id == array_id if array_id else workloads.c.array_id.is_(None))
         if queue:
             query = query.where(workloads.c.queue == queue)
         if states:
@@ -209,6 +214,35 @@ class SchedulerStore:
                 )
                 found |= {row.workload_id: row.queue for row in connection.execute(query)}
         return found
+
+    def labels_of(self, workload_ids: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
+        """The labels of these workloads, which are stored."""
+        found = self.lookup((), list(workload_ids)).by_id
+        return {workload_id: workload.labels for workload_id, workload in found.items()}
+
+    def element_counts(self, array_ids: Sequence[str]) -> Mapping[str, Mapping[WorkloadState, int]]:
+        """How many elements of each array are in each state. Arrays without elements are absent."""
+        counted: dict[str, dict[WorkloadState, int]] = {}
+        columns = (workloads.c.array_id, workloads.c.state)
+        with self.store.connect() as connection:
+            for start in range(0, len(array_ids), _LOOKUP_CHUNK):
+                chunk = array_ids[start : start + _LOOKUP_CHUNK]
+                query = select(*columns, func.count()).where(workloads.c.array_id.in_(chunk)).group_by(*columns)
+                for array_id, state, count in connection.execute(query):
+                    counted.setdefault(array_id, {})[WorkloadState(state)] = int(count)
+        return counted
+
+    def missed_deadlines(self, workload_ids: Sequence[str]) -> frozenset[str]:
+        """Which of these were told to have missed their deadline."""
+        missed: set[str] = set()
+        with self.store.connect() as connection:
+            for start in range(0, len(workload_ids), _LOOKUP_CHUNK):
+                chunk = workload_ids[start : start + _LOOKUP_CHUNK]
+                query = select(events.c.subject).where(
+                    events.c.kind == DEADLINE_MISSED, events.c.subject.in_(chunk)
+                )
+                missed |= set(connection.execute(query).scalars())
+        return frozenset(missed)
 
     def runs(self, run_ids: Sequence[str]) -> Mapping[str, Run]:
         found: dict[str, Run] = {}
