@@ -9,12 +9,13 @@ from console import printing
 from simulations.metrics.definitions import METRICS
 from simulations.metrics.result import Result
 from simulations.metrics.statistics import Estimate
-from simulations.questions.comparison import ComparedPolicy
+from simulations.questions.comparison import ComparedPolicy, ComparedSetting
 from simulations.questions.lost_pool import METRICS as LOSS_METRICS
 from simulations.questions.lost_pool import PoolLoss
 from simulations.questions.saturation import GrowthPlan, Saturation
 from simulations.questions.smallest_capacity import Limit, SmallestCapacity
 from simulations.questions.wave_plan import WaveImpact
+from simulations.report import wording
 
 COMPARED = (
     "wait_mean",
@@ -63,15 +64,19 @@ def _pool_keys(result: Result) -> list[str]:
     return [key for key in METRICS if key in found]
 
 
-def show_compared(rows: Sequence[ComparedPolicy], metrics: Sequence[str]) -> None:
-    for setting in dict.fromkeys(row.setting for row in rows):
-        mine = [row for row in rows if row.setting == setting]
+def show_compared(settings: Sequence[ComparedSetting], metrics: Sequence[str]) -> None:
+    """Each setting: its table, then who is best and how sure that is, in the sentences of the report."""
+    for compared in settings:
+        mine = compared.rows
         shown = [metric for metric in metrics if any(metric in row.values for row in mine)]
         printing.table(
-            " · ".join(setting) + "：均值 ± 95%（与基准的差） / mean ± 95 % (difference from the base)",
+            " · ".join(mine[0].setting) + "：均值 ± 95%（与基准的差） / mean ± 95 % (difference from the base)",
             ("策略/policy", *(f"{METRICS[metric].zh}/{METRICS[metric].en}" for metric in shown)),
             [(row.policy, *(_compared(row, metric) for metric in shown)) for row in mine],
         )
+        if compared.judged is not None:
+            for said in (wording.answer(compared.judged), wording.certainty(compared.judged)):
+                printing.say(f"{said.zh} / {said.en}")
 
 
 def _compared(row: ComparedPolicy, metric: str) -> str:
@@ -91,7 +96,21 @@ def _with_interval(metric: str, value: Estimate) -> str:
     return text if value.half_width is None else f"{text} ± {METRICS[metric].text(value.half_width)}"
 
 
-def compared_json(row: ComparedPolicy) -> dict[str, Any]:
+def compared_json(compared: ComparedSetting) -> list[dict[str, Any]]:
+    """One object a policy; `is_best` and `is_sure` as the report judges, by the metric `judged_by`."""
+    judged = compared.judged
+    return [
+        _policy_json(row)
+        | {
+            "judged_by": None if judged is None else judged.metric.key,
+            "is_best": judged is not None and row.policy == judged.best,
+            "is_sure": judged is not None and judged.is_sure,
+        }
+        for row in compared.rows
+    ]
+
+
+def _policy_json(row: ComparedPolicy) -> dict[str, Any]:
     trace, capacity, failures = row.setting
     return {
         "trace": trace,

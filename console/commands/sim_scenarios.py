@@ -121,13 +121,13 @@ def compare(
     with input_faults():
         found = read_results(results)
     try:
-        rows = compare_policies(found, metrics, base or found[0].label.policy)
+        settings = compare_policies(found, metrics, base)
     except ValueError as error:
         raise Fault(str(error)) from error
     if as_json:
-        printing.write_json([simulation_views.compared_json(row) for row in rows])
+        printing.write_json([row for setting in settings for row in simulation_views.compared_json(setting)])
     else:
-        simulation_views.show_compared(rows, metrics)
+        simulation_views.show_compared(settings, metrics)
 
 
 def narrowed(

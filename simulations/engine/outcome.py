@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from inventory.model.pool import Pool
 from inventory.model.units import Resources
+from simulations.metrics.fragmentation import FragmentationSamples
 from simulations.traces.trace import Trace
 
 Int8s = npt.NDArray[np.int8]
@@ -67,7 +68,7 @@ class Outcome:
 
     `unplaceable` are positions of jobs that fit into no pool, even an empty one: they were counted and left out.
     A job without a run in `runs` that is not unplaceable still waited at `ended_ms`. `weights` by queue number;
-    `cycles` counts scheduling cycles.
+    `cycles` counts scheduling cycles. `fragmentation`: None where no pool has cards.
     """
 
     trace: Trace
@@ -79,6 +80,7 @@ class Outcome:
     began_ms: int
     ended_ms: int
     cycles: int
+    fragmentation: FragmentationSamples | None = None
 
 
 _RUN_COLUMNS: Final[Mapping[str, type[np.signedinteger[Any]]]] = {

@@ -24,6 +24,7 @@ from scheduler.core.timeline import Timeline
 from scheduler.cycle import CycleSettings, PoolMemory, run_cycle
 from simulations.engine.outcome import Ending, Int64s, Outcome, OutcomeLog
 from simulations.engine.ports import Books, SitePools, SiteState, StartingSink, VirtualClock
+from simulations.engine.sampling import FragmentationSampler
 from simulations.engine.site import PoolPlan, build_site
 from simulations.failures import Outage
 from simulations.traces.trace import Trace
@@ -96,6 +97,7 @@ class _Simulation:
         self._running: dict[int, _Running] = {}  # by the run's number in the log
         self._keeps_nodes = bool(given.outages)
         self._log = OutcomeLog()
+        self._sampler = FragmentationSampler(trace, self._site)
         first = int(trace.submitted_ms[0]) if len(trace) else 0
         self._began_ms = min([first, *(outage.from_ms for outage in given.outages)])
         self._clock = VirtualClock(self._began_ms)
@@ -139,6 +141,7 @@ class _Simulation:
             if self._is_changed and len(self._books.waiting):
                 self._schedule()
                 earliest = moment + self._settings.granularity_ms
+            self._sampler.look(moment)
         return self._outcome(unplaceable)
 
     # What happens by itself
@@ -314,6 +317,7 @@ class _Simulation:
             began_ms=self._began_ms,
             ended_ms=ended_ms,
             cycles=self._cycles,
+            fragmentation=self._sampler.samples(),
         )
 
     def _weight(self, queue: str) -> int:

@@ -74,7 +74,7 @@ _ROWS = (
     ("utilisation_cpu", "CPU 有效利用率", "utilisation, CPU", "ratio", _H, "usage.usage_measures"),
     ("utilisation_memory", "内存有效利用率", "utilisation, memory", "ratio", _H, "usage.usage_measures"),
     ("utilisation_accelerator", "加速卡有效利用率", "utilisation, cards", "ratio", _H, "usage.usage_measures"),
-    ("fragmentation", "加速卡碎片率", "fragmentation, cards", "ratio", _L, "fragmentation.stranded"),
+    ("fragmentation", "加速卡碎片率", "fragmentation, cards", "ratio", _L, "fragmentation.fragmentation_measures"),
     ("jain", "公平性 Jain 指数", "fairness, Jain index", "", _H, "fairness.jain_index"),
     ("share_deviation", "份额偏差", "share deviation", "ratio", _L, "fairness.share_deviation"),
     ("deadline_miss_rate", "超期率", "deadline misses, share", "ratio", _L, "jobs.missed_deadlines"),

@@ -1,7 +1,7 @@
-"""Fragmentation: how much of what is free lies where a typical task cannot use it. The engine samples it.
+"""Fragmentation: how much of what is offered is free, and lies where a typical task cannot use it.
 
-`stranded` is pure and vectorised; the engine calls it at some moments with the nodes of a pool, and `measure` takes
-the mean of the samples.
+The engine samples it (`simulations.engine.sampling`) by the definition that the policies and the openb evaluation use,
+`scheduler.core.placement.policies.fragmentation`; `measure` takes the mean of the samples.
 """
 
 from __future__ import annotations
@@ -24,23 +24,6 @@ class FragmentationSamples:
     pool: Int32s
     stranded_milli: Floats
     offered_milli: Int64s
-
-
-def stranded(free: Int64s, needs: Int64s, popularity: Floats, resource: int) -> float:
-    """The expected amount of `resource` (a dimension: 0 milli-CPU, 3 milli-cards) that is free on nodes that cannot
-    hold one typical task: sum over nodes and tasks of popularity x free, where the task does not fit.
-
-    `free` (n, 4) of each node, `needs` (m, 4) of one task of each typical shape, `popularity` (m) their shares of
-    all tasks, summing to 1. Source: Weng et al., USENIX ATC'23, definition of F, for tasks that take whole cards; a
-    task that asks for no card strands every free card.
-    """
-    total = 0.0
-    for need, share in zip(needs, popularity, strict=True):
-        fits = (free >= need).all(axis=1)
-        if need[resource] == 0:
-            fits = np.zeros(len(free), dtype=np.bool_)
-        total += float(share) * float(free[~fits, resource].sum())
-    return total
 
 
 def fragmentation_measures(samples: FragmentationSamples | None) -> dict[str, float]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from simulations.engine.outcome import DIMENSIONS, Outcome
 from simulations.metrics.accounts import charges, energy
 from simulations.metrics.fairness import Shares, fairness_measures, queue_shares, share_deviation
-from simulations.metrics.fragmentation import FragmentationSamples, fragmentation_measures
+from simulations.metrics.fragmentation import fragmentation_measures
 from simulations.metrics.jobs import NEVER, JobTimes, job_measures, job_times
 from simulations.metrics.moments import COUNT, Moments
 from simulations.metrics.power import PoolPower
@@ -27,12 +27,11 @@ Int64s = npt.NDArray[np.int64]
 def measure(
     outcome: Outcome,
     powers: Sequence[PoolPower] | None = None,
-    fragmentation: FragmentationSamples | None = None,
 ) -> Measures:
     """All metrics of one simulated run.
 
-    `powers`: one a pool of the outcome; None leaves out energy, electricity and carbon. `fragmentation`: None leaves
-    it out. Raises ValueError where powers and pools differ in number.
+    `powers`: one a pool of the outcome; None leaves out energy, electricity and carbon. Raises ValueError where powers
+    and pools differ in number.
     """
     if powers is not None and len(powers) != len(outcome.pools):
         raise ValueError(f"{len(powers)} power models for {len(outcome.pools)} pools")
@@ -42,7 +41,7 @@ def measure(
     shares = queue_shares(outcome, used, times, offered.sum(axis=0), moments)
     pools = [pool_usage(used, number) for number in range(len(outcome.pools))]
     metrics = job_measures(outcome, times) | usage_measures(outcome, used) | fairness_measures(shares)
-    metrics |= fragmentation_measures(fragmentation)
+    metrics |= fragmentation_measures(outcome.fragmentation)
     metrics["charge_cny"] = _share_out(pools, "charge_cny", charges(outcome, used))
     if powers is not None:
         accounts = energy(outcome, used, powers)

@@ -1,4 +1,8 @@
-"""Which policy is better? Each policy's metrics over the seeds, and its paired differences from a base policy."""
+"""Which policy is better? Each policy's metrics over the seeds, its paired differences from a base policy, and who wins.
+
+The groups, the differences and the verdict are those of `simulations.report.contest`, so that the table on the terminal
+and the page never call different policies the best.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from simulations.metrics.result import Result
-from simulations.metrics.statistics import Estimate, paired_difference
-from simulations.questions.asking import by_seed, over_seeds
+from simulations.metrics.statistics import Estimate
+from simulations.report.contest import Contest, Verdict, contests, verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,32 +25,45 @@ class ComparedPolicy:
     differences: dict[str, Estimate]
 
 
-def compare(results: Iterable[Result], metrics: Sequence[str], base: str) -> list[ComparedPolicy]:
-    """In the order in which settings and policies first appear. Metrics that a result lacks are left out.
+@dataclass(frozen=True, slots=True)
+class ComparedSetting:
+    """One setting with its policies, and which of them is best (None: no job counted in any run)."""
 
-    Raises ValueError where no result has the policy `base`.
+    rows: tuple[ComparedPolicy, ...]
+    judged: Verdict | None
+
+
+def compare(
+    results: Iterable[Result], metrics: Sequence[str], base: str | None = None, by: str | None = None
+) -> list[ComparedSetting]:
+    """In the order in which settings and policies first appear. Metrics that a result lacks are left out. `base` None:
+    the first policy; `by`: the metric that decides (None: as `contest.verdict` chooses).
+
+    Raises ValueError where no result has the policy `base`, for no results, and for a `by` that is no merit.
     """
-    groups: dict[tuple[str, str, str], dict[str, list[Result]]] = {}
-    for result in results:
-        groups.setdefault(result.label.setting, {}).setdefault(result.label.policy, []).append(result)
-    known = {policy for group in groups.values() for policy in group}
+    held = contests(results, "policy")
+    base = base or next(iter(held[0].entries))
+    known = {policy for contest in held for policy in contest.entries}
     if base not in known:
         raise ValueError(
             f"没有策略 {base} 的结果，可用 {'、'.join(sorted(known))}"
             f" / there is no result of policy {base}; there are {', '.join(sorted(known))}"
         )
-    compared: list[ComparedPolicy] = []
-    for setting, group in groups.items():
-        for policy, mine in group.items():
-            values = {metric: over_seeds(mine, metric) for metric in metrics}
-            differences: dict[str, Estimate | None] = {}
-            if policy != base and base in group:
-                differences = {
-                    metric: paired_difference(by_seed(group[base], metric), by_seed(mine, metric))
-                    for metric in metrics
-                }
-            compared.append(ComparedPolicy(setting, policy, _found(values), _found(differences)))
-    return compared
+    return [
+        ComparedSetting(
+            tuple(_compared(contest, policy, metrics, base) for policy in contest.entries), verdict(contest, by)
+        )
+        for contest in held
+    ]
+
+
+def _compared(contest: Contest, policy: str, metrics: Sequence[str], base: str) -> ComparedPolicy:
+    values = {metric: contest.value(policy, metric) for metric in metrics}
+    differences: dict[str, Estimate | None] = {}
+    if policy != base and base in contest.entries:
+        differences = {metric: contest.difference(base, policy, metric) for metric in metrics}
+    setting = (contest.setting["trace"], contest.setting["capacity"], contest.setting["failures"])
+    return ComparedPolicy(setting, policy, _found(values), _found(differences))
 
 
 def _found(estimates: dict[str, Estimate | None]) -> dict[str, Estimate]:

@@ -43,10 +43,10 @@ def answer_card(verdicts: Sequence[Verdict]) -> str:
     ]
     if over is not None:
         lines += [f"<h2>{escape(over.zh)}</h2>", f'<p class="en">{escape(over.en)}</p>']
-        lines += [
-            f"<p>{escape(wording.setting(one.contest).zh)}：{escape(wording.answer(one).zh)}</p>"
-            for one in verdicts[:MOST_SENTENCES]
-        ]
+        for one in verdicts[:MOST_SENTENCES]:
+            held, said = wording.setting(one.contest), wording.answer(one)
+            lines.append(f"<p>{escape(held.zh)}：{escape(said.zh)}</p>")
+            lines.append(f'<p class="en">{escape(held.en)}: {escape(said.en)}</p>')
     else:
         said, sureness = wording.answer(verdicts[0]), wording.certainty(verdicts[0])
         lines += [

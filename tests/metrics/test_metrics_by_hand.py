@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simulations.metrics.definitions import METRICS, metric
-from simulations.metrics.fragmentation import FragmentationSamples, stranded
+from simulations.metrics.fragmentation import FragmentationSamples
 from simulations.metrics.measure import measure
 from simulations.metrics.power import PoolPower
 from simulations.series import StepSeries
@@ -88,13 +88,6 @@ def test_a_power_model_is_needed_for_each_pool() -> None:
         measure(worked(), [POWER, POWER])
 
 
-def test_stranded_is_what_typical_tasks_cannot_use() -> None:
-    free = np.array([[4000, 0, 0, 1000], [500, 0, 0, 3000]], dtype=np.int64)
-    needs = np.array([[1000, 0, 0, 1000], [1000, 0, 0, 2000], [100, 0, 0, 0]], dtype=np.int64)
-    # The first task cannot use the second node (CPU): 3000. The second neither node: 4000. The third asks no card: 4000.
-    assert stranded(free, needs, np.array([0.5, 0.25, 0.25]), 3) == 0.5 * 3000 + 0.25 * 4000 + 0.25 * 4000
-
-
 def test_fragmentation_is_the_mean_over_moments_of_stranded_over_offered() -> None:
     samples = FragmentationSamples(
         at_ms=np.array([0, 0, 10]),
@@ -102,7 +95,9 @@ def test_fragmentation_is_the_mean_over_moments_of_stranded_over_offered() -> No
         stranded_milli=np.array([100.0, 300.0, 0.0]),
         offered_milli=np.array([500, 500, 500]),
     )
-    assert measure(worked(), None, samples).metrics["fragmentation"] == pytest.approx((400 / 1000 + 0) / 2)
+    assert measure(replace(worked(), fragmentation=samples)).metrics["fragmentation"] == pytest.approx(
+        (400 / 1000 + 0) / 2
+    )
 
 
 @pytest.mark.parametrize(

@@ -127,8 +127,9 @@ def test_runs_counted_together_count_as_one_after_the_other(
         length = [length for *_, length in runs]
     for each in zip(queue, shape, length, strict=True):
         alone.usage.charge(each[0], each[1], 3, each[2])
-    numbers, shapes, ends = (np.array(column, dtype=np.int64) for column in (queue, shape, length))
-    together.usage.charge_all(numbers.astype(np.int32), shapes.astype(np.int32), 3, ends)
+    numbers, shapes = (np.array(column, dtype=np.int32) for column in (queue, shape))
+    ends = np.array(length, dtype=np.int64)
+    together.usage.charge_all(numbers, shapes, 3, ends)
     leaving = slice(0, len(runs) // 2)
     for each in zip(queue[leaving], shape[leaving], length[leaving], strict=True):
         alone.usage.discharge(each[0], each[1], 20 + each[2], each[2])

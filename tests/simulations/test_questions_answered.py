@@ -133,8 +133,9 @@ def test_policies_are_compared_seed_by_seed() -> None:
     asked = scenario(
         BURST, traces={"t": {"jobs": jobs}}, capacities={"c": {"pools": pools}}, policies=policies, seeds="0-2"
     )
-    rows = compare(ask(list(cells(asked, ".", "v"))), ("wait_mean", "jain"), base="fcfs")
-    easy, fcfs = sorted(rows, key=lambda row: row.policy)
+    (setting,) = compare(ask(list(cells(asked, ".", "v"))), ("wait_mean", "jain"), base="fcfs")
+    easy, fcfs = sorted(setting.rows, key=lambda row: row.policy)
+    assert setting.judged is not None and (setting.judged.best, setting.judged.metric.key) == ("easy", "wait_mean")
     assert easy.values["wait_mean"].seeds == 3
     assert fcfs.values["wait_mean"].mean - easy.values["wait_mean"].mean == pytest.approx(118 / 3)
     assert easy.differences["wait_mean"].mean == pytest.approx(-118 / 3)

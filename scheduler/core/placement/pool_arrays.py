@@ -35,7 +35,7 @@ from scheduler.core.placement.kernels.batches import (
     place_among,
     place_runs,
 )
-from scheduler.core.placement.kernels.free_sums import sum_free
+from scheduler.core.placement.kernels.free_sums import sum_fragmentation, sum_free
 from scheduler.core.placement.kernels.ledger import State, start
 from scheduler.core.placement.node_table import Flags, Marks, NodeTable
 from scheduler.core.placement.policies.demand import Demand
@@ -112,6 +112,7 @@ class LivePool:
             scale=(scale.cpu_milli, scale.card_milli, scale.memory),
             policy=np.array(policy.numbers(), dtype=np.int64),
         )
+        self._measured = (NO_DEMAND, self.pool.demand)  # what `fragmentation_for` was asked for last
         self._tracks_fragmentation = FGD in policy.names
         self._row_of: dict[Requirements, int] = {}
         # The same by object, because to hash requirements takes longer than to place a run.
@@ -219,6 +220,13 @@ class LivePool:
         sums = np.zeros(3, dtype=np.int64)
         sum_free(self.free, self.table.is_open, sums)
         return sums
+
+    def fragmentation_for(self, demand: Demand) -> int:
+        """`kernels.free_sums.sum_fragmentation` for this demand, whatever the policy tracks."""
+        if demand is not self._measured[0]:
+            self._measured = (demand, encode_demand(demand, self.table.models))
+        total: int = sum_fragmentation(self.table.columns, self.free, self.table.is_open, self._measured[1])
+        return total
 
     def _allocate(self, rows: int) -> None:
         """Room for this many shapes. What changed is kept, and the scores of the shapes that have a row."""

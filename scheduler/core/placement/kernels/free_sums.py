@@ -1,4 +1,4 @@
-"""What a pool has free in all: asked once a cycle, so one pass over the nodes and no arrays in between."""
+"""What a pool has free in all, and how much of it typical tasks could not use: one pass, no arrays in between."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from scheduler.core.placement.kernels.arrays import FreeColumns
 from scheduler.core.placement.kernels.jit import compiled
-from scheduler.core.placement.policies.encode import Int64s
+from scheduler.core.placement.kernels.scoring import fragmentation
+from scheduler.core.placement.policies.encode import DemandTables, Int64s, NodeColumns
 
 
 @compiled
@@ -20,3 +21,15 @@ def sum_free(free: FreeColumns, is_open: npt.NDArray[np.bool_], sums: Int64s) ->
             sums[0] += max(0, free.cpu[n])
             sums[1] += max(0, free.memory[n])
             sums[2] += max(0, free.idle[n] - free.owed[n])
+
+
+@compiled
+def sum_fragmentation(
+    nodes: NodeColumns, free: FreeColumns, is_open: npt.NDArray[np.bool_], demand: DemandTables
+) -> int:
+    """`policies.fragmentation.fragmentation` added up over the open nodes: milli-cards times `demand.total`."""
+    total = 0
+    for n in range(len(is_open)):
+        if is_open[n]:
+            total += fragmentation(n, nodes, free, demand)
+    return total

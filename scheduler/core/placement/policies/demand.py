@@ -30,7 +30,11 @@ class Demand:
 
 def typical_demand(tasks: Iterable[TaskShape]) -> Demand:
     """The most frequent shapes that together cover 95 % of `tasks`; of equals the first seen comes first."""
-    seen = Counter(replace(task, memory=0) for task in tasks)
+    return most_of(Counter(replace(task, memory=0) for task in tasks))
+
+
+def most_of(seen: Counter[TaskShape]) -> Demand:
+    """The most frequent of these that together cover 95 %. Memory is 0 in all of them."""
     needed = sum(seen.values()) * COVERED[0]
     covered = 0
     shapes: list[TaskShape] = []
