@@ -53,6 +53,7 @@ GROUPS: Mapping[str, Place] = {
     "queue": Place("queue", "app", "队列：应用、列出、查看 / queues, quotas and budgets"),
     "reservation": Place("reservation", "app", "预留：建立、列出、结束 / reservations of capacity"),
     "sim": Place("sim", "app", "仿真：放置策略评估 / what-if: placement policies on traces"),
+    "settings": Place("settings", "app", "服务设置：检查、重新载入 / the settings of the service"),
     "store": Place("store", "app", "数据库：备份、校验、恢复 / backups of the store"),
     "adapter": Place("adapter", "app", "算力池适配器 / pool adapters"),
 }

@@ -26,12 +26,13 @@ _POLL_S = 0.05
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where a running service answers: host:port, the process that serves, when it started (UTC milliseconds), and
-    where its metrics are to be had (host:port, empty: nowhere)."""
+    where its metrics are to be had (host:port, empty: nowhere), and the settings file that it was given (or empty)."""
 
     address: str
     pid: int
     started_ms: int
     metrics: str = ""
+    settings: str = ""
 
     def is_process_alive(self) -> bool:
         try:
@@ -76,8 +77,8 @@ class Home:
         """What the last `up` wrote; None when there is nothing, or nothing that makes sense."""
         try:
             written = json.loads(self.endpoint_file.read_text(encoding="utf-8"))
-            metrics = str(written.get("metrics", ""))
-            return Endpoint(str(written["address"]), int(written["pid"]), int(written["started_ms"]), metrics)
+            more = str(written.get("metrics", "")), str(written.get("settings", ""))
+            return Endpoint(str(written["address"]), int(written["pid"]), int(written["started_ms"]), *more)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 

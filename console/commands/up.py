@@ -18,6 +18,7 @@ import typer
 from console.embedded import OWN_ADAPTERS, AdapterFailed, EmbeddedSettings, Running, running
 from console.faults import Fault
 from console.home import Endpoint, Home, find_home
+from console.reloading import SettingsInForce
 from console.service_settings import read_service_settings, settings_file
 from inventory.model.pool import Pool
 from inventory.pool_catalogue import read_pools
@@ -89,14 +90,16 @@ def up(
         with _one_line(), running(settings, everything) as service, _metrics(service, wanted_port) as metrics:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stopping.set())
-            home.write_endpoint(Endpoint(service.address, os.getpid(), SystemClock().now_ms(), metrics))
+            named = "" if settings_path is None else str(settings_path.absolute())
+            home.write_endpoint(Endpoint(service.address, os.getpid(), SystemClock().now_ms(), metrics, named))
             try:
                 _announce(home, service, settings, everything)
                 if metrics:
                     typer.echo(f"指标 / metrics: http://{metrics}/metrics")
                 if chosen is not None:
                     typer.echo(f"设置 / settings: {chosen}")
-                _watch(service, stopping)
+                in_force = SettingsInForce(lambda: settings_file(home, settings_path), stated, service.runtime)
+                _watch(service, stopping, in_force)
             finally:
                 home.remove_endpoint()
                 typer.echo("正在停止 / stopping")
@@ -192,10 +195,16 @@ def _announce(home: Home, service: Running, settings: EmbeddedSettings, pools: S
         )
 
 
-def _watch(service: Running, stopping: threading.Event) -> None:
+def _watch(service: Running, stopping: threading.Event, in_force: SettingsInForce) -> None:
     """Adapters of ours that die are started again: their runs are on disk, and are found again."""
     log = logging.getLogger("xisuan.up")
+    asked_to_reload = threading.Event()
+    signal.signal(signal.SIGHUP, lambda *_: asked_to_reload.set())
     while not stopping.wait(_WATCH_S):
+        if asked_to_reload.is_set():
+            asked_to_reload.clear()
+            in_force.reload()
+        service.runtime.keep_settings()
         if not service.runbook_host.is_alive():
             log.warning("the runbook host ended; it is started again")
             service.runbook_host.restart()

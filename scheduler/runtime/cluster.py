@@ -18,18 +18,21 @@ import ray
 from prometheus_client.metrics_core import Metric
 from ray.exceptions import RayError, RayTaskError
 
+from scheduler.cycle import CycleSettings
 from scheduler.operation.exposition import ActorMetrics
 from scheduler.runtime import ray_guard
 from scheduler.runtime.calls import CONTROL_PLANE, NAMESPACE, RuntimeSettings, pool_host_name
 from scheduler.runtime.control_plane_actor import ControlPlaneShell
 from scheduler.runtime.gateway_actor import GatewayShell
+from scheduler.runtime.operation_desk import settings_digest
 from scheduler.runtime.pool_host_actor import PoolHostShell
 
 # The smallest object store that Ray accepts is 75 MiB; batches of ours are far smaller.
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024
 # Ray puts Unix sockets below its folder, and a socket's path has at most 107 bytes.
 _LONGEST_RAY_FOLDER = 40
-_CLOSE_S = 10.0
+# A gateway lets running calls end, and a control plane what it sends to pools, before they close.
+_CLOSE_S = 25.0
 _METRICS_S = 2.0
 # Restarted for ever; a call that was under way is not repeated by Ray but by its caller, who knows that he may.
 _ACTOR: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0, "max_concurrency": 1000}
@@ -67,6 +70,7 @@ class Runtime:
             ray.remote(PoolHostShell).options(name=pool_host_name(number), **_ACTOR).remote()
             for number in range(settings.pool_hosts)
         ]
+        self._cycle: CycleSettings | None = None  # as last reconfigured
         self._plane: Any = ray.remote(ControlPlaneShell).options(name=CONTROL_PLANE, **_ACTOR).remote(settings)
         self._gateways: list[Any] = [
             ray.remote(GatewayShell).options(**(_ACTOR | {"max_restarts": 0})).remote()
@@ -84,6 +88,21 @@ class Runtime:
             [gateway.start.remote(host, wanted) for gateway, wanted in zip(self._gateways, ports, strict=True)]
         )
         return started
+
+    def reconfigure(self, cycle: CycleSettings) -> None:
+        """How placements are decided from now on, after restarts of the control plane too (`keep_settings`)."""
+        self._cycle = cycle
+        self.keep_settings()
+
+    def keep_settings(self) -> None:
+        """A control plane that was restarted has the settings of the start: it is given the present ones again."""
+        if self._cycle is None:
+            return
+        try:
+            if self.call("operation", "settings").digest != settings_digest(self._cycle):
+                self.call("operation", "reconfigure", self._cycle)
+        except RayError as error:
+            logging.getLogger("xisuan.runtime").warning("the settings are given again in a moment: %s", error)
 
     def metrics(self) -> list[ActorMetrics]:
         """What each actor counted; an actor that does not answer within two seconds is named without families."""

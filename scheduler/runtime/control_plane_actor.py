@@ -39,6 +39,7 @@ class ControlPlaneShell:
         self._starting = asyncio.Lock()
         self._parts: dict[str, Any] = {}
         self._plane: ControlPlane | None = None
+        self._store: ObservedStore | None = None
         self._rehearsal: asyncio.Task[bool] | None = None
 
     async def call(
@@ -64,8 +65,9 @@ class ControlPlaneShell:
     async def close(self) -> None:
         if self._rehearsal is not None:
             self._rehearsal.cancel()
-        if self._plane is not None:
+        if self._plane is not None and self._store is not None:
             await self._plane.close()
+            await asyncio.to_thread(self._store.store.close)
 
     def _measure(self, method: str, answer: Any, seconds: float) -> None:
         if method == "submit":
@@ -98,7 +100,7 @@ class ControlPlaneShell:
                     "operation": OperationDesk(plane, store, settings.cycle, SystemClock()),
                     "assessment": InTurn(AssessmentDesk(store.store, now_ms), plane.writer, ASSESSMENT_READS),
                 }
-                self._plane = plane
+                self._plane, self._store = plane, store
             return self._plane
 
 

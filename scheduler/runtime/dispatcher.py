@@ -37,6 +37,9 @@ LONGEST_REST_S = 30.0
 # Failed calls in a row until nothing is placed on a pool: one may be a restart of its host, three are no accident. What
 # is owed is tried again after each rest, one item at a time, and the first answer opens the pool.
 FAILURES_UNTIL_BROKEN = 3
+# How long the end of the service waits for calls to pools that are under way. What takes longer is sent again by the next
+# leader: launches are idempotent.
+CLOSE_S = 5.0
 # Commands and environments may be large (64 KiB each), and a message has a limit (64 MiB).
 BATCH_BYTES = 16 * 1024 * 1024
 
@@ -81,6 +84,7 @@ class Dispatcher:
         self._desks: dict[str, _Desk] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._loop = asyncio.get_running_loop()
+        self._closing = False
         # Called when a pool whose circuit was broken answers again.
         self.on_mended: Callable[[], None] = lambda: None
 
@@ -108,6 +112,12 @@ class Dispatcher:
             await asyncio.gather(task, return_exceptions=True)
 
     async def close(self) -> None:
+        """What is being sent is sent to its end, and its answers are stored; nothing more is begun."""
+        self._closing = True
+        for desk in self._desks.values():
+            desk.wanted.set()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=CLOSE_S)
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -115,6 +125,8 @@ class Dispatcher:
     async def _serve(self, pool_id: str, desk: _Desk) -> None:
         while True:
             await desk.wanted.wait()
+            if self._closing:
+                return
             desk.wanted.clear()
             try:
                 if self._registry.get(pool_id).health is not PoolHealth.READY:
@@ -154,7 +166,7 @@ class Dispatcher:
 
     async def _send(self, pool_id: str, desk: _Desk) -> None:
         """Sends until nothing is owed, or until something was refused."""
-        while True:
+        while not self._closing:
             owed = await self._owed(pool_id, desk)
             if not owed.launches and not owed.stops:
                 if not desk.resting:

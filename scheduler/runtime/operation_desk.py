@@ -56,6 +56,9 @@ class OperationDesk:
             settings=self._settings,
         )
 
+    async def settings(self) -> SettingsStanding:
+        return self._settings
+
     async def reconfigure(self, settings: CycleSettings) -> SettingsStanding:
         """From the next cycle on it is decided so. Nothing that was decided is decided anew."""
         standing = SettingsStanding(settings_digest(settings), self._clock.now_ms())

@@ -11,6 +11,7 @@ from scheduler.services.assessment_ports import Assessment
 from scheduler.services.assessment_servicer import AssessmentServicer
 from scheduler.services.call_metrics import CallMetrics
 from scheduler.services.desk_ports import Ledger, Migration
+from scheduler.services.draining import Draining
 from scheduler.services.ledger_servicer import LedgerServicer
 from scheduler.services.migration_servicer import MigrationServicer
 from scheduler.services.operation_ports import Operation
@@ -37,7 +38,8 @@ from xisuan.workload.v1 import workload_service_pb2
 from xisuan.workload.v1.workload_service_pb2_grpc import add_WorkloadServiceServicer_to_server
 
 MESSAGE_LIMIT = 80 * 1024 * 1024  # a workbook of 64 MiB, with its envelope
-STOP_GRACE_S = 2.0
+# Submissions of 10,000 workloads and imports of workbooks that have begun shall end.
+STOP_GRACE_S = 10.0
 _OPTIONS = (
     # Two gateways on one port would share its callers at random: the second must be refused instead.
     ("grpc.so_reuseport", 0),
@@ -67,7 +69,8 @@ class Gateway:
         assessment: Assessment,
         queues: Queues,
     ) -> None:
-        self._server = grpc.aio.server(options=_OPTIONS, interceptors=(CallMetrics(),))
+        self._draining = Draining()
+        self._server = grpc.aio.server(options=_OPTIONS, interceptors=(CallMetrics(), self._draining))
         add_WorkloadServiceServicer_to_server(WorkloadServicer(scheduling), self._server)
         add_PoolServiceServicer_to_server(PoolServicer(scheduling), self._server)
         add_LedgerServiceServicer_to_server(LedgerServicer(ledger), self._server)
@@ -94,6 +97,7 @@ class Gateway:
         return bound
 
     async def close(self) -> None:
-        """Takes no new calls, lets running ones end for a moment, then ends."""
+        """Takes no new calls, ends streams with a word where to go on, lets other calls end, then ends."""
         await self._vitals.enter_graceful_shutdown()
+        self._draining.begin()
         await self._server.stop(STOP_GRACE_S)
