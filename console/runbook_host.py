@@ -17,6 +17,7 @@ from pathlib import Path
 from adapters.wire.scalars import duration_to_wire
 from console.home import find_home
 from inventory.model.placement import ReasonCode
+from scheduler.operation.logs import configure_actor
 from scheduler.runbooks.driver import Driver, DriverSettings
 from scheduler.runbooks.ports import Capacity, CapacityRefused, PoolTask, PoolUnavailable, TaskState
 from scheduler.runbooks.record import RunRecord
@@ -173,6 +174,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where commands run and checkpoints lie")
     parser.add_argument("--address", required=True, help="host:port of the gateway")
     arguments = parser.parse_args()
+    configure_actor("runbook-host")
     parent_gone = threading.Event()
     threading.Thread(target=_wait_for_parent, args=(parent_gone,), daemon=True).start()
     # The URL may hold a password: it comes through the environment, which other users cannot read.

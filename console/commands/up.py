@@ -23,6 +23,7 @@ from console.service_settings import read_service_settings, settings_file
 from inventory.model.pool import Pool
 from inventory.pool_catalogue import read_pools
 from scheduler.operation.exposition import MetricsServer, PortTaken
+from scheduler.operation.logs import FOLDER_VARIABLE, configure
 from scheduler.runtime.clock import SystemClock
 from scheduler.store.opening import open_store
 from scheduler.store.scheduler_store import SchedulerStore
@@ -73,6 +74,8 @@ def up(
     # Two signals would otherwise cut the orderly end short: the first one is taken, the others change nothing.
     stopping = threading.Event()
     with home.writer_lock():
+        configure("up", home.folder / "logs", on_terminal=True)
+        os.environ[FOLDER_VARIABLE] = str(home.folder / "logs")
         declared = _declared(pools, node_groups)
         everything = _with_stored(home, declared)
         settings = EmbeddedSettings(

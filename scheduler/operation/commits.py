@@ -15,6 +15,7 @@ from inventory.model.workload import RunState
 from scheduler.core.book import Book
 from scheduler.core.changes import Change, RunChanged, RunPlaced, WorkloadChanged, WorkloadSubmitted
 from scheduler.operation import instruments
+from scheduler.operation.workload_log import log_changes
 
 
 class BookReader(Protocol):
@@ -29,6 +30,7 @@ class CommitMeter:
     def committed(self, changes: Sequence[Change]) -> None:
         if not changes:
             return
+        log_changes(changes)
         submitted = 0
         placed: list[RunPlaced] = []
         started: list[str] = []

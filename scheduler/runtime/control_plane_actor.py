@@ -11,7 +11,8 @@ from prometheus_client.metrics_core import Metric
 
 from inventory.store.attribution import Attribution, begin
 from scheduler.operation.instruments import ACKNOWLEDGEMENT, COMMIT, COMMITTED_EVENTS, WATCH_LAG
-from scheduler.runtime.calls import RayHosts, RuntimeSettings, pool_host_name
+from scheduler.operation.logs import configure_actor
+from scheduler.runtime.calls import CONTROL_PLANE, RayHosts, RuntimeSettings, pool_host_name
 from scheduler.runtime.capacity_calendar import CapacityCalendar, RunsInTurn
 from scheduler.runtime.clock import SystemClock
 from scheduler.runtime.control_plane import ControlPlane, ControlPlaneSettings
@@ -35,6 +36,7 @@ class ControlPlaneShell:
     """Starts the control plane at the first call, because Ray restarts an actor by calling `__init__` alone."""
 
     def __init__(self, settings: RuntimeSettings) -> None:
+        configure_actor(CONTROL_PLANE)
         self._settings = settings
         self._starting = asyncio.Lock()
         self._parts: dict[str, Any] = {}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import cast
 
 from prometheus_client.metrics_core import Metric
 
 from scheduler.operation.exposition import collected
+from scheduler.operation.logs import configure_actor
 from scheduler.runtime.calls import RemotePart
 from scheduler.services.assessment_ports import Assessment
 from scheduler.services.desk_ports import Ledger, Migration
@@ -19,6 +21,7 @@ from scheduler.services.server import Gateway
 
 class GatewayShell:
     def __init__(self) -> None:
+        configure_actor(f"gateway-{os.getpid()}")
         self._gateway: Gateway | None = None
 
     async def start(self, host: str, port: int) -> int:

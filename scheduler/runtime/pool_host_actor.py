@@ -6,12 +6,14 @@ import asyncio
 import logging
 from typing import Any
 
+import ray
 from prometheus_client.metrics_core import Metric
 from ray.exceptions import RayActorError, RayTaskError
 
 from adapters.client import AdapterClient
 from scheduler.operation.exposition import collected
 from scheduler.operation.instruments import POOL_CALL
+from scheduler.operation.logs import configure_actor
 from scheduler.runtime.calls import control_plane
 from scheduler.runtime.pool_host import PoolHost
 from scheduler.runtime.pool_link import PoolReport
@@ -22,6 +24,7 @@ _REDELIVER_S = 0.5
 
 class PoolHostShell:
     def __init__(self) -> None:
+        configure_actor(ray.get_runtime_context().get_actor_name() or "pool-host")
         self._host: PoolHost | None = None
 
     async def call(self, method: str, arguments: tuple[Any, ...]) -> Any:
