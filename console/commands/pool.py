@@ -123,15 +123,16 @@ def maintain(
     """维护窗口：之前封锁并排空，之后自动开放 / closed and emptied before, open again after."""
     if clear == bool(starts or ends) or bool(starts) != bool(ends):
         raise Fault("请给出 --from 与 --to，或单独给出 --clear / give --from and --to, or --clear alone")
+    window = MaintenanceWindow(reason=reason)
+    if not clear:
+        window.starts_at.FromDatetime(_moment(starts, "--from"))
+        window.ends_at.FromDatetime(_moment(ends, "--to"))
+        window.cordon_before.FromMilliseconds(_duration(cordon_before, "--cordon-before"))
+        window.drain_before.FromMilliseconds(_duration(drain_before, "--drain-before"))
+        if window.starts_at.ToNanoseconds() >= window.ends_at.ToNanoseconds():
+            raise Fault(f"--to {ends} 须晚于 --from {starts} / --to {ends} must be later than --from {starts}")
     with operations(find_home()) as service:
-        windows = [] if clear else list(_known(service.pools(), pool_id).maintenance)
-        if not clear:
-            window = MaintenanceWindow(reason=reason)
-            window.starts_at.FromDatetime(_moment(starts, "--from"))
-            window.ends_at.FromDatetime(_moment(ends, "--to"))
-            window.cordon_before.FromMilliseconds(_duration(cordon_before, "--cordon-before"))
-            window.drain_before.FromMilliseconds(_duration(drain_before, "--drain-before"))
-            windows.append(window)
+        windows = [] if clear else [*_known(service.pools(), pool_id).maintenance, window]
         pool = service.maintain_pool(pool_id, windows)
     printing.table(f"算力池 / pool {pool_id}", ("项目/item", "内容/value"), details(pool))
 
@@ -140,6 +141,8 @@ def maintain(
 def leave(pool_id: PoolId, reason: Reason = "") -> None:
     """注销：算力池退出；有运行时拒绝，先排空 / the pool leaves; refused while runs hold it, drain it first."""
     with operations(find_home()) as service:
+        # The call itself is content where there is no such pool; a person has mistyped its name.
+        _known(service.pools(), pool_id)
         service.leave_pool(pool_id, reason=reason)
     printing.say(f"算力池 {pool_id} 已退出 / pool {pool_id} has left")
 
