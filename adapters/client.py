@@ -35,6 +35,7 @@ from adapters.port import (
     StaleEpoch,
     WatchBatch,
 )
+from adapters.tracing import launch_metadata
 from adapters.wire.capabilities import capabilities_from_wire, version_from_wire
 from adapters.wire.inspection import InvalidMessage
 from adapters.wire.launches import (
@@ -172,7 +173,8 @@ class AdapterClient:
     async def launch(self, epoch: int, launches: Sequence[Launch]) -> list[RunReport | Refusal]:
         request = pb.LaunchRequest(epoch=epoch, items=[launch_to_wire(launch) for launch in launches])
         with self._translated():
-            answer = await self._stub.Launch(request, timeout=CALL_TIMEOUT_S)
+            traces = launch_metadata(item.run_id for item in launches) or None
+            answer = await self._stub.Launch(request, timeout=CALL_TIMEOUT_S, metadata=traces)
             _require_one_each([result.run_id for result in answer.results], [item.run_id for item in launches])
             return [result_from_wire(result) for result in answer.results]
 

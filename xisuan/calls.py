@@ -17,6 +17,8 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
+from xisuan.tracing import trace_metadata
+
 CALL_TIMEOUT_S = 30.0
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
@@ -99,7 +101,7 @@ class Channel:
         while True:
             try:
                 with translated():
-                    return method(request, timeout=timeout_s)
+                    return method(request, timeout=timeout_s, metadata=trace_metadata())
             except CallError as error:
                 if not error.is_retryable or not pauses.wait(error.retry_after_ms):
                     raise

@@ -31,6 +31,7 @@ from adapters.sdk.journal import EventJournal
 from adapters.sdk.leases import Clocks, LeaseBook
 from adapters.sdk.listening import StartRefused, bind
 from adapters.sdk.servicer import HEARTBEAT_S, AdapterServicer
+from adapters.tracing import start_tracing, stop_tracing
 from xisuan.pool.v1 import pool_adapter_service_pb2 as pb
 from xisuan.pool.v1 import pool_adapter_service_pb2_grpc as pb_grpc
 
@@ -63,6 +64,7 @@ async def serve(backend: PoolBackend, listening: Listening) -> int:
 
     0: ended as asked. 1: the backend failed. Raises StartRefused before anything is served.
     """
+    start_tracing(f"xisuan-adapter-{backend.capabilities.technology}")
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -89,6 +91,7 @@ async def serve(backend: PoolBackend, listening: Listening) -> int:
             await _serve_until((stopping, journal.failed), servicer, backend.capabilities, listening)
         finally:
             await backend.close()
+            await asyncio.to_thread(stop_tracing)
     if journal.failed.is_set():
         sys.stderr.write(
             f"{journal.failure}: 适配器出错退出，重启即恢复 / the adapter failed; a restart recovers\n"

@@ -30,6 +30,7 @@ from adapters.sdk.fence import MAX_EPOCH
 from adapters.sdk.journal import Changes, CursorExpired, EventJournal
 from adapters.sdk.optional_calls import Context, LaunchReader, OptionalCalls
 from adapters.sdk.pages import cut_token, make_token, page_size, unknown_token
+from adapters.tracing import is_tracing, record_launches
 from adapters.wire.capabilities import capabilities_to_wire, version_to_wire
 from adapters.wire.inspection import Inspection, InvalidMessage
 from adapters.wire.launches import invalid_item, refusal_to_wire, report_to_wire, stop_from_wire
@@ -107,7 +108,11 @@ class AdapterServicer(OptionalCalls):
     async def Launch(self, request: pb.LaunchRequest, context: Context) -> pb.LaunchResponse:
         async with Answering(context):
             self._inspect_batch(request.epoch, len(request.items))
-            return await self._gate.change(request.epoch, lambda: self._launch(request.items))
+            began_ms = _now_ms()
+            launched = await self._gate.change(request.epoch, lambda: self._launch(request.items))
+            metadata = context.invocation_metadata() if is_tracing() else None
+            record_launches(tuple(metadata or ()), (began_ms, _now_ms()), self._backend.capabilities.pool_id)
+            return launched
 
     async def Stop(self, request: pb.StopRequest, context: Context) -> pb.StopResponse:
         async with Answering(context):

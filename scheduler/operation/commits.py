@@ -15,6 +15,7 @@ from inventory.model.workload import RunState
 from scheduler.core.book import Book
 from scheduler.core.changes import Change, RunChanged, RunPlaced, WorkloadChanged, WorkloadSubmitted
 from scheduler.operation import instruments
+from scheduler.operation.run_traces import RUN_TRACES
 from scheduler.operation.workload_log import log_changes
 
 
@@ -31,6 +32,7 @@ class CommitMeter:
         if not changes:
             return
         log_changes(changes)
+        RUN_TRACES.committed(changes)
         submitted = 0
         placed: list[RunPlaced] = []
         started: list[str] = []

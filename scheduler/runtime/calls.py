@@ -17,8 +17,10 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from adapters.contract import Launch, Refusal, RunReport, Stop
 from adapters.port import AdapterUnavailable
+from adapters.tracing import current_traceparent, launching
 from inventory.model.pool import Pool
 from inventory.store import attribution
+from scheduler.operation.run_traces import RUN_TRACES
 from scheduler.ports import NodeAnswers, NodeBatch, PoolView
 from scheduler.runtime.pool_link import LinkStart
 from scheduler.services.ports import ControlPlaneUnavailable
@@ -52,6 +54,11 @@ def control_plane() -> Any:
     return ray.get_actor(CONTROL_PLANE, NAMESPACE)
 
 
+def _riding() -> tuple[attribution.Attribution | None, str]:
+    """What goes with every call: on whose behalf it is made, and the trace that it belongs to."""
+    return attribution.current(), current_traceparent()
+
+
 class RemotePart:
     """A port of `scheduler.services`, answered by the control-plane actor on behalf of whoever asks here."""
 
@@ -61,7 +68,7 @@ class RemotePart:
     def __getattr__(self, method: str) -> Any:
         async def call(*arguments: Any) -> Any:
             try:
-                return await control_plane().call.remote(self._part, method, arguments, attribution.current())
+                return await control_plane().call.remote(self._part, method, arguments, *_riding())
             except RayTaskError as error:
                 raise error.cause from None
             except (RayActorError, ValueError) as error:
@@ -106,9 +113,10 @@ class RayHosts:
         await self._spread("release", run_ids)
 
     async def launch(self, pool_id: str, epoch: int, launches: Sequence[Launch]) -> list[RunReport | Refusal]:
-        answer: list[RunReport | Refusal] = await self._call(
-            self._name(pool_id), "launch", pool_id, epoch, launches
-        )
+        with RUN_TRACES.sending((one.run_id for one in launches), pool_id):
+            answer: list[RunReport | Refusal] = await self._call(
+                self._name(pool_id), "launch", pool_id, epoch, launches
+            )
         return answer
 
     async def stop(self, pool_id: str, epoch: int, stops: Sequence[Stop]) -> list[RunReport | Refusal]:
@@ -132,7 +140,7 @@ class RayHosts:
 
     async def _call(self, name: str, method: str, *arguments: Any) -> Any:
         try:
-            return await ray.get_actor(name, NAMESPACE).call.remote(method, arguments)
+            return await ray.get_actor(name, NAMESPACE).call.remote(method, arguments, launching.get())
         except RayTaskError as error:
             raise error.cause from None
         except (RayActorError, ValueError) as error:

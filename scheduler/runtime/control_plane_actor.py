@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from prometheus_client.metrics_core import Metric
 
+from adapters.tracing import start_tracing, stop_tracing
 from inventory.store.attribution import Attribution, begin
+from scheduler.core.admission import Accepted, Outcome
 from scheduler.operation.instruments import ACKNOWLEDGEMENT, COMMIT, COMMITTED_EVENTS, WATCH_LAG
 from scheduler.operation.logs import configure_actor
+from scheduler.operation.run_traces import RUN_TRACES
 from scheduler.runtime.calls import CONTROL_PLANE, RayHosts, RuntimeSettings, pool_host_name
 from scheduler.runtime.capacity_calendar import CapacityCalendar, RunsInTurn
 from scheduler.runtime.clock import SystemClock
@@ -37,6 +41,7 @@ class ControlPlaneShell:
 
     def __init__(self, settings: RuntimeSettings) -> None:
         configure_actor(CONTROL_PLANE)
+        start_tracing("xisuan-control-plane")
         self._settings = settings
         self._starting = asyncio.Lock()
         self._parts: dict[str, Any] = {}
@@ -45,15 +50,22 @@ class ControlPlaneShell:
         self._rehearsal: asyncio.Task[bool] | None = None
 
     async def call(
-        self, part: str, method: str, arguments: tuple[Any, ...], on_behalf_of: Attribution | None = None
+        self,
+        part: str,
+        method: str,
+        arguments: tuple[Any, ...],
+        on_behalf_of: Attribution | None = None,
+        traceparent: str = "",
     ) -> Any:
         """One operation of a port in `scheduler.services`: `part` is scheduling, ledger, migration, runs or assessment."""
         await self._ready()  # what it begins is the service's own, not this caller's
         begin(on_behalf_of)
-        began = time.perf_counter()
+        began, began_ms = time.perf_counter(), SystemClock().now_ms()
         answer = await getattr(self._parts[part], method)(*arguments)
         if part == "scheduling":
             self._measure(method, answer, time.perf_counter() - began)
+            if traceparent and method == "submit":
+                RUN_TRACES.accepted(_created(answer), traceparent, began_ms)
         return answer
 
     async def metrics(self) -> tuple[Metric, ...]:
@@ -70,6 +82,7 @@ class ControlPlaneShell:
         if self._plane is not None and self._store is not None:
             await self._plane.close()
             await asyncio.to_thread(self._store.store.close)
+            await asyncio.to_thread(stop_tracing)
 
     def _measure(self, method: str, answer: Any, seconds: float) -> None:
         if method == "submit":
@@ -108,6 +121,10 @@ class ControlPlaneShell:
 
 def _plane_settings(settings: RuntimeSettings) -> ControlPlaneSettings:
     return ControlPlaneSettings() if settings.cycle is None else ControlPlaneSettings(cycle=settings.cycle)
+
+
+def _created(outcomes: Sequence[Outcome]) -> list[str]:
+    return [one.workload.workload_id for one in outcomes if isinstance(one, Accepted) and one.created]
 
 
 def _committed(seconds: float, events: int) -> None:

@@ -7,6 +7,7 @@ from typing import cast
 
 from prometheus_client.metrics_core import Metric
 
+from adapters.tracing import start_tracing, stop_tracing
 from scheduler.operation.exposition import collected
 from scheduler.operation.logs import configure_actor
 from scheduler.runtime.calls import RemotePart
@@ -21,6 +22,7 @@ from scheduler.services.server import Gateway
 
 class GatewayShell:
     def __init__(self) -> None:
+        start_tracing("xisuan-gateway")
         configure_actor(f"gateway-{os.getpid()}")
         self._gateway: Gateway | None = None
 
@@ -43,3 +45,4 @@ class GatewayShell:
     async def close(self) -> None:
         if self._gateway is not None:
             await self._gateway.close()
+        await asyncio.to_thread(stop_tracing)

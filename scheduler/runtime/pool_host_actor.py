@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import ray
@@ -11,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 from ray.exceptions import RayActorError, RayTaskError
 
 from adapters.client import AdapterClient
+from adapters.tracing import launching, start_tracing
 from scheduler.operation.exposition import collected
 from scheduler.operation.instruments import POOL_CALL
 from scheduler.operation.logs import configure_actor
@@ -24,10 +27,15 @@ _REDELIVER_S = 0.5
 
 class PoolHostShell:
     def __init__(self) -> None:
+        start_tracing("xisuan-pool-host")
         configure_actor(ray.get_runtime_context().get_actor_name() or "pool-host")
         self._host: PoolHost | None = None
 
-    async def call(self, method: str, arguments: tuple[Any, ...]) -> Any:
+    async def call(
+        self, method: str, arguments: tuple[Any, ...], traced: Mapping[str, str] = MappingProxyType({})
+    ) -> Any:
+        """`traced` are the traces of the runs that are launched by this call."""
+        launching.set(traced)  # each call is a task, with a context of its own
         if self._host is None:
             self._host = PoolHost(AdapterClient, _deliver)
         with POOL_CALL.labels(method).time():

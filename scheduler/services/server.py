@@ -10,6 +10,7 @@ from adapters.sdk.listening import bind
 from scheduler.services.assessment_ports import Assessment
 from scheduler.services.assessment_servicer import AssessmentServicer
 from scheduler.services.call_metrics import CallMetrics
+from scheduler.services.call_traces import CallTraces
 from scheduler.services.desk_ports import Ledger, Migration
 from scheduler.services.draining import Draining
 from scheduler.services.ledger_servicer import LedgerServicer
@@ -70,7 +71,7 @@ class Gateway:
         queues: Queues,
     ) -> None:
         self._draining = Draining()
-        self._server = grpc.aio.server(options=_OPTIONS, interceptors=(CallMetrics(), self._draining))
+        self._server = grpc.aio.server(options=_OPTIONS, interceptors=(CallMetrics(), CallTraces(), self._draining))
         add_WorkloadServiceServicer_to_server(WorkloadServicer(scheduling), self._server)
         add_PoolServiceServicer_to_server(PoolServicer(scheduling), self._server)
         add_LedgerServiceServicer_to_server(LedgerServicer(ledger), self._server)
