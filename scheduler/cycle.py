@@ -28,6 +28,7 @@ from scheduler.core.queueing.backfill import Backfill
 from scheduler.core.queueing.blocks import reason_for
 from scheduler.core.queueing.holding import BackfillRules, Head, Holding, WaitingRoom, expected_ends
 from scheduler.core.queueing.kernels.pool_choice import NO_POOL, Choices
+from scheduler.core.queueing.moving import MovingPool, MovingRules, Newcomer, RunMove, movable, moves_that_pay
 from scheduler.core.queueing.order import FairOrder
 from scheduler.core.queueing.plan import Granted, Opinions, run_ids
 from scheduler.core.queueing.pool_choice import PoolChoice, PoolMemory
@@ -41,6 +42,7 @@ from scheduler.core.queueing.shapes import Flags, Int32s
 from scheduler.ports import (
     Clock,
     Commit,
+    MovingPools,
     NodeAnswers,
     NodeBatch,
     Placements,
@@ -59,6 +61,7 @@ __all__ = [
     "CycleReport",
     "CycleSettings",
     "Head",
+    "MovingRules",
     "PoolMemory",
     "PreemptionRules",
     "run_cycle",
@@ -76,6 +79,7 @@ class CycleSettings:
     batch: int = 512
     backfill: BackfillRules = field(default_factory=BackfillRules)
     preemption: PreemptionRules = field(default_factory=PreemptionRules)
+    moving: MovingRules = field(default_factory=MovingRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,8 @@ class _Cycle:
         reserved = tuple(
             StartEstimate(head.workload_id, head.pool_id, head.start_ms) for head in self.holding.heads
         )
-        return Plan(self._now_ms, placements, self._verdicts(), preemptions, reserved)
+        moves = self._moves({victim.run_id for victim in preemptions}) if self._settings.moving.share else ()
+        return Plan(self._now_ms, placements, self._verdicts(), preemptions, reserved, moves)
 
     def release_all(self) -> None:
         placed = [(chunk.pool, chunk.rows) for chunk in self._granted]
@@ -335,6 +340,33 @@ class _Cycle:
                 claims.setdefault(pool, []).append(row)
                 return chosen
         return []
+
+    def _moves(self, stopping: set[str]) -> tuple[RunMove, ...]:
+        """Moves that make room for the first that waits in each pool, where only the cut of what is free is in its
+        way."""
+        waiting, rules, pools = self._waiting, self._settings.moving, self._pools
+        if not isinstance(pools, MovingPools):
+            raise ValueError("移动作业需要能提出移动的算力池 / rules move runs, but these pools propose no moves")
+        looked_at: set[int] = set()
+        moves: list[RunMove] = []
+        for row in self._left:
+            shape = int(waiting.shape[row])
+            for pool in self.holding.pools_to_wait_in(shape):
+                if pool in looked_at:
+                    continue
+                looked_at.add(pool)
+                waited = self._now_ms - int(waiting.submitted_ms[row])
+                if (shape, pool) not in self.holding.refused or waited < rules.after_ms:
+                    continue
+                view = self._snapshot.pools[pool]
+                pool_id, totals = view.pool.pool_id, self._snapshot.shapes.totals
+                now = MovingPool(pool_id, self._state.running(pool_id), view.allocatable, self._now_ms)
+                may_move = movable(now, self._snapshot.queues, stopping)
+                asked = self._snapshot.shapes.shapes[shape].requirements
+                plan = pools.propose_moves(pool_id, asked, rules.share, may_move)
+                newcomer = Newcomer(waiting.workload_ids[row], totals[shape], int(waiting.estimated_ms[row]))
+                moves += moves_that_pay(plan, newcomer, now, totals, rules)
+        return tuple(moves)
 
     def _verdicts(self) -> tuple[Verdicts, ...]:
         snapshot = self._snapshot

@@ -10,11 +10,13 @@ A million workloads live as columns: a snapshot shows a window of those that wai
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from inventory.model.placement import Placement
+from inventory.model.workload import Requirements
+from scheduler.core.placement.defragmentation import MovePlan
 from scheduler.core.placement.protocol import NodeAnswers, NodeBatch, PoolView
 from scheduler.core.queueing.plan import Placements, Plan, Preemption, StartEstimate, Verdicts
 from scheduler.core.queueing.reservations import Reservation
@@ -26,6 +28,7 @@ from scheduler.core.queueing.waiting import WaitingColumns, WaitingRow
 __all__ = [
     "Clock",
     "Commit",
+    "MovingPools",
     "NodeAnswers",
     "NodeBatch",
     "Placements",
@@ -99,6 +102,14 @@ class Pools(Protocol):
 
     def release(self, placements: Sequence[Placement]) -> None:
         """Gives back reservations of placements that were not committed."""
+
+
+@runtime_checkable
+class MovingPools(Pools, Protocol):
+    """Pools whose nodes can say which few running tasks to move. Needed where the cycle's `MovingRules` move any."""
+
+    def propose_moves(self, pool_id: str, asked: Requirements, share: float, movable: Collection[str]) -> MovePlan:
+        """`placement.defragmentation.propose_moves` for one run that waits. Changes nothing."""
 
 
 class PlanSink(Protocol):

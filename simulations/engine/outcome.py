@@ -34,6 +34,7 @@ class Ending(IntEnum):
     FAILED = 2  # its node or pool failed
     MAINTAINED = 3  # its node or pool went into maintenance
     CUT = 4  # it still ran when the simulation ended
+    MOVED = 5  # to another node of its pool, so that another job found room
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,12 +6,15 @@ The tables of running jobs and of use are those of the scheduler, too; who waits
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 
 from inventory.model.placement import Placement
+from inventory.model.workload import Requirements
+from scheduler.core.placement.defragmentation import MovePlan, propose_moves
 from scheduler.core.placement.protocol import NodeAnswers, NodeBatch
 from scheduler.core.queueing.plan import Plan
 from scheduler.core.queueing.preemption import fits_without
@@ -65,9 +68,18 @@ class Books:
         self.waiting.remove(jobs)
         estimates, queue, shape = of.estimated_ms[jobs], of.queue[jobs], of.shape[jobs]
         expected = np.where(estimates > 0, now_ms + estimates, FAR)
-        columns = (expected, jobs, shape, queue, of.priority[jobs])
-        for run_id, end_ms, job, *rest in zip(run_ids, *(each.tolist() for each in columns), strict=True):
-            start(pool_id, RunningRow(end_ms, run_id, str(job), *rest, now_ms))
+        rows = map(
+            RunningRow,
+            expected.tolist(),
+            run_ids,
+            map(str, jobs.tolist()),
+            shape.tolist(),
+            queue.tolist(),
+            of.priority[jobs].tolist(),
+            repeat(now_ms),
+        )
+        for row in rows:
+            start(pool_id, row)
         self.usage.charge_all(queue, shape, now_ms, expected)
 
     def end(self, run_ids: Iterable[str], at_ms: Int64s) -> None:
@@ -123,6 +135,10 @@ class SitePools:
 
     def fits_without(self, pool_id: str, batch: NodeBatch, victims: Sequence[str]) -> bool:
         return fits_without(self.by_id[pool_id].state, batch, victims)
+
+    def propose_moves(self, pool_id: str, asked: Requirements, share: float, movable: Collection[str]) -> MovePlan:
+        state = self.by_id[pool_id].state
+        return propose_moves(state.arrays(), state.held, [(asked, 1)], share, movable)
 
     def release(self, placements: Sequence[Placement]) -> None:
         for placement in placements:

@@ -16,6 +16,7 @@ import numpy as np
 
 from scheduler.core.placement.policies.registry import PolicyStack
 from scheduler.core.placement.protocol import NodeBatch
+from scheduler.core.queueing.moving import RunMove
 from scheduler.core.queueing.plan import Granted, Plan
 from scheduler.core.queueing.queues import QueueSpec
 from scheduler.core.queueing.reservations import Reservation
@@ -266,20 +267,38 @@ class _Simulation:
             stopped = {preemption.run_id for preemption in plan.preemptions}
             numbers = [number for number, run in self._running.items() if run.run_id in stopped]
             self._end(numbers, [self._clock.moment_ms] * len(numbers), Ending.PREEMPTED)
+        for move in plan.moves:
+            self._move(move)
         self._give_back()
+
+    def _move(self, move: RunMove) -> None:
+        """The run ends, and its job begins again at once on the node that was found for it. It has its new place before
+        the old one is given back, as the moves were planned."""
+        now_ms = self._clock.moment_ms
+        number = next(number for number, run in self._running.items() if run.run_id == move.run_id)
+        moved = self._running[number]
+        state, job = self._site[moved.pool].state, np.array([moved.job], dtype=np.int64)
+        asked = state.held.requirements(move.run_id)
+        self._end([number], [now_ms], Ending.MOVED)
+        attempt = self._books.jobs.attempt[job]
+        run_id = f"{moved.job}.{attempt[0]}"
+        state.adopt(run_id, asked, (move.to_node,), (move.cards,))
+        self._begin(job, [run_id], moved.pool, [(move.to_node,)] if self._keeps_nodes else repeat(()))
 
     def _start(self, chunk: Granted) -> None:
         """The runs that one pool granted."""
-        now_ms, pool = self._clock.moment_ms, chunk.pool
         jobs = self._state.window.jobs[chunk.rows]
-        attempts = self._books.jobs.attempt[jobs]
-        self._books.start(jobs, chunk.run_ids, self._pool_ids[pool], now_ms)
-        first = self._log.start_all(jobs, attempts, pool, now_ms)
         nodes: Iterable[tuple[str, ...]] = repeat(())
         if self._keeps_nodes:
             nodes = map(chunk.answers.nodes_of, chunk.turn.tolist())
+        self._begin(jobs, chunk.run_ids, chunk.pool, nodes)
+
+    def _begin(self, jobs: Int64s, run_ids: Sequence[str], pool: int, nodes: Iterable[tuple[str, ...]]) -> None:
+        now_ms = self._clock.moment_ms
+        self._books.start(jobs, run_ids, self._pool_ids[pool], now_ms)
+        first = self._log.start_all(jobs, self._books.jobs.attempt[jobs], pool, now_ms)
         ends, add = (now_ms + self._remaining[jobs]).tolist(), self._timeline.add
-        runs = map(_Running, chunk.run_ids, jobs.tolist(), repeat(pool), nodes)
+        runs = map(_Running, run_ids, jobs.tolist(), repeat(pool), nodes)
         for number, run, end_ms in zip(count(first), runs, ends, strict=False):
             self._running[number] = run
             add(end_ms, _END, number)

@@ -84,6 +84,7 @@ _ROWS = (
     ("preempted_card_hours", "抢占浪费 卡时", "work lost to preemption", "card-h", _L, "usage.usage_measures"),
     ("wasted_core_hours", "浪费 核时", "wasted work", "core-h", _L, "usage.usage_measures"),
     ("wasted_card_hours", "浪费 卡时", "wasted work", "card-h", _L, "usage.usage_measures"),
+    ("moves", "移动次数", "moves to make room", "runs", _L, "usage.usage_measures"),
     ("failed_runs", "因故障结束", "runs ended by failures", "runs", _N, "usage.usage_measures"),
     ("energy_kwh", "耗电量", "energy", "kWh", _L, "accounts.energy"),
     ("carbon_kg", "碳排放", "carbon", "kgCO2", _L, "accounts.energy"),

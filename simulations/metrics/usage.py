@@ -95,6 +95,7 @@ def usage_measures(outcome: Outcome, used: Usage) -> dict[str, float]:
                 (used.need[which, ACCELERATOR] * lost[which]).sum() / MILLI / HOUR_MS
             )
     found["preemptions"] = float(preempted.sum())
+    found["moves"] = float((runs.ending == Ending.MOVED).sum())
     found["failed_runs"] = float((runs.ending == Ending.FAILED).sum())
     return found
 

@@ -49,6 +49,10 @@ EXPLANATIONS: Mapping[str, Sentence] = {
     "preemptions": Sentence(
         "被更高优先级作业中断的运行次数。", "Runs interrupted by workloads of higher priority."
     ),
+    "moves": Sentence(
+        "为让别的作业放得下而在本池另一节点重新开始的运行次数。",
+        "Runs that began again on another node of their pool so that another job found room.",
+    ),
     "preempted": Sentence("被抢占的运行中需要重做的部分。", "The part of preempted runs that is done again."),
     "wasted": Sentence(
         "因抢占、故障、维护而需要重做的部分。",

@@ -10,9 +10,10 @@ from pydantic import Field, field_validator
 from inventory.model.units import Resources
 from scheduler.core.placement.policies.registry import PolicyStack
 from scheduler.core.placement.stack import DEFAULT_WEIGHTS, build_stack
+from scheduler.core.queueing.moving import MOST_SHARE
 from scheduler.core.queueing.queues import QueueSpec
 from scheduler.core.queueing.reservations import Reservation
-from scheduler.cycle import Backfill, BackfillRules, CycleSettings, PreemptionRules
+from scheduler.cycle import Backfill, BackfillRules, CycleSettings, MovingRules, PreemptionRules
 from simulations.scenarios.fields import Bytes, Duration, Form, MilliCpu
 
 
@@ -26,7 +27,9 @@ class PolicyForm(Form):
     looks at. `hold_after`: how long a job waits before room is kept for it (0: at once, as in the textbook);
     `drain_after`: how much longer before a pool that has room in sum, but on no nodes, is left to drain for it.
     `reclaims`: a queue within its guarantee stops runs of those who borrow; `preempts`: a higher priority stops lower
-    ones. A run that is stopped begins again later, from its last checkpoint.
+    ones. A run that is stopped begins again later, from its last checkpoint. `moves`: the part of a pool's running tasks
+    (0.05 at most) that may restart on another node so that the first that waits finds room (0: none); `move_price`: what
+    each move counts for, beside the work that it loses.
     """
 
     nodes: str | None = None
@@ -37,6 +40,8 @@ class PolicyForm(Form):
     window: int = Field(default=100, ge=1, le=1_000_000)
     hold_after: Duration = 0
     drain_after: Duration = 600_000
+    moves: float = Field(default=0.0, ge=0, le=MOST_SHARE)
+    move_price: Duration = 600_000
 
     @field_validator("nodes")
     @classmethod
@@ -60,6 +65,7 @@ class PolicyForm(Form):
             waiting_limit=self.window,
             backfill=BackfillRules(self.backfill, self.window, self.hold_after, self.drain_after),
             preemption=PreemptionRules(reclaims=self.reclaims, by_priority=self.preempts),
+            moving=MovingRules(self.moves, self.move_price, self.hold_after),
         )
 
 

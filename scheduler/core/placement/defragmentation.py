@@ -1,7 +1,8 @@
 """Which few running tasks to move so that a pool has room for what waits: a pure proposal, nothing is changed.
 
-The cycle may carry such a `MovePlan` out (a port of its own); planners read it as a what-if. The state it looks at is
-`PoolState.arrays()` and `PoolState.held`, the arrays that placement works on.
+The cycle asks for such a `MovePlan` through `ports.MovingPools` and has it carried out where it pays
+(`queueing.moving`); planners read it as a what-if. The state it looks at is `PoolState.arrays()` and `PoolState.held`,
+the arrays that placement works on.
 
 The method. For each waiting shape, the largest first, and each node, the idlest first: look for a few running tasks
 of fewer cards without which the waiting one would fit, and which fit elsewhere without pushing anyone out. Every step
@@ -12,7 +13,7 @@ policy's pools are left alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -58,15 +59,20 @@ class MovePlan:
 
 
 def propose_moves(
-    live: LivePool, held: HeldRuns, waiting: Sequence[tuple[Requirements, int]], share: float = SHARE
+    live: LivePool,
+    held: HeldRuns,
+    waiting: Sequence[tuple[Requirements, int]],
+    share: float = SHARE,
+    movable: Collection[str] | None = None,
 ) -> MovePlan:
-    """At most `share` of the running tasks moved, for `waiting` shapes with how many tasks of each wait.
+    """At most `share` of the running tasks moved, for `waiting` shapes with how many tasks of each wait; only runs that
+    are `movable` (None: all).
 
     Pure: `live` and `held` are as they were when it returns. Raises ValueError for a share outside 0..1.
     """
     if not 0 <= share <= 1:
         raise ValueError(f"移动比例 {share} 须在 0 与 1 之间 / a share of {share} is not between 0 and 1")
-    search = _Search(live, held, share)
+    search = _Search(live, held, share, movable)
     order = sorted(range(len(waiting)), key=lambda i: _size(waiting[i][0].per_task), reverse=True)
     for i in order:
         asked, count = waiting[i]
@@ -100,14 +106,14 @@ class _Task:
 class _Search:
     """The proposal in the making, on a copy of the pool."""
 
-    def __init__(self, live: LivePool, held: HeldRuns, share: float) -> None:
+    def __init__(self, live: LivePool, held: HeldRuns, share: float, movable: Collection[str] | None) -> None:
         self._live = live.copy()
         self._on_node: dict[int, list[_Task]] = {}
         self._running = 0
         for run_id in held.run_ids():
             asked = held.requirements(run_id)
             self._running += asked.tasks
-            if asked.tasks == 1 and not is_ruled(asked):
+            if asked.tasks == 1 and not is_ruled(asked) and (movable is None or run_id in movable):
                 task = _Task(run_id, asked, int(held.nodes(run_id)[0]), int(held.cards(run_id)[0]))
                 self._on_node.setdefault(task.node, []).append(task)
         self._left = int(share * self._running)

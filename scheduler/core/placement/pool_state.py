@@ -165,8 +165,14 @@ class PoolState:
         refusals = {n: self._refusal(batch.shapes[n], int(row_of[n])) for n in without}
         return self._answers(batch, granted, refusals)
 
-    def adopt(self, run_id: str, requirements: Requirements, nodes: Sequence[str]) -> None:
-        """Records a run that already exists (recovery: the store or the adapter knows it), fitting or not."""
+    def adopt(
+        self, run_id: str, requirements: Requirements, nodes: Sequence[str], cards: Sequence[int] = ()
+    ) -> None:
+        """Records a run that already exists (recovery: the store or the adapter knows it), fitting or not.
+
+        `cards` are the bit masks of the cards that each task has; without them, or where they are not free, it gets
+        those that it would get by default.
+        """
         self.release(run_id)
         if any(node_id not in self._position for node_id in nodes):
             self._table = self._live = (
@@ -175,7 +181,7 @@ class PoolState:
         tasks = TaskColumns(
             np.array([need_row(requirements.per_task)] * len(nodes), dtype=np.int64).reshape(-1, 4),
             np.array([self._position.setdefault(n, len(self._position)) for n in nodes], dtype=np.int32),
-            np.zeros(len(nodes), dtype=np.int64),
+            np.array(cards or [0] * len(nodes), dtype=np.int64),
         )
         if self._live is not None:
             self._live.hold(tasks)

@@ -15,6 +15,7 @@ from inventory.model.placement import Placement, PoolOpinion, Reason
 from scheduler.core.placement.evaluation import Evaluation
 from scheduler.core.placement.protocol import NodeAnswers, PoolView
 from scheduler.core.placement.stack import Stack
+from scheduler.core.queueing.moving import RunMove
 from scheduler.core.queueing.shapes import Int32s, Int64s, ShapeTable, resources
 from scheduler.core.queueing.waiting import WaitingColumns
 
@@ -197,3 +198,4 @@ class Plan:
     unplaced: tuple[Verdicts, ...]
     preemptions: tuple[Preemption, ...] = ()
     reserved: tuple[StartEstimate, ...] = ()
+    moves: tuple[RunMove, ...] = ()

@@ -70,6 +70,10 @@ class RunningTable:
         self.end(run_id)
         self.start(pool_id, row)
 
+    def pool_of(self, run_id: str) -> str | None:
+        """Where it runs; None for a run that is not known."""
+        return self._pool_of.get(run_id)
+
     def row(self, run_id: str) -> RunningRow | None:
         return self._rows.get(run_id)
 
