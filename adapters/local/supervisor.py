@@ -2,6 +2,7 @@
 
 The local adapter starts one as `python -I -S supervisor.py RUN_DIR`, in a session of its own, so that it and its
 run survive the adapter. Standard library only, and few modules of it: a supervisor is there for every run.
+`python -I -S supervisor.py RUN_DIR TASK COMMAND...` becomes a command beside task TASK, in the same surroundings.
 
 The run directory is its only interface; each file is written once and as a whole:
 
@@ -35,6 +36,7 @@ RUN_ID_VARIABLE = "XISUAN_RUN_ID"
 WORK_VARIABLE = "XISUAN_RUN_DIR"
 
 _POLL_S = 0.1
+_KILL_ROUNDS = 50
 _HIDDEN_ROUNDS = 3  # a process that still shows no environment after these has none
 _PF_KTHREAD = 0x0020_0000  # include/linux/sched.h
 _LOCK_TRIES = 100
@@ -47,17 +49,13 @@ class Supervisor:
     """The tasks of one run, from start to end. `spec` is the content of spec.json."""
 
     def __init__(self, spec: dict[str, object]) -> None:
-        self._run_id = str(spec["run_id"])
+        self._surroundings = Surroundings(spec)
+        self._run_id = self._surroundings.run_id
+        self._group = self._surroundings.group
         self._argv = [str(word) for word in _list(spec["argv"])]
-        self._environment = {str(key): str(value) for key, value in _dict(spec["environment"]).items()}
-        self._workload_id = str(spec["workload_id"])
         self._tasks = _int(spec["tasks"])
-        self._memory_bytes = _int(spec["memory_bytes"])
         self._max_runtime_ms = _int(spec["max_runtime_ms"])
         self._directory = os.getcwd()
-        self._group = Group(
-            str(spec.get("cgroup", "")), _int(spec.get("cpu_milli", 0)), self._memory_bytes * self._tasks
-        )
         self._alive: dict[int, int] = {}  # process id -> task number
         self._exit_code: int | None = None
         self._message = ""
@@ -144,28 +142,7 @@ class Supervisor:
             os.dup2(nothing, 0)
             os.dup2(log, 1)
             os.dup2(log, 2)
-            os.chdir(WORK)
-            self._group.enter()
-            if self._memory_bytes and not self._group.path:
-                # RLIMIT_DATA counts what a process may write to (Linux 4.7). RLIMIT_AS would count address space
-                # that is only reserved, too: Java, Go and JavaScript reserve gigabytes that they never use.
-                resource.setrlimit(resource.RLIMIT_DATA, (self._memory_bytes, self._memory_bytes))
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            # Python ignores some, and a shell that started us in the background others; programs expect the default.
-            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-                signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            environment = {
-                "PATH": "/usr/local/bin:/usr/bin:/bin",
-                "HOME": os.getcwd(),
-                "LANG": "C.UTF-8",
-                **self._environment,
-                RUN_ID_VARIABLE: self._run_id,
-                WORK_VARIABLE: self._directory,
-                "XISUAN_WORKLOAD_ID": self._workload_id,
-                "XISUAN_TASK": str(task),
-            }
-            os.execvpe(self._argv[0], self._argv, environment)
+            execute(self._argv, task, self._surroundings, self._directory)
         except OSError as error:
             os.write(error_pipe, str(error.errno).encode())
         except (ValueError, MemoryError):  # the limits are too small to reach exec
@@ -231,6 +208,47 @@ class Supervisor:
             self._message = f"任务 {task} 异常结束（{how}），见日志 / task {task} ended with {how}: see its log"
 
 
+class Surroundings:
+    """What every task of a run has around it, and so has a command beside it: settings, limits, a group."""
+
+    def __init__(self, spec: dict[str, object]) -> None:
+        self.run_id = str(spec["run_id"])
+        self.memory_bytes = _int(spec["memory_bytes"])
+        self.group = Group(
+            str(spec.get("cgroup", "")), _int(spec.get("cpu_milli", 0)), self.memory_bytes * _int(spec["tasks"])
+        )
+        self._settings = {str(key): str(value) for key, value in _dict(spec["environment"]).items()}
+        self._workload_id = str(spec["workload_id"])
+
+    def environment(self, task: int, home: str, directory: str) -> dict[str, str]:
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": home,
+            "LANG": "C.UTF-8",
+            **self._settings,
+            RUN_ID_VARIABLE: self.run_id,
+            WORK_VARIABLE: directory,
+            "XISUAN_WORKLOAD_ID": self._workload_id,
+            "XISUAN_TASK": str(task),
+        }
+
+
+def execute(argv: list[str], task: int, around: Surroundings, directory: str) -> None:
+    """Makes this process that program, within the limits of its run. Raises OSError, ValueError or MemoryError."""
+    os.chdir(WORK)
+    around.group.enter()
+    if around.memory_bytes and not around.group.path:
+        # RLIMIT_DATA counts what a process may write to (Linux 4.7). RLIMIT_AS would count address space
+        # that is only reserved, too: Java, Go and JavaScript reserve gigabytes that they never use.
+        resource.setrlimit(resource.RLIMIT_DATA, (around.memory_bytes, around.memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Python ignores some, and a shell that started us in the background others; programs expect the default.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.execvpe(argv[0], argv, around.environment(task, os.getcwd(), directory))
+
+
 class Group:
     """The cgroup v2 of one run, at `path`; an empty path stands for a machine without, and does nothing.
 
@@ -286,24 +304,23 @@ def kill_processes_of(run_id: str, directory: str) -> int:
     """
     mark = f"{RUN_ID_VARIABLE}={run_id}".encode()
     place = f"{WORK_VARIABLE}={directory}".encode()
-    found = 0
-    for count in range(10):  # a process may fork while they are being counted
+    killed: set[str] = set()
+    for count in range(_KILL_ROUNDS):  # a process may fork while they are being counted
         pids = [pid for pid in os.listdir("/proc") if pid.isdigit() and int(pid) != os.getpid()]
         environments = {pid: _environment_of(pid) for pid in pids}
-        marked = [int(pid) for pid, words in environments.items() if {mark, place} <= set(words)]
-        hidden = count < _HIDDEN_ROUNDS and any(
-            words == [b""] and _is_program(pid) for pid, words in environments.items()
-        )
-        if not marked and not hidden:
+        marked = [pid for pid, words in environments.items() if {mark, place} <= set(words)]
+        hidden = [pid for pid, words in environments.items() if words == [b""] and _is_alive(pid)]
+        dying = killed.intersection(hidden)
+        if not marked and not dying and (not hidden or count >= _HIDDEN_ROUNDS):
             break
-        found += len(marked)
         for pid in marked:
             try:
-                os.kill(pid, signal.SIGKILL)
+                os.kill(int(pid), signal.SIGKILL)
             except ProcessLookupError:
                 continue  # it has ended by itself
+        killed.update(marked)
         time.sleep(0.02)
-    return found
+    return len(killed)
 
 
 def _environment_of(pid: str) -> list[bytes]:
@@ -314,9 +331,9 @@ def _environment_of(pid: str) -> list[bytes]:
         return []
 
 
-def _is_program(pid: str) -> bool:
-    """Whether this is a living process, neither a kernel thread nor ended: one that shows no environment may be in
-    the middle of execve, and shows it a moment later."""
+def _is_alive(pid: str) -> bool:
+    """Whether this is a process, neither a kernel thread nor ended. One that shows no environment may be in the middle
+    of execve and shows it a moment later, or it is about to end."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
@@ -365,6 +382,22 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def beside(run_directory: str, task: int, argv: list[str]) -> int:
+    """Becomes a command beside a task of a run; returns, as a shell would, only where it cannot be executed."""
+    os.chdir(run_directory)
+    spec = read_json(SPEC)
+    if spec is None:
+        sys.stderr.write("运行目录已被清除 / the directory of the run is gone\n")
+        return _CANNOT_EXECUTE
+    try:
+        execute(argv, task, Surroundings(spec), os.getcwd())
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        sys.stderr.write(f"{argv[0]!r}: 无法执行（{why}） / cannot be executed: {why}\n")
+        return _NOT_FOUND if isinstance(error, FileNotFoundError) else _CANNOT_EXECUTE
+    raise AssertionError("this process is another program by now")
+
+
 def main(run_directory: str) -> int:
     os.chdir(run_directory)
     with open(LOCK, "ab") as lock:
@@ -386,4 +419,6 @@ def main(run_directory: str) -> int:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        sys.exit(beside(sys.argv[1], int(sys.argv[2]), sys.argv[3:]))
     sys.exit(main(sys.argv[1]))

@@ -111,7 +111,7 @@ class AdapterProcess:
         self.channel = grpc.insecure_channel(self.endpoint, options=(("grpc.enable_http_proxy", 0),))
         self.stub = PoolAdapterServiceStub(self.channel)
         nodes = self.stub.ListNodes(pb.ListNodesRequest(), timeout=PATIENCE_S).nodes
-        self.node = nodes[0].node_id
+        self.node = nodes[0].node_id if nodes else ""  # a pool may disclose none
         self.nodes = [node.node_id for node in nodes]
 
     def kill(self) -> None:
@@ -188,14 +188,21 @@ class AdapterProcess:
 
     def processes(self) -> list[psutil.Process]:
         """Every process that has to do with this adapter's state folder: itself, supervisors, tasks."""
+        return [process for process, _ in self._involved()]
+
+    def places(self) -> list[str]:
+        """Where these processes work."""
+        return [place for _, place in self._involved()]
+
+    def _involved(self) -> list[tuple[psutil.Process, str]]:
         found = []
         for process in psutil.process_iter():
             try:
-                words = [*process.cmdline(), process.cwd()]
+                words, place = process.cmdline(), process.cwd()
             except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
                 continue
-            if any(str(self.folder) in word for word in words):
-                found.append(process)
+            if any(str(self.folder) in word for word in (*words, place)):
+                found.append((process, place))
         return found
 
 

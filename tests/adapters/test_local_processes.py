@@ -170,7 +170,7 @@ def test_a_program_that_ignores_the_polite_end_is_killed_after_the_grace(local: 
 @pytest.mark.parametrize("leaves", ["sleep 600 &", "setsid sleep 600 &"], ids=["in the background", "as a daemon"])
 def test_what_a_program_leaves_behind_is_gone_when_its_run_has_ended(local: AdapterProcess, leaves: str) -> None:
     run_id = run(local, "sh", "-c", f"{leaves} true")
-    assert not [process for process in local.processes() if f"/{run_id}/" in process.cwd()]
+    assert not [words for words in local.places() if f"/{run_id}/" in words]
 
 
 def test_an_image_is_refused_because_this_pool_runs_processes(local: AdapterProcess) -> None:
