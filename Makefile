@@ -9,7 +9,7 @@ SEEDS ?= 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-long lint types protos protos-check bench clean chaos-runbooks
+.PHONY: help venv demo test test-long lint types protos protos-check bench bench-service clean chaos chaos-runbooks
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,10 +60,16 @@ protos-check: protos ## fail when the committed stubs differ from the contracts
 chaos-runbooks: $(STAMP) ## kill -9 migrations at points drawn from many seeds: make chaos-runbooks SEEDS="1 2 3"
 	XISUAN_CHAOS_SEEDS="$(SEEDS)" $(BIN)/python -m pytest tests/runbooks/test_runbook_crashes.py $(TEST_ARGS)
 
+chaos: $(STAMP) ## 200 rounds of faults under load, each checked by its history; one again: make chaos SEEDS="17"
+	$(BIN)/python -m tests.chaos.rounds --seeds "$(if $(filter file,$(origin SEEDS)),1-200,$(SEEDS))" --logs .chaos
+
 bench: $(STAMP) ## benchmarks, with the last recorded run beside them
 	mkdir -p .benchmarks
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-autosave --benchmark-compare \
 		--benchmark-storage=.benchmarks --benchmark-columns=median,iqr,ops,rounds
 
+bench-service: $(STAMP) ## the whole service from outside: rates, latencies, memory, restart (minutes); NAMES="..." chooses
+	$(BIN)/python -m tests.benchmarks.service $(NAMES)
+
 clean: ## remove the environment and everything generated outside version control
-	rm -rf $(VENV) .xisuan .benchmarks build *.egg-info
+	rm -rf $(VENV) .xisuan .benchmarks .chaos build *.egg-info
