@@ -18,13 +18,14 @@ settings.load_profile("untimed")
 pytest_plugins = [
     "tests.servers.postgres",
     "tests.servers.kubernetes_cluster",
+    "tests.servers.openstack_cloud",
     "tests.servers.ray_cluster",
     "tests.servers.slurm_cluster",
 ]
 
 _WHOLE_SERVICE = frozenset({"console", "rayjobs_adapter", "runbooks", "runtime"})
 _WITH_SERVERS = _WHOLE_SERVICE | {
-    "adapters", "conformance", "control_plane", "kubernetes_adapter", "services", "slurm_adapter",
+    "adapters", "conformance", "control_plane", "kubernetes_adapter", "openstack_adapter", "services", "slurm_adapter",
 }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ app = typer.Typer(no_args_is_help=True, help="算力池适配器 / pool adapters
 TECHNOLOGIES = {
     "kubernetes": "adapters.kubernetes",
     "local": "adapters.local",
+    "openstack": "adapters.openstack",
     "simulated": "adapters.simulated",
     "rayjobs": "adapters.rayjobs",
     "slurm": "adapters.slurm",

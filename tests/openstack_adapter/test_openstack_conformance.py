@@ -1,0 +1,71 @@
+"""The OpenStack adapter obeys every law of the contract that its capabilities do not excuse it from."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from adapters.conformance.programs import MEBIBYTE, Asking
+from adapters.conformance.report import Report, chosen
+from adapters.conformance.runner import Suite, run_suite
+from adapters.conformance.session import Options
+from adapters.conformance.spec import Outcome
+from adapters.conformance.specs import ALL
+from adapters.wire.pools import write_pool_file
+from tests.conformance.killed_and_started import KilledAndStarted
+from tests.openstack_adapter.conftest import cloud_pool, options
+from tests.servers.required import free_port
+
+DECLARED_SKIPS = {
+    "exec", "checkpoints", "services", "reservations", "start_estimates", "gangs",
+    "simulates", "runtimes",  # a machine does not end by itself, and its output is its console's
+}  # fmt: skip
+CORE = ("identity.", "launch.", "idempotency.row", "watch.after", "extras.suspend", "recovery.running")
+
+
+def conform(folder: Path, names: Sequence[str]) -> Report:
+    """Asks these specs of one adapter process, one after the other: all of them share two hypervisors."""
+    folder.mkdir()
+    write_pool_file(folder / "pool.json", cloud_pool("lawful-openstack"))
+    port = free_port()
+    command = [
+        sys.executable, "-m", "adapters.openstack", "--pool-spec", str(folder / "pool.json"),
+        "--state-dir", str(folder / "state"), "--port", str(port), "--exit-with-parent",
+        *options("--create-flavors"),
+    ]  # fmt: skip
+    adapter = KilledAndStarted(command, port)
+    adapter.start()
+    suite = Suite(
+        endpoint=adapter.endpoint,
+        specs=chosen(ALL, names),
+        # Nova makes a few machines a second on a small machine: the rate says that none is lost, and no more.
+        options=Options(epoch=10, patience_s=60, load_rate=2, asking=Asking(1000, 64 * MEBIBYTE)),
+        prefix=f"suite-{folder.name}",
+        restart=adapter.restart,
+    )
+    try:
+        return asyncio.run(run_suite(suite, lambda verdict: None))
+    finally:
+        adapter.end(15)
+
+
+def require_lawful(report: Report) -> None:
+    failed = [f"{v.spec.name}: {v.message}" for v in report.verdicts if v.outcome is Outcome.FAILED]
+    assert not failed, "\n".join(failed)
+    assert {v.excused_by for v in report.verdicts if v.outcome is Outcome.SKIPPED} <= DECLARED_SKIPS
+    assert report.conforms
+    assert not report.left_running
+
+
+def test_openstack_obeys_the_core_of_the_contract(clouds: Path, tmp_path: Path) -> None:
+    require_lawful(conform(tmp_path / "core", CORE))
+
+
+@pytest.mark.long
+@pytest.mark.faults
+def test_openstack_conforms_and_skips_nothing_that_it_does_not_declare(clouds: Path, tmp_path: Path) -> None:
+    require_lawful(conform(tmp_path / "whole", ()))

@@ -1,0 +1,66 @@
+"""Fills an empty test cloud: `python fill.py catalogue|content PORT`, with the administrator's clouds.yaml. `up.sh` calls it.
+
+"catalogue" is what Keystone must know before Nova starts; "content" waits for the hypervisors and then makes what a
+cloud has for its users: flavors, an image, and a project with a member who is no administrator.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import openstack
+
+FLAVORS = (("small", 1, 64, 0), ("medium", 2, 4096, 10), ("large", 8, 16384, 40))  # CPUs, MiB, GiB
+SERVICES = (("placement", 1, ""), ("image", 2, ""), ("compute", 3, "/v2.1"), ("network", 4, ""))
+HYPERVISORS = 2
+PATIENCE_S = 120
+
+
+def fill_catalogue(port: int) -> None:
+    cloud = openstack.connect(cloud="tests")
+    keystone = cloud.identity.create_service(name="identity", type="identity")
+    cloud.identity.create_endpoint(
+        service_id=keystone.id, interface="public", url=f"http://127.0.0.1:{port}/v3", region_id="tests"
+    )
+    for kind, offset, path in SERVICES:
+        service = cloud.identity.create_service(name=kind, type=kind)
+        for interface in ("public", "internal", "admin"):
+            url = f"http://127.0.0.1:{port + offset}{path}"
+            cloud.identity.create_endpoint(service_id=service.id, interface=interface, url=url, region_id="tests")
+    tenant = cloud.identity.create_project(name="tenant", domain_id="default")
+    user = cloud.identity.create_user(name="tenant", password="tenant", domain_id="default")
+    member = cloud.identity.find_role("member")
+    cloud.identity.assign_project_role_to_user(tenant, user, member)
+
+
+def fill_content() -> None:
+    cloud = openstack.connect(cloud="tests")
+    end = time.monotonic() + PATIENCE_S
+    while not _is_up(cloud):
+        if time.monotonic() > end:
+            sys.exit(f"no {HYPERVISORS} hypervisors within {PATIENCE_S} s")
+        time.sleep(0.5)
+    for name, cpus, memory, disk in FLAVORS:
+        cloud.compute.create_flavor(name=name, vcpus=cpus, ram=memory, disk=disk)
+    cloud.image.create_image(
+        name="busybox",
+        disk_format="raw",
+        container_format="bare",
+        visibility="public",
+        data=b"x" * 1024,
+        wait=True,
+    )
+
+
+def _is_up(cloud: openstack.connection.Connection) -> bool:
+    try:
+        up = [one for one in cloud.compute.hypervisors() if one.state == "up"]
+        known = list(cloud.placement.resource_providers())
+    except (openstack.exceptions.SDKException, OSError):
+        return False  # Nova is still starting
+    return len(up) == HYPERVISORS == len(known)
+
+
+if __name__ == "__main__":
+    fill_catalogue(int(sys.argv[2])) if sys.argv[1] == "catalogue" else fill_content()
