@@ -21,6 +21,7 @@ from adapters.wire.status import details_of
 
 _CLEAN_UP_S = 60.0
 _SPEC_S = 300.0
+_PATIENCES = 4  # and where pools are slow, as many waits as one spec may need
 
 
 class NotAsked(Exception):
@@ -107,7 +108,7 @@ async def _ask(spec: Spec, session: Session, given: frozenset[Need]) -> Verdict:
     began = time.monotonic()
     outcome, message = Outcome.PASSED, ""
     try:
-        async with asyncio.timeout(_SPEC_S):
+        async with asyncio.timeout(max(_SPEC_S, _PATIENCES * session.options.patience_s)):
             await spec.run(session)
     except Excused as error:
         outcome, message = Outcome.SKIPPED, str(error)

@@ -69,6 +69,7 @@ class Session:
         self.can = pb.GetCapabilitiesResponse()
         self.nodes: list[pb.Node] = []
         self.runtime = ""
+        self.lease_s = 1.5
         self._prefix = prefix
         self._numbers = itertools.count(1)
         self._restart = restart

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adapters.kubernetes.api import Api
+from adapters.kubernetes.backend import KubernetesBackend
 from adapters.kubernetes.engine import ClusterSettings, KubernetesEngine
 from adapters.kubernetes.manifests import PodSettings
 from adapters.kubernetes.namespaces import Quotas, read_quotas
 from adapters.kubernetes.resources import Cards
 from adapters.sdk.command import parser, run
-from adapters.sdk.engine_backend import EngineBackend
 from adapters.sdk.listening import StartRefused
 from inventory.model.pool import Pool
 
@@ -51,7 +51,7 @@ def _arguments() -> argparse.ArgumentParser:
     return result
 
 
-def _backend(pool: Pool, arguments: argparse.Namespace) -> EngineBackend:
+def _backend(pool: Pool, arguments: argparse.Namespace) -> KubernetesBackend:
     settings = ClusterSettings(
         namespace_prefix=arguments.namespace_prefix,
         node_selector=arguments.node_selector,
@@ -60,7 +60,7 @@ def _backend(pool: Pool, arguments: argparse.Namespace) -> EngineBackend:
         pods=PodSettings(tuple(arguments.image_pull_secret), arguments.scheduler_name, arguments.local_queue),
     )
     engine = KubernetesEngine(pool, Api(arguments.kubeconfig, arguments.context), settings)
-    return EngineBackend(engine, arguments.state_dir)
+    return KubernetesBackend(engine, arguments.state_dir)
 
 
 def _named(pairs: Sequence[str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from adapters.kubernetes import naming
 from adapters.kubernetes.api import Api, Json
 from adapters.kubernetes.gates import Gatekeeper, is_held
 from adapters.kubernetes.mirror import Change, Mirror
-from adapters.kubernetes.reports import deployment_report, gone_report, is_ended, job_report, run_id_of
+from adapters.kubernetes.reports import deployment_report, gone_report, is_ended, job_report, run_id_of, task_of
 from adapters.kubernetes.resources import Cards, node_of, requested
 from adapters.sdk.engine import Observer, Seen
 from inventory.model.pool import Node
@@ -96,6 +96,15 @@ class Cluster:
 
     def pods_of(self, run_label: str) -> list[Json]:
         return list(self._pods_of.get(run_label, {}).values())
+
+    def running_pod(self, run_label: str, task: int) -> Json | None:
+        """The pod of a task that runs: by its index where it is a Job's, else the one at that place by name."""
+        pods = [pod for pod in self.pods_of(run_label) if pod.get("status", {}).get("phase") == "Running"]
+        item = self._run_of.get(run_label)
+        if item is not None and _is_job(item):
+            return next((pod for pod in pods if task_of(pod) == task), None)
+        pods.sort(key=lambda pod: str(pod["metadata"]["name"]))
+        return pods[task] if task < len(pods) else None
 
     def seen(self, item: Json) -> Seen:
         """The run of a Job or Deployment as it is now."""

@@ -10,11 +10,20 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from adapters.contract import AcceleratorSupport, Capabilities, Launch, Refusal, RefusalCode
+from adapters.contract import (
+    AcceleratorSupport,
+    Capabilities,
+    Execution,
+    ExecutionOutput,
+    Launch,
+    Refusal,
+    RefusalCode,
+)
 from adapters.kubernetes import manifests, naming
 from adapters.kubernetes.api import Api, ApiRefused, Json
 from adapters.kubernetes.cluster import DEPLOYMENTS, JOBS, Cluster, handle_of, path_of
 from adapters.kubernetes.namespaces import Namespaces, Quotas
+from adapters.kubernetes.pod_commands import run_in_pod
 from adapters.kubernetes.reports import run_id_of
 from adapters.kubernetes.resources import Cards
 from adapters.sdk.engine import Cancel, EngineUnavailable, Observer, Seen, Taken
@@ -56,6 +65,7 @@ class KubernetesEngine:
             zones=tuple(sorted(pool.zones)),
             chooses_nodes=True,
             services=True,
+            exec=True,
             refuses_when_full=False,
         )
 
@@ -123,6 +133,18 @@ class KubernetesEngine:
             except ApiRefused as refused:
                 if refused.status not in (400, 404):  # not started yet, or gone: there is nothing to read
                     raise self._not_allowed(refused) from refused
+
+    def pod_of_task(self, run_id: str, task: int) -> Json | None:
+        """The pod in which a task runs now; None where it has none."""
+        return self._cluster.running_pod(naming.digest(run_id), task)
+
+    async def run_beside(self, pod: Json, execution: Execution) -> AsyncIterator[ExecutionOutput]:
+        """A command in a pod. Raises EngineUnavailable."""
+        try:
+            async for piece in run_in_pod(self._api, pod, execution):
+                yield piece
+        except ApiRefused as refused:
+            raise self._not_allowed(refused) from refused
 
     # -- one run ------------------------------------------------------------------------------------------------
 

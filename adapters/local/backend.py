@@ -18,6 +18,8 @@ from pathlib import Path
 from adapters.contract import (
     Capabilities,
     EventSink,
+    Execution,
+    ExecutionOutput,
     Launch,
     Page,
     Refusal,
@@ -32,6 +34,7 @@ from adapters.local.machine import this_machine
 from adapters.local.run_directory import RunDirectory
 from adapters.local.strays import kill_strays
 from adapters.local.supervisor import kill_processes_of
+from adapters.sdk.child_command import run_command
 from inventory.model.pool import Node, Pool
 from inventory.model.units import Resources, format_resources
 from inventory.model.workload import RunState
@@ -57,7 +60,7 @@ class _Run:
 
 
 class LocalBackend:
-    """A `PoolBackend` and `LogSource` of real processes. `stop_runs_at_exit` ends them with the adapter."""
+    """A `PoolBackend`, `LogSource` and `Executor` of real processes. `stop_runs_at_exit` ends them with the adapter."""
 
     def __init__(
         self, pool: Pool, state_dir: Path, *, stop_runs_at_exit: bool = False, cgroup: Path | None = None
@@ -84,6 +87,7 @@ class LocalBackend:
             # A group binds a run as a whole; a limit of the process, which is the next best, binds memory alone.
             enforces=("cpu", "memory") if self._group else ("memory",),
             zones=tuple(sorted(pool.zones)),
+            exec=True,
             remembered_runs=REMEMBERED,
         )
 
@@ -154,6 +158,13 @@ class LocalBackend:
                 return
             else:
                 await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def execute(self, execution: Execution) -> AsyncIterator[ExecutionOutput]:
+        """A process that carries the run's marks, and so ends with it at the latest."""
+        directory = self._runs[execution.run_id].directory
+        words = directory.command_beside(execution.task, execution.command)
+        async for piece in run_command(words, {}, execution):
+            yield piece
 
     # -- one run ------------------------------------------------------------------------------------------------
 

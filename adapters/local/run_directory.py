@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +93,11 @@ class RunDirectory:
             env={},
             start_new_session=True,
         )
+
+    def command_beside(self, task: int, command: Sequence[str]) -> list[str]:
+        """What to execute for a command in the surroundings of a task: its folder, settings, limits and group."""
+        script = Path(files.__file__)
+        return [sys.executable, "-I", "-S", "-X", "utf8", str(script), str(self.path), str(task), *command]
 
     def has_supervisor(self) -> bool:
         """True while a supervisor lives: it holds the lock."""

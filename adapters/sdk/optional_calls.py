@@ -99,6 +99,11 @@ class OptionalCalls(pb_grpc.PoolAdapterServiceServicer):
                         f"is {report.state}: commands run beside running runs only",
                     )
                 )
+            if report.nodes and execution.task >= len(report.nodes):
+                check = Inspection()
+                tasks = len(report.nodes)
+                check.refuse("task", execution.task, f"此运行有 {tasks} 个任务", f"the run has {tasks}, from 0")
+                check.close()
             async for piece in executor.execute(execution):
                 yield pb.ExecResponse(
                     standard_output=piece.standard_output,

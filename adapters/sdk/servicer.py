@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
 
 import grpc
@@ -191,16 +191,22 @@ class AdapterServicer(OptionalCalls):
             await asyncio.to_thread(leases.lease, launches)
         outcomes = await self._backend.launch(launches) if launches else ()
         leases.end(one.run_id for one in outcomes if isinstance(one, Refusal) or one.state.is_final)
-        found = self._launch_results(outcomes)
-        return pb.LaunchResponse(results=[result or next(found) for result in results])
-
-    def _launch_results(self, outcomes: Sequence[RunReport | Refusal]) -> Iterator[pb.LaunchResult]:
-        stamp = self._gate.leases.stamp
-        for outcome in outcomes:
-            if isinstance(outcome, Refusal):
-                yield pb.LaunchResult(run_id=outcome.run_id, error=refusal_to_wire(outcome))
+        response = pb.LaunchResponse()
+        found = iter(outcomes)
+        for result in results:
+            if result is None:
+                self._add_outcome(response, next(found))
             else:
-                yield pb.LaunchResult(run_id=outcome.run_id, accepted=report_to_wire(stamp(outcome)))
+                response.results.append(result)
+        return response
+
+    def _add_outcome(self, response: pb.LaunchResponse, outcome: RunReport | Refusal) -> None:
+        """Made in its place: a message that is put into another is copied, and batches are large."""
+        if isinstance(outcome, Refusal):
+            response.results.add(run_id=outcome.run_id, error=refusal_to_wire(outcome))
+        else:
+            status = report_to_wire(self._gate.leases.stamp(outcome))
+            response.results.add(run_id=outcome.run_id, accepted=status)
 
     async def _stop(self, items: Sequence[pb.StopItem]) -> pb.StopResponse:
         stops: list[Stop] = []

@@ -17,6 +17,8 @@ from adapters.simulated.fates import Fate
 from inventory.model.units import Resources
 from inventory.model.workload import RunState
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make an encoder for every line
+
 
 class FateFile:
     """Appends fates to `path`. One writer at a time; every method blocks on the disk."""
@@ -75,7 +77,7 @@ class FateFile:
 
 
 def _to_lines(fates: Iterable[Fate]) -> bytes:
-    return "".join(json.dumps(_to_json(fate), ensure_ascii=False) + "\n" for fate in fates).encode()
+    return "".join([_ENCODE(_to_json(fate)) + "\n" for fate in fates]).encode()
 
 
 def _to_json(fate: Fate) -> list[object]:

@@ -80,12 +80,13 @@ def draw_fate(launch: Launch, profile: Profile, seed: int, now_ms: int) -> Fate:
             f"运行超过 max_runtime {launch.max_runtime_ms} ms，已停止 / "
             f"ran longer than max_runtime, {launch.max_runtime_ms} ms, and was stopped"
         )
+    need = launch.requirements.per_task
     starts_ms = now_ms + math.ceil(profile.launch_latency_ms / profile.speed)
     return Fate(
         run_id=launch.run_id,
         nodes=launch.nodes,
-        load=task_load(launch),
-        disk_bytes=launch.requirements.per_task.disk_bytes * launch.requirements.tasks,
+        load=task_load(launch) if need.disk_bytes else need,
+        disk_bytes=need.disk_bytes * launch.requirements.tasks,
         starts_ms=starts_ms,
         ends_ms=starts_ms + math.ceil(runtime / profile.speed),
         outcome=outcome,

@@ -1,31 +1,42 @@
 """The Slurm pool as an adapter backend: the shared memory of runs, and what Slurm can do beyond launching.
 
-`adapters.slurm.__main__` serves it. Suspending, reservations and start estimates are Slurm's own: the capabilities
-declare them, and these calls hand them on.
+`adapters.slurm.__main__` serves it. Suspending, commands beside runs, reservations and start estimates are Slurm's own:
+the capabilities declare them, and these calls hand them on.
 """
 
 from __future__ import annotations
 
 import re
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from adapters.contract import Launch, Refusal, RefusalCode, Reservation, RunReport, StartEstimate
+from adapters.contract import (
+    Execution,
+    ExecutionOutput,
+    Launch,
+    Refusal,
+    RefusalCode,
+    Reservation,
+    RunReport,
+    StartEstimate,
+)
+from adapters.sdk.child_command import run_command
 from adapters.sdk.engine import EngineUnavailable
 from adapters.sdk.engine_backend import EngineBackend
 from adapters.slurm import naming, reservations
 from adapters.slurm.commands import SlurmRefused
 from adapters.slurm.engine import SlurmEngine, no_such_node
 from adapters.slurm.reservations import Held, parse_reservations
-from adapters.slurm.script import batch_script
+from adapters.slurm.script import batch_script, settings_of
 from inventory.model.workload import RunState
 
 _STARTS = re.compile(r"to start at (?P<when>\S+) using")
 
 
 class SlurmBackend(EngineBackend):
-    """`PoolBackend`, `LogSource`, `Suspender`, `Reserver` and `StartEstimator` of one cluster."""
+    """`PoolBackend`, `LogSource`, `Suspender`, `Executor`, `Reserver` and `StartEstimator` of one cluster."""
 
     engine: SlurmEngine
 
@@ -38,6 +49,27 @@ class SlurmBackend(EngineBackend):
 
     async def resume(self, run_ids: Sequence[str]) -> Sequence[RunReport | Refusal]:
         return [await self._change(run_id, suspended=False) for run_id in run_ids]
+
+    async def execute(self, execution: Execution) -> AsyncIterator[ExecutionOutput]:
+        """A job step of its own on the task's node, within the job's allocation (`srun --overlap`)."""
+        run = self.handle_and_report(execution.run_id)
+        assert run is not None, "the sdk asks only for runs that are known to run"
+        job_id, report = run
+        try:
+            script = await self.engine.slurm.run("scontrol", "write", "batch_script", job_id, "-")
+        except SlurmRefused as refused:
+            raise EngineUnavailable(f"{execution.run_id}: {refused}") from refused
+        # Settings go through srun's environment: its words could be read by every user of this machine.
+        around = {**self.engine.slurm.environment, **settings_of(script), "XISUAN_TASK": str(execution.task)}
+        words = [
+            *("srun", f"--jobid={job_id}", "--overlap", "--quiet", "--export=ALL", "--ntasks=1", "--nodes=1"),
+            *("--mem=0", f"--chdir={self.engine.work_dir}"),
+            *([f"--nodelist={report.nodes[execution.task]}"] if report.nodes else []),
+            *execution.command,
+        ]
+        # srun ends its step on SIGTERM; killed at once it would leave the command running on the node.
+        async for piece in run_command(words, around, execution, polite=signal.SIGTERM):
+            yield piece
 
     async def estimate_starts(self, launches: Sequence[Launch]) -> Sequence[StartEstimate | Refusal]:
         """What Slurm's backfill expects (`sbatch --test-only`): nothing is submitted."""

@@ -39,6 +39,11 @@ class Slurm:
             self._environment["SLURM_CONF"] = str(configuration)
         self._at_once = asyncio.Semaphore(at_once)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a program of Slurm needs around it to find this cluster."""
+        return dict(self._environment)
+
     async def run(self, *words: str, standard_input: str = "") -> str:
         """What the program printed. Raises SlurmRefused, or EngineUnavailable where the controller is not there."""
         async with self._at_once:

@@ -71,6 +71,7 @@ class SlurmEngine:
             start_estimates=True,
             reservations=True,
             suspend=True,
+            exec=True,
             refuses_when_full=False,
             # Slurm counts whole seconds of its controller's clock.
             max_clock_skew_ms=1000,
@@ -146,6 +147,11 @@ class SlurmEngine:
     def partition(self) -> str:
         """The partition that is the pool; "" for the cluster's default."""
         return self._settings.partition
+
+    @property
+    def work_dir(self) -> str:
+        """Where programs of runs begin."""
+        return self._settings.work_dir
 
     @property
     def threads_per_core(self) -> dict[str, int]:

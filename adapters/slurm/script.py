@@ -7,11 +7,13 @@ on a command line, where every user of the machine could read it.
 from __future__ import annotations
 
 import shlex
+from itertools import pairwise
 
 from adapters.contract import Launch
 
 TIMED_OUT = 124  # coreutils' timeout: the program was ended because its time was over
 _KILL_AFTER_S = 10
+_SURROUNDINGS_END = "# ---"
 
 
 def batch_script(launch: Launch) -> str:
@@ -19,6 +21,7 @@ def batch_script(launch: Launch) -> str:
     lines = ["#!/bin/sh", "export SLURM_EXPORT_ENV=ALL"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(launch.program.environment.items())]
     limit = _limit(launch.max_runtime_ms)
+    lines += [_SURROUNDINGS_END]
     if launch.runtime == "batch-script":
         lines += [_own_script(launch, limit)]
     elif launch.requirements.tasks == 1:
@@ -26,6 +29,13 @@ def batch_script(launch: Launch) -> str:
     else:
         lines += [_gang(launch, limit)]
     return "\n".join(lines) + "\n"
+
+
+def settings_of(script: str) -> dict[str, str]:
+    """The environment that a script of `batch_script` gives its program."""
+    head, _, _ = script.partition(f"\n{_SURROUNDINGS_END}\n")
+    words = shlex.split(head, comments=True)
+    return dict(word.split("=", 1) for before, word in pairwise(words) if before == "export")
 
 
 def _limit(max_runtime_ms: int) -> str:

@@ -87,7 +87,7 @@ async def ask_part(adapter: KilledAndStarted, groups: Sequence[str], prefix: str
             endpoint=adapter.endpoint,
             specs=chosen(ALL, [f"{group}." for group in groups]),
             # How many launches a second adapters take is measured by the benchmarks, on a quiet machine.
-            options=Options(epoch=10, patience_s=60, load_rate=10),
+            options=Options(epoch=10, patience_s=120, call_s=30, load_rate=10),
             prefix=prefix,
             restart=adapter.restart,
         )

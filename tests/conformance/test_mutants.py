@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 
 from adapters.conformance.report import Verdict
 from adapters.conformance.spec import Outcome
 from adapters.conformance.specs import ALL
+from adapters.contract import PoolBackend
 from adapters.local.backend import LocalBackend
 from tests.conformance.adapter_in_process import Parts, asked, local, simulated
-from tests.conformance.mutants import MUTANTS, Mutant, gather_limited
+from tests.conformance.mutants import MUTANTS as MUTANTS_OF_ALL
+from tests.conformance.mutants import Mutant, gather_limited
+from tests.conformance.optional_mutants import OPTIONAL_MUTANTS, CheckpointingPool
 
+MUTANTS = (*MUTANTS_OF_ALL, *OPTIONAL_MUTANTS)
 AT_ONCE = 12
 PATIENCE_S = 8.0
 
@@ -39,12 +44,11 @@ def caught(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Verdict]:
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Verdict]:
     """The same specs asked of the adapters that the mutants were made from."""
     folder = tmp_path_factory.mktemp("sound")
-    of_local = {mutant.caught_by for mutant in MUTANTS if _is_local(mutant.parts)}
-    names = sorted({mutant.caught_by for mutant in MUTANTS})
+    made_from = {mutant.caught_by: _made_from(mutant.parts) for mutant in MUTANTS}
+    names = sorted(made_from)
 
     async def ask(name: str) -> Verdict:
-        parts = Parts(backend=local if name in of_local else simulated)
-        (verdict,) = (await asked(parts, folder / name, [name])).verdicts
+        (verdict,) = (await asked(Parts(backend=made_from[name]), folder / name, [name])).verdicts
         return verdict
 
     async def ask_all() -> list[Verdict]:
@@ -53,8 +57,11 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Verdict]:
     return dict(zip(names, asyncio.run(ask_all()), strict=True))
 
 
-def _is_local(parts: Parts) -> bool:
-    return isinstance(parts.backend, type) and issubclass(parts.backend, LocalBackend)
+def _made_from(parts: Parts) -> Callable[[Path], PoolBackend]:
+    kind = parts.backend if isinstance(parts.backend, type) else object
+    if issubclass(kind, CheckpointingPool):
+        return CheckpointingPool
+    return local if issubclass(kind, LocalBackend) else simulated
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.fault for mutant in MUTANTS])

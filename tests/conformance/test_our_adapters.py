@@ -29,7 +29,7 @@ DECLARED: Mapping[str, frozenset[str]] = {
     "simulated": _PRETENDS,
     "template": _PRETENDS,
     "local": frozenset(
-        {"suspend", "exec", "checkpoints", "reservations", "services", "chooses_nodes", "start_estimates"}
+        {"suspend", "checkpoints", "reservations", "services", "chooses_nodes", "start_estimates"}
     ),
 }
 

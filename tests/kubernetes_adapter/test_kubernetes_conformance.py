@@ -20,7 +20,7 @@ from tests.conformance.killed_and_started import PARTS, KilledAndStarted, ask_al
 from tests.kubernetes_adapter.conftest import ClusterClient
 from tests.servers.required import free_port
 
-DECLARED_SKIPS = {"suspend", "exec", "start_estimates", "reservations", "checkpoints", "refuses_when_full"}
+DECLARED_SKIPS = {"suspend", "start_estimates", "reservations", "checkpoints", "refuses_when_full"}
 
 
 @pytest.fixture

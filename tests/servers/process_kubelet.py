@@ -3,8 +3,8 @@
     python -m tests.servers.process_kubelet KUBECONFIG CERTIFICATE KEY FOLDER NODE...
 
 KWOK's nodes only pretend; with these the conformance suite sees programs run, fail, write, ignore a polite stop, and
-be restarted as a service. What it keeps of a kubelet's duties: pod status, grace periods, restart policy, output over
-HTTPS for the API server, and the node's sign of life. Ends with its standard input.
+be restarted as a service. What it keeps of a kubelet's duties: pod status, grace periods, restart policy, output and
+commands in pods over HTTPS for the API server, and the node's sign of life. Ends with its standard input.
 """
 
 from __future__ import annotations
@@ -44,10 +44,13 @@ class Kubelet:
         self._leaving: dict[str, asyncio.Event] = {}
         self._grace: dict[str, float] = {}
         self._ended: set[str] = set()
+        self._settings: dict[str, dict[str, str]] = {}  # pod name -> environment of its program
+        self._beside: dict[str, list[asyncio.subprocess.Process]] = {}  # pod name -> commands that were executed
 
-    async def serve_logs(self, certificate: str, key: str) -> int:
+    async def serve(self, certificate: str, key: str) -> int:
         app = web.Application()
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._logs)
+        app.router.add_get("/exec/{namespace}/{pod}/{container}", self._execute)
         runner = web.AppRunner(app)
         await runner.setup()
         trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -69,6 +72,8 @@ class Kubelet:
                 ],
                 "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
                 "nodeInfo": {"architecture": "amd64"},
+                # The API server then hands WebSockets on as they are, and does not translate them to SPDY.
+                "declaredFeatures": ["ExtendWebSocketsToKubelet"],
             }
             metadata = {"name": node, "labels": {"kubernetes.io/hostname": node, "kubelet": "process"}}
             await self._ask("POST", "/api/v1/nodes", {"metadata": metadata, "status": status})
@@ -114,7 +119,7 @@ class Kubelet:
         while not self._leaving[uid].is_set():
             process = await self._start(pod)
             await self._report(pod, "Running", {"running": {"startedAt": now()}}, begun, restarts)
-            code = await self._wait(uid, process)
+            code = await self._wait(uid, pod["metadata"]["name"], process)
             if spec.get("restartPolicy") != "Always":
                 break
             restarts += 1
@@ -131,13 +136,14 @@ class Kubelet:
         for one in container.get("env", ()):
             of_task = pod["metadata"].get("annotations", {}).get(_INDEX, "0")
             settings[one["name"]] = one.get("value", "") if "valueFrom" not in one else of_task
+        self._settings[pod["metadata"]["name"]] = settings
         with self._log(pod["metadata"]["name"]).open("ab") as output:
             return await asyncio.create_subprocess_exec(
                 *container.get("command", ["true"]),
                 env=settings, stdout=output, stderr=output, stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
 
-    async def _wait(self, uid: str, process: asyncio.subprocess.Process) -> int:
+    async def _wait(self, uid: str, pod: str, process: asyncio.subprocess.Process) -> int:
         """Until the process has ended: by itself, politely, or by force when the grace is over."""
         ended = asyncio.create_task(process.wait())
         leaving = asyncio.create_task(self._leaving[uid].wait())
@@ -149,6 +155,9 @@ class Kubelet:
             os.killpg(process.pid, number)
             await asyncio.wait((ended,), timeout=patience_s)
         code = await ended
+        for beside in self._beside.pop(pod, []):
+            if beside.returncode is None:
+                os.killpg(beside.pid, signal.SIGKILL)  # a container's end is that of all in it
         return 128 - code if code < 0 else code
 
     async def _report(self, pod: Json, phase: str, state: Json, begun: str, restarts: int) -> None:
@@ -186,6 +195,53 @@ class Kubelet:
             else:
                 await asyncio.sleep(0.1)
 
+    async def _execute(self, request: web.Request) -> web.StreamResponse:
+        """`exec` in v5.channel.k8s.io. As in real containers, a command outlives the connection that began it."""
+        socket = web.WebSocketResponse(protocols=("v5.channel.k8s.io",))
+        await socket.prepare(request)
+        pod = request.match_info["pod"]
+        pipe = asyncio.subprocess.PIPE
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *request.query.getall("command"), env=self._settings[pod], stdin=pipe, stdout=pipe, stderr=pipe,
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            text = f'exec: "{error.filename}": executable file not found in $PATH'
+            return await self._tell(socket, {"status": "Failure", "reason": "InternalError", "message": text})
+        self._beside.setdefault(pod, []).append(process)
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        if "input" not in request.query:
+            process.stdin.close()
+        feeding = asyncio.create_task(self._feed(socket, process.stdin))
+        await asyncio.gather(self._pump(socket, 1, process.stdout), self._pump(socket, 2, process.stderr))
+        code = await process.wait()
+        feeding.cancel()
+        code = 128 - code if code < 0 else code
+        causes = {"causes": [{"reason": "ExitCode", "message": str(code)}]}
+        failed = {"status": "Failure", "reason": "NonZeroExitCode", "details": causes}
+        return await self._tell(socket, failed if code else {"status": "Success"})
+
+    async def _feed(self, socket: web.WebSocketResponse, pipe: asyncio.StreamWriter) -> None:
+        async for message in socket:
+            channel, content = message.data[0], message.data[1:]
+            if channel == 0:
+                pipe.write(content)
+                await pipe.drain()
+            elif channel == 255:
+                pipe.close()
+
+    async def _pump(self, socket: web.WebSocketResponse, channel: int, stream: asyncio.StreamReader) -> None:
+        while piece := await stream.read(32 * 1024):
+            if not socket.closed:
+                await socket.send_bytes(bytes([channel]) + piece)
+
+    async def _tell(self, socket: web.WebSocketResponse, status: Json) -> web.StreamResponse:
+        if not socket.closed:
+            await socket.send_bytes(b"\x03" + json.dumps({"metadata": {}, **status}).encode())
+            await socket.close()
+        return socket
+
     def _log(self, pod: str) -> Path:
         return self._folder / f"{pod}.log"
 
@@ -218,7 +274,7 @@ async def main(kubeconfig: str, certificate: str, key: str, folder: str, *nodes:
         connector=connector, headers=headers, timeout=timeout, read_bufsize=2**21
     ) as s:
         kubelet = Kubelet(s, server, Path(folder), list(nodes))
-        await kubelet.register(await kubelet.serve_logs(certificate, key))
+        await kubelet.register(await kubelet.serve(certificate, key))
         tasks = [asyncio.create_task(one) for one in (kubelet.live(), kubelet.watch(), over.wait())]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:

@@ -13,7 +13,7 @@ from tests.conformance.killed_and_started import PARTS, KilledAndStarted, ask_al
 from tests.servers.required import free_port
 from tests.slurm_adapter.conftest import slurm_pool
 
-DECLARED_SKIPS = {"exec", "checkpoints", "services", "refuses_when_full"}
+DECLARED_SKIPS = {"checkpoints", "services", "refuses_when_full"}
 
 
 @pytest.mark.long

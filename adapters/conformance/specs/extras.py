@@ -7,7 +7,7 @@ import asyncio
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from adapters.conformance.programs import requirements
+from adapters.conformance.programs import requirements, seconds
 from adapters.conformance.session import ENDED, RUNNING, STOPPED, SUCCEEDED, Session, require, require_code
 from adapters.conformance.spec import Need, Spec
 from adapters.conformance.watching import cursor_now, watching
@@ -70,16 +70,57 @@ async def command_beside_it(s: Session) -> None:
     require((await s.status(item.run_id)).state == RUNNING, "the run undisturbed", "another state")
 
 
+async def command_sees_what_the_run_sees(s: Session) -> None:
+    item = s.item()
+    item.program.environment["WORD"] = "西算 = x"
+    await s.running(item)
+    output = await _output_beside(s, item.run_id, "sh", "-c", 'echo "word is $WORD"')
+    require("word is 西算 = x".encode() in output, "the setting of the run", output)
+
+
+async def command_has_an_end(s: Session) -> None:
+    item = s.item()
+    await s.running(item)
+    request = pb.ExecRequest(epoch=s.epoch, run_id=item.run_id, command=["sleep", "600"], timeout=seconds(1))
+    pieces = [piece async for piece in s.stub.Exec(request, timeout=s.options.patience_s)]
+    require(bool(pieces) and pieces[-1].exit_code != 0, "an exit code that is not 0", pieces[-1:])
+    require((await s.status(item.run_id)).state == RUNNING, "the run undisturbed", "another state")
+
+
+async def no_command_beside_no_task(s: Session) -> None:
+    item = s.item()
+    await s.running(item)
+    await require_code(
+        _answer(s, pb.ExecRequest(epoch=s.epoch, run_id=item.run_id, task=1, command=["true"])),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    )
+
+
+async def no_command_of_an_old_leader(s: Session) -> None:
+    item = s.item()
+    await s.running(item)
+    await require_code(
+        _answer(s, pb.ExecRequest(epoch=s.epoch - 1, run_id=item.run_id, command=["true"])),
+        grpc.StatusCode.FAILED_PRECONDITION,
+    )
+
+
+async def _answer(s: Session, request: pb.ExecRequest) -> list[pb.ExecResponse]:
+    return [piece async for piece in s.stub.Exec(request, timeout=s.options.patience_s)]
+
+
+async def _output_beside(s: Session, run_id: str, *command: str) -> bytes:
+    pieces = await _answer(s, pb.ExecRequest(epoch=s.epoch, run_id=run_id, command=command))
+    return b"".join(piece.standard_output for piece in pieces)
+
+
 async def no_command_beside_the_dead(s: Session) -> None:
     item = s.item(0)
     await s.accepted(item)
     await s.until(item.run_id, ENDED)
 
-    async def execute() -> object:
-        request = pb.ExecRequest(epoch=s.epoch, run_id=item.run_id, command=["true"])
-        return [piece async for piece in s.stub.Exec(request, timeout=s.options.patience_s)]
-
-    await require_code(execute(), grpc.StatusCode.FAILED_PRECONDITION)
+    request = pb.ExecRequest(epoch=s.epoch, run_id=item.run_id, command=["true"])
+    await require_code(_answer(s, request), grpc.StatusCode.FAILED_PRECONDITION)
 
 
 async def estimates(s: Session) -> None:
@@ -163,6 +204,34 @@ SPECS = (
         "可在运行旁执行命令，输入输出与退出码完整",
         command_beside_it,
         (Need.EXEC, Need.EXECUTES),
+    ),
+    Spec(
+        "extras.surroundings",
+        "A command beside a run sees the run's settings",
+        "运行旁的命令看得到该运行的环境变量",
+        command_sees_what_the_run_sees,
+        (Need.EXEC, Need.EXECUTES),
+    ),
+    Spec(
+        "extras.overtime",
+        "A command that takes longer than its limit is killed, and the run goes on",
+        "命令超时即被终止，运行不受影响",
+        command_has_an_end,
+        (Need.EXEC, Need.EXECUTES),
+    ),
+    Spec(
+        "extras.task",
+        "No command runs beside a task that the run does not have",
+        "不存在的任务旁不能执行命令",
+        no_command_beside_no_task,
+        (Need.EXEC,),
+    ),
+    Spec(
+        "extras.fence",
+        "A replaced leader executes no command",
+        "旧主不能执行命令",
+        no_command_of_an_old_leader,
+        (Need.EXEC,),
     ),
     Spec(
         "extras.dead",

@@ -24,6 +24,7 @@ from xisuan.pool.v1 import pool_adapter_service_pb2 as pb
 SIGN_OF_LIFE_S = 5.0
 _SLACK_S = 2.5
 _WINDOW_TRIED = 2000
+_UNREAD = 2000  # changes: some hundred kilobytes, beyond what gRPC takes from a sender unread
 
 
 async def first_message(s: Session) -> None:
@@ -176,11 +177,12 @@ async def from_the_oldest(s: Session) -> None:
 
 
 async def idle_reader(s: Session) -> None:
-    """A watcher that reads nothing holds nobody up."""
+    """A watcher that reads nothing holds nobody up, when more is to be told than its connection takes unread."""
     async with s.another() as other:
         stream = other.Watch(pb.WatchRequest(cursor=await cursor_now(s)))
-        for _ in range(3):
-            await s.accepted(*(s.item(0.01) for _ in range(min(50, s.can.max_batch))))
+        batch = min(_UNREAD, s.can.max_batch)
+        for _ in range(0, _UNREAD, batch):
+            await s.stop(*(s.new_id("nobody") for _ in range(batch)))
         item = s.item()
         await s.running(item)
         await s.stopped(item.run_id)

@@ -32,12 +32,24 @@ python() {
     ) 9>"$home.lock"
 }
 
-# Every process of the cluster has FOLDER in its environment: that is how `stop` knows them.
-# Ray waits 30 s for its own raylet, which a very busy machine may exceed: then it has ended what it began.
-ray() {
+# Ends every process whose environment holds this setting: that is how those of a cluster, and of its parts, are known.
+end_marked() {
+    for environment in $(grep -lzxF "$1" /proc/[0-9]*/environ 2>/dev/null || true); do
+        process=${environment#/proc/}
+        kill -KILL "${process%/environ}" 2>/dev/null || true
+    done
+}
+
+# Ray waits 30 s for its own raylet, which a very busy machine may exceed. It leaves what it had begun: that is ended
+# before the next attempt, which would meet the GCS of the last one.
+ray() {  # PART WORDS...
+    part=$1
+    shift
     for attempt in 1 2 3 4; do
         echo "attempt $attempt: ray $*" >>"$folder/start.log"
-        PATH="$home/bin:$PATH" XISUAN_TEST_RAY="$folder" "$home/bin/ray" "$@" >>"$folder/start.log" 2>&1 </dev/null && return
+        PATH="$home/bin:$PATH" XISUAN_TEST_RAY="$folder" XISUAN_TEST_RAY_PART="$folder:$part" "$home/bin/ray" "$@" \
+            >>"$folder/start.log" 2>&1 </dev/null && return
+        end_marked "XISUAN_TEST_RAY_PART=$folder:$part"
     done
     tail -n 20 "$folder/start.log" >&2
     return 1
@@ -50,7 +62,7 @@ ports() {  # of one raylet, from the first given
 
 node() {
     # shellcheck disable=SC2046 # words
-    ray start --address="127.0.0.2:$(($1 + 1))" --node-ip-address=127.0.0.3 --num-cpus=8 --num-gpus=2 \
+    ray node start --address="127.0.0.2:$(($1 + 1))" --node-ip-address=127.0.0.3 --num-cpus=8 --num-gpus=2 \
         --memory=8589934592 --object-store-memory=80000000 --resources='{"NPU": 4, "probe": 2}' \
         --labels="ray.io/accelerator-type=A100" \
         --min-worker-port=0 --max-worker-port=0 $(ports $(($1 + 20)))
@@ -68,7 +80,7 @@ start)
     setsid "$0" watch "$folder" "$owner" </dev/null >/dev/null 2>&1 &
     echo "$port" >"$folder/port"
     # shellcheck disable=SC2046 # words
-    ray start --head --node-ip-address=127.0.0.2 --port=$((port + 1)) --dashboard-host=127.0.0.2 --dashboard-port="$port" \
+    ray head start --head --node-ip-address=127.0.0.2 --port=$((port + 1)) --dashboard-host=127.0.0.2 --dashboard-port="$port" \
         --include-dashboard=true --ray-client-server-port=$((port + 2)) --num-cpus=8 --memory=8589934592 \
         --object-store-memory=80000000 --temp-dir="$folder/ray" --min-worker-port=0 --max-worker-port=0 $(ports $((port + 5)))
     node "$port"
@@ -84,10 +96,7 @@ watch)
     ;;
 stop)
     cd /
-    for environment in $(grep -lzxF "XISUAN_TEST_RAY=$2" /proc/[0-9]*/environ 2>/dev/null || true); do
-        process=${environment#/proc/}
-        kill -KILL "${process%/environ}" 2>/dev/null || true
-    done
+    end_marked "XISUAN_TEST_RAY=$2"
     rm -rf "$2"
     ;;
 *)
