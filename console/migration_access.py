@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from console.connection import PATIENCE_S, service_address
@@ -18,14 +18,23 @@ from inventory.model.pool import Pool
 from inventory.reports.document import MonthlyReport
 from scheduler.core.waves.check import Violation
 from scheduler.core.waves.document import read_plan
+from scheduler.core.waves.forecast import FinishForecast
 from scheduler.runtime.clock import SystemClock
-from scheduler.services.desk_ports import MigrationProgress, PlannedWaves, PlanRequest, WaveProgress
+from scheduler.services.desk_ports import (
+    MigrationProgress,
+    PlanForecast,
+    PlannedWaves,
+    PlanRequest,
+    ReplanRequest,
+    WaveProgress,
+)
 from scheduler.services.migration_desk import MigrationDesk
 from scheduler.services.report_ports import EvidenceRequest, ReportRequest
 from scheduler.store.scheduler_store import SchedulerStore
 from xisuan.operations import ExportEvidenceRequest as WireEvidenceRequest
 from xisuan.operations import Operations
 from xisuan.operations import PlanRequest as WirePlanRequest
+from xisuan.operations import ReplanRequest as WireReplanRequest
 from xisuan.operations import ReportRequest as WireReportRequest
 from xisuan.operations import Violation as WireViolation
 
@@ -48,10 +57,40 @@ class Planned:
     broken: tuple[BrokenRule, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Any plan: broken rules, its value by aim, what it adds to the plan in force (empty: there is none), and how many
+    systems lie elsewhere."""
+
+    broken: tuple[BrokenRule, ...]
+    scores: Mapping[str, int]
+    price: Mapping[str, int]
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """A repair: `made` with an empty `plan_id` where it was proposed only. `was_broken` are the rules that the plan
+    `base_plan_id` breaks now; each change is (system key, window and pool before, after)."""
+
+    made: Planned
+    base_plan_id: str
+    was_broken: tuple[BrokenRule, ...]
+    changes: tuple[tuple[str, tuple[str, str] | None, tuple[str, str] | None], ...]
+    price: Mapping[str, int]
+    sentence: Pair
+
+
 class MigrationAccess(Protocol):
     def plan(self, request: PlanRequest, actor: str, pools: Sequence[Pool]) -> Planned: ...
 
     def check(self, plan_json: str, pools: Sequence[Pool]) -> tuple[BrokenRule, ...]: ...
+
+    def score(self, plan_json: str, pools: Sequence[Pool]) -> Scored: ...
+
+    def replan(self, request: ReplanRequest, actor: str, *, adopt: bool, pools: Sequence[Pool]) -> Repaired: ...
+
+    def forecast(self, seed: int, samples: int) -> PlanForecast: ...
 
     def waves(self) -> PlannedWaves: ...
 
@@ -85,6 +124,20 @@ class LocalMigration:
 
     def check(self, plan_json: str, pools: Sequence[Pool]) -> tuple[BrokenRule, ...]:
         return _broken(self._desk.check(plan_json, pools))
+
+    def score(self, plan_json: str, pools: Sequence[Pool]) -> Scored:
+        found = self._desk.score(plan_json, pools)
+        return Scored(_broken(found.violations), found.scores, found.price, found.changes)
+
+    def replan(self, request: ReplanRequest, actor: str, *, adopt: bool, pools: Sequence[Pool]) -> Repaired:
+        draft = self._desk.repair(request, pools)
+        plan_id = self._desk.adopt(draft, actor) if adopt and not draft.violations else ""
+        made = Planned(plan_id, draft.plan, _broken(draft.violations))
+        broken = _broken(draft.broken)
+        return Repaired(made, draft.base_plan_id, broken, draft.changes, draft.price, draft.sentence)
+
+    def forecast(self, seed: int, samples: int) -> PlanForecast:
+        return self._desk.forecast(seed, samples)
 
     def waves(self) -> PlannedWaves:
         return self._desk.waves()
@@ -122,6 +175,46 @@ class RemoteMigration:
     def check(self, plan_json: str, pools: Sequence[Pool]) -> tuple[BrokenRule, ...]:
         _refuse_pools(pools)
         return _broken_of_wire(self._service.check_plan(plan_json))
+
+    def score(self, plan_json: str, pools: Sequence[Pool]) -> Scored:
+        _refuse_pools(pools)
+        found = self._service.score_plan(plan_json)
+        return Scored(_broken_of_wire(found.violations), dict(found.scores), dict(found.price), found.changes)
+
+    def replan(self, request: ReplanRequest, actor: str, *, adopt: bool, pools: Sequence[Pool]) -> Repaired:
+        _refuse_pools(pools)
+        answer = self._service.replan(
+            WireReplanRequest(
+                approved=request.approved,
+                seed=request.seed,
+                effort=request.effort,
+                plan_json=request.plan_json,
+                options_yaml=request.options,
+                not_before="" if request.not_before is None else request.not_before.isoformat(),
+                adopt=adopt,
+                actor=actor,
+            )
+        )
+        made = Planned(answer.plan_id, read_plan(answer.plan_json), _broken_of_wire(answer.violations))
+        changes = tuple(
+            (
+                each.system_key,
+                _place(each.window_before, each.pool_before),
+                _place(each.window_after, each.pool_after),
+            )
+            for each in answer.changes
+        )
+        sentence = (answer.sentence_zh, answer.sentence_en)
+        was_broken = _broken_of_wire(answer.broken)
+        return Repaired(made, answer.base_plan_id, was_broken, changes, dict(answer.price), sentence)
+
+    def forecast(self, seed: int, samples: int) -> PlanForecast:
+        answer = self._service.forecast(seed, samples)
+        p50, p80, p95 = (
+            date.fromisoformat(text) if text else None for text in (answer.p50, answer.p80, answer.p95)
+        )
+        finish = FinishForecast(p50, p80, p95, answer.on_time, dict(answer.overrun), answer.samples)
+        return PlanForecast(finish, answer.factor, answer.deviation, answer.measured)
 
     def waves(self) -> PlannedWaves:
         answer = self._service.waves()
@@ -162,6 +255,10 @@ def _refuse_pools(pools: Sequence[Pool]) -> None:
             " / the service plans for its registered pools; leave out --pools and --node-groups, or register them "
             "with xisuan pool register"
         )
+
+
+def _place(window: str, pool: str) -> tuple[str, str] | None:
+    return (window, pool) if window or pool else None
 
 
 def _broken(violations: Sequence[Violation]) -> tuple[BrokenRule, ...]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from console import printing
-from console.migration_access import BrokenRule, Planned
+from console.migration_access import BrokenRule, Planned, Repaired
 from inventory.model.calendar import Window
 from inventory.model.migration import Pair, Unplaced, WavePlan
 from scheduler.core.waves.conflicts import Conflict
 from scheduler.core.waves.forecast import FinishForecast
 from scheduler.core.waves.replan import Repair
-from scheduler.services.desk_ports import MigrationProgress, PlannedWaves
+from scheduler.services.desk_ports import MigrationProgress, PlanForecast, PlannedWaves
 
 _SHOWN = 40
 
@@ -193,6 +193,59 @@ def show_repair(repair: Repair) -> None:
         printing.table("改动 / changes", ("系统/system", "原/before", "新/after"), rows)
 
 
+def show_ledger_repair(repaired: Repaired) -> None:
+    """A repair of the plan in force: proposed, or kept as a new plan."""
+    made = repaired.made
+    kept = (
+        f"已采用为 / adopted as {made.plan_id}" if made.plan_id else "仅为建议 / proposed only: --adopt keeps it"
+    )
+    printing.say(f"{repaired.base_plan_id}: {both(repaired.sentence)}；{kept}", "bold")
+    printing.say(f"原计划现违反 / the plan in force breaks {len(repaired.was_broken)} 条/rules")
+    show_price(repaired.price)
+    rows = [
+        (key, " ".join(before or ("—",)), " ".join(after or ("—",))) for key, before, after in repaired.changes
+    ]
+    if rows:
+        printing.table("改动 / changes", ("系统/system", "原/before", "新/after"), rows)
+    if made.plan.approved:
+        printing.say(f"保留的批次 / approved waves kept: {'、'.join(made.plan.approved)}")
+    _show_unplaced("没有位置的系统 / systems without a place", made.plan.unplaced)
+    show_broken(made.broken)
+
+
+def repair_json(repaired: Repaired) -> dict[str, Any]:
+    return {
+        "plan_id": repaired.made.plan_id or None,
+        "base_plan_id": repaired.base_plan_id,
+        "broken": [broken_json(one) for one in repaired.was_broken],
+        "changes": [
+            {"system_key": key, "before": before, "after": after} for key, before, after in repaired.changes
+        ],
+        "price": dict(repaired.price),
+        "violations": [broken_json(one) for one in repaired.made.broken],
+        "unplaced": [one.system_key for one in repaired.made.plan.unplaced],
+    }
+
+
+def show_price(price: Mapping[str, int]) -> None:
+    """What a plan adds to the one in force, by aim."""
+    if price:
+        printing.say("代价 / price: " + "，".join(f"{aim} {value:+d}" for aim, value in price.items()))
+
+
+def show_learned(found: PlanForecast) -> None:
+    if found.measured:
+        printing.say(
+            f"时长按 {found.measured} 次实际割接学习 / learned from {found.measured} cutovers: "
+            f"实际为申报的 / actual to declared {found.factor:.2f} ± {found.deviation:.2f}"
+        )
+    else:
+        printing.say(
+            f"尚无实际割接，时长按申报值 ±{found.deviation:.0%}（假设）/ no cutover was measured yet: declared minutes, give or "
+            "take that share (an assumption)"
+        )
+
+
 def show_forecast(forecast: FinishForecast) -> None:
     def day(value: object) -> str:
         return "计划期外/beyond" if value is None else str(value)
@@ -207,11 +260,16 @@ def show_forecast(forecast: FinishForecast) -> None:
         printing.table("超时概率 / chance to overrun", ("窗口/window", "概率/chance"), rows)
 
 
-def forecast_json(forecast: FinishForecast) -> dict[str, Any]:
+def forecast_json(forecast: FinishForecast, learned: PlanForecast | None = None) -> dict[str, Any]:
+    """With what was learned of durations, where cutovers of a ledger stand behind it."""
+    basis = {}
+    if learned is not None:
+        basis = {"factor": learned.factor, "deviation": learned.deviation, "measured": learned.measured}
     days = {"p50": forecast.p50, "p80": forecast.p80, "p95": forecast.p95}
     return {
         **{name: None if day is None else day.isoformat() for name, day in days.items()},
         "on_time": forecast.on_time,
         "overrun": dict(forecast.overrun),
         "samples": forecast.samples,
+        **basis,
     }

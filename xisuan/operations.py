@@ -22,13 +22,17 @@ from xisuan.inventory.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from xisuan.migration.v1 import migration_service_pb2 as migration_pb
 from xisuan.migration.v1.migration_service_pb2 import (
     ActOnRunRequest,
+    CheckResponse,
     ExportEvidenceRequest,
+    ForecastResponse,
     GetStatusResponse,
     HoldCapacityRequest,
     ListWavesResponse,
     OpenRunRequest,
     PlanRequest,
     PlanResponse,
+    ReplanRequest,
+    ReplanResponse,
     ReportRequest,
     RunAct,
     StartWaveRequest,
@@ -47,8 +51,10 @@ from xisuan.pool.v1.pool_service_pb2_grpc import PoolServiceStub
 __all__ = [
     "ActOnRunRequest",
     "CallError",
+    "CheckResponse",
     "ExportEvidenceRequest",
     "FieldViolation",
+    "ForecastResponse",
     "GetDiffResponse",
     "GetRatesResponse",
     "GetServiceStatusResponse",
@@ -65,6 +71,8 @@ __all__ = [
     "Pool",
     "PoolHealth",
     "PoolSpec",
+    "ReplanRequest",
+    "ReplanResponse",
     "ReportRequest",
     "RunAct",
     "StartWaveRequest",
@@ -183,6 +191,18 @@ class Operations:
     def check_plan(self, plan_json: str) -> Sequence[Violation]:
         request = migration_pb.CheckRequest(plan_json=plan_json)
         return self._channel.call(self._migration.Check, request, timeout_s=LONG_CALL_S).violations
+
+    def score_plan(self, plan_json: str) -> CheckResponse:
+        """What a plan breaks, and what it is worth."""
+        request = migration_pb.CheckRequest(plan_json=plan_json)
+        return self._channel.call(self._migration.Check, request, timeout_s=LONG_CALL_S)
+
+    def replan(self, request: ReplanRequest) -> ReplanResponse:
+        return self._channel.call(self._migration.Replan, request, timeout_s=LONG_CALL_S)
+
+    def forecast(self, seed: int, samples: int) -> ForecastResponse:
+        request = migration_pb.ForecastRequest(seed=seed, samples=samples)
+        return self._channel.call(self._migration.Forecast, request, timeout_s=LONG_CALL_S)
 
     def waves(self) -> ListWavesResponse:
         return self._channel.call(self._migration.ListWaves, migration_pb.ListWavesRequest())

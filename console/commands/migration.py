@@ -27,7 +27,7 @@ from console.people import actor
 from console.run_access import open_runs, read_site_file
 from inventory.model.pool import Pool
 from scheduler.core.waves.document import write_plan
-from scheduler.services.desk_ports import PlanRequest
+from scheduler.services.desk_ports import PlanForecast, PlanRequest, ReplanRequest
 from scheduler.services.migration_servicer import MAX_CAP, MAX_WEEKS
 from scheduler.services.run_ports import WaveStarting
 
@@ -120,7 +120,10 @@ def check(
     else:
         text = read_text(file, _MAX_PLAN_BYTES)
         with open_migration(find_home(), writing=False) as migration:
-            broken = migration.check(text, _pools(pools, node_groups))
+            found_scores = migration.score(text, _pools(pools, node_groups))
+        broken = found_scores.broken
+        if not as_json:
+            migration_views.show_price(found_scores.price)
     if as_json:
         printing.write_json([migration_views.broken_json(one) for one in broken])
     else:
@@ -130,10 +133,13 @@ def check(
 
 @app.command("replan")
 def replan_plan(
-    file: Annotated[Path, typer.Argument(metavar="PLAN.json", help="现行计划 / the plan in force")],
-    estate: Annotated[
-        Path, typer.Option("--estate", metavar="FILE.json", help="变化后的资产 / the estate as it is now")
-    ],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="PLAN.json", help="改过的计划；缺省为台账的最新计划 / an edited plan; without: the newest"
+        ),
+    ] = None,
+    estate: EstateFile = None,
     keep: Annotated[
         list[str] | None,
         typer.Option("--keep", metavar="WINDOW", help="已批准、不得改动的窗口 / approved windows"),
@@ -143,26 +149,79 @@ def replan_plan(
     seconds: Seconds = 30.0,
     effort: Effort = 0.0,
     workers: Workers = 0,
+    options: Annotated[
+        Path | None,
+        typer.Option(
+            "--options", metavar="FILE.yaml", help="新的申报，代替计划里的 / new options in place of the plan's"
+        ),
+    ] = None,
+    not_before: Annotated[
+        str,
+        typer.Option("--from", metavar="DAY", help="此前的窗口视为已过，缺省今天 / windows before it are past"),
+    ] = "",
+    adopt: Annotated[bool, typer.Option("--adopt", help="采用为最新计划 / keep it as the newest plan")] = False,
+    by: By = None,
 ) -> None:
     """重排：保留已批准的批次，以最小改动修复计划并报价 / the smallest change that repairs a plan, and its price."""
-    choices = planning.ReplanChoices(tuple(keep or ()), seed, planning.budget(seconds, effort, workers))
-    planning.replan_estate(file, estate, json_file, choices)
+    if estate is not None:
+        if file is None:
+            raise Fault(
+                "缺少 PLAN.json：--estate 须给出要修复的计划 / PLAN.json is missing: with --estate, name the plan to repair"
+            )
+        choices = planning.ReplanChoices(tuple(keep or ()), seed, planning.budget(seconds, effort, workers))
+        planning.replan_estate(file, estate, json_file, choices)
+        return
+    request = ReplanRequest(
+        approved=tuple(keep or ()),
+        seed=seed,
+        effort=effort,
+        plan_json="" if file is None else read_text(file, _MAX_PLAN_BYTES),
+        options=None if options is None else read_text(options, _MAX_PLAN_BYTES),
+        not_before=day(not_before, "--from") if not_before else None,
+    )
+    with replacing(json_file) as output:
+        with open_migration(find_home(), writing=adopt) as migration:
+            repaired = migration.replan(request, actor(by) if adopt else "", adopt=adopt, pools=())
+        output.write(f"{write_plan(repaired.made.plan)}\n".encode())
+    if json_file != STANDARD_OUTPUT:
+        migration_views.show_ledger_repair(repaired)
+    _require_kept(repaired.made.broken)
+    if repaired.made.plan.unplaced:
+        count = len(repaired.made.plan.unplaced)
+        raise AnswerIsNo(
+            f"{count} 个系统在保留约定的前提下无法安排 / {count} systems have no place while the agreements stand"
+        )
 
 
 @app.command()
 def forecast(
-    file: Annotated[Path, typer.Argument(metavar="PLAN.json", help="计划文件 / plan file")],
-    estate: Annotated[Path, typer.Option("--estate", metavar="FILE.json", help="资产文件 / the estate")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="PLAN.json", help="资产的计划 / the plan of an estate")
+    ] = None,
+    estate: EstateFile = None,
     seed: Annotated[int, typer.Option("--seed", help="随机种子 / random seed")] = 0,
     samples: Annotated[int, typer.Option("--samples", min=1, max=1_000_000, help="模拟次数 / samples")] = 5000,
     as_json: AsJson = False,
 ) -> None:
     """预测：按时长分布模拟完成日 P50/P80/P95 和超时概率 / when a plan will really end, by simulation."""
-    found = planning.estate_risk(file, estate, seed, samples)
+    learned: PlanForecast | None = None
+    if estate is not None and file is not None:
+        found = planning.estate_risk(file, estate, seed, samples)
+    elif estate is None and file is None:
+        with open_migration(find_home(), writing=False) as migration:
+            learned = migration.forecast(seed, samples)
+        found = learned.finish
+    else:
+        raise Fault(
+            "PLAN.json 与 --estate 须同时给出，或都不给（按台账的最新计划）"
+            " / give PLAN.json and --estate together, or neither (the newest plan of the ledger)"
+        )
     if as_json:
-        printing.write_json(migration_views.forecast_json(found))
+        printing.write_json(migration_views.forecast_json(found, learned))
     else:
         migration_views.show_forecast(found)
+        if learned is not None:
+            migration_views.show_learned(learned)
 
 
 @app.command()

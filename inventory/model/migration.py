@@ -25,6 +25,7 @@ class UnplacedRule(StrEnum):
     NOT_TO_MIGRATE = "not_to_migrate"
     MIGRATION_UNDECIDED = "migration_undecided"
     ALREADY_MIGRATED = "already_migrated"
+    UNDER_WAY = "under_way"  # a run is moving it now, under the plan before
     CLASSIFIED = "classified"
     RETIRE = "retire"
     RETAIN = "retain"
@@ -188,6 +189,8 @@ class WavePlan:
 
     `windows` are the windows in use, in order; wave n is the n-th. `splits` are the broken dependencies of cycles;
     `notes` are remarks on the whole plan. `seed` fixes all ties. `measure` is None where the solver states none.
+    `options` is the text of the options that it was made with (`scheduler.core.waves.plan_options`), so that it is
+    judged by the same ones; `approved` are the ids of windows whose waves people have approved: a replan keeps them.
     """
 
     settings: WaveSettings
@@ -201,6 +204,8 @@ class WavePlan:
     notes: tuple[Pair, ...] = ()
     declarations: Declarations = field(default_factory=Declarations)
     measure: PlanMeasure | None = None
+    options: str = ""
+    approved: tuple[str, ...] = ()
 
     @property
     def starts_on(self) -> date:

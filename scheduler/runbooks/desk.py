@@ -15,6 +15,7 @@ from typing import Any
 
 from inventory.model.calendar import Window as CalendarWindow
 from scheduler.core.migration.decisions import in_window
+from scheduler.core.migration.go_no_go import OVERRUN_EVIDENCE
 from scheduler.core.migration.moves import WaveMoves, plan_document
 from scheduler.core.migration.phases import Phase, Role
 from scheduler.core.migration.run import Change, ChangeKind, MigrationRun, Step
@@ -79,7 +80,11 @@ class RunDesk:
             for one in made:
                 try:
                     payload = opening(one.template, one.order)
-                    payloads.append({**payload, "plan": plan_document(moves, one.members)})
+                    payload = {**payload, "plan": plan_document(moves, one.members)}
+                    overrun = moves.overrun_of(one.members)
+                    if overrun is not None:
+                        payload["evidence"] = {**payload["evidence"], OVERRUN_EVIDENCE: overrun}
+                    payloads.append(payload)
                 except RunbookRefused as refused:
                     faults += refused.faults
             if faults:

@@ -23,6 +23,7 @@ from scheduler.runtime.control_plane import ControlPlane, ControlPlaneSettings
 from scheduler.runtime.desks import InTurn
 from scheduler.runtime.operation_desk import OperationDesk
 from scheduler.runtime.pool_link import PoolReport
+from scheduler.runtime.ray_map import RayMap
 from scheduler.runtime.rehearsal import rehearse
 from scheduler.runtime.run_calls import READS as RUN_READS
 from scheduler.runtime.run_calls import RunCalls
@@ -100,7 +101,7 @@ class ControlPlaneShell:
                 plane.start()
                 self._rehearsal = asyncio.create_task(rehearse(plane), name="rehearsal")
                 now_ms = SystemClock().now_ms
-                migration = MigrationDesk(store, now_ms)
+                migration = MigrationDesk(store, now_ms, RayMap())
                 self._parts = {
                     "scheduling": plane,
                     "ledger": InTurn(LedgerDesk(store.store, now_ms), plane.writer, LEDGER_READS),

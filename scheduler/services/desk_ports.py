@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
 
-from inventory.model.migration import Wave, WavePlan
+from inventory.model.migration import Pair, Wave, WavePlan
 from inventory.reports.document import MonthlyReport
 from scheduler.core.waves.check import Violation
+from scheduler.core.waves.forecast import FinishForecast
 from scheduler.services.report_ports import EvidenceRequest, ReportRequest
 
 if TYPE_CHECKING:  # the workbook reader takes a second to load, and most callers read no workbook
@@ -122,6 +123,54 @@ class PlanDraft:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplanRequest:
+    """`approved` are ids of windows whose waves stay, beside those that the plan in force has approved already.
+    `plan_json` is a plan edited by hand to repair (empty: the one in force); `options` replaces its options (None: they
+    stay). Windows before `not_before` are past (None: today). `effort` as in a PlanRequest."""
+
+    approved: tuple[str, ...] = ()
+    seed: int = 0
+    effort: float = 0.0
+    plan_json: str = ""
+    options: str | None = None
+    not_before: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RepairDraft(PlanDraft):
+    """A repair that is proposed: which plan it repairs, the rules that one breaks now, what changes (system key, and
+    window and pool before and after; None: nowhere), and what it adds by every aim (negative: saves)."""
+
+    base_plan_id: str
+    broken: tuple[Violation, ...]
+    changes: tuple[tuple[str, tuple[str, str] | None, tuple[str, str] | None], ...]
+    price: Mapping[str, int]
+    sentence: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class EditedPlan:
+    """A plan as it is worth: broken rules, its value by every aim, the difference to the plan in force (empty: there is
+    none), and how many systems lie elsewhere than there."""
+
+    violations: tuple[Violation, ...]
+    scores: Mapping[str, int]
+    price: Mapping[str, int]
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanForecast:
+    """When the plan in force will end; `factor` and `deviation` of actual against declared minutes, learned from
+    `measured` cutovers."""
+
+    finish: FinishForecast
+    factor: float
+    deviation: float
+    measured: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedWaves:
     plan_id: str
     waves: tuple[Wave, ...]
@@ -176,6 +225,14 @@ class Migration(Protocol):
         """Stores a plan that keeps every rule, and returns its id."""
 
     async def check(self, plan_json: str) -> tuple[Violation, ...]: ...
+
+    async def score(self, plan_json: str) -> EditedPlan:
+        """Any plan judged and measured at once, against the plan in force."""
+
+    async def repair(self, request: ReplanRequest) -> RepairDraft:
+        """The smallest change that repairs the plan in force; stores nothing."""
+
+    async def forecast(self, seed: int, samples: int) -> PlanForecast: ...
 
     async def report(self, request: ReportRequest) -> MonthlyReport: ...
 

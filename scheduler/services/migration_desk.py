@@ -8,57 +8,67 @@ itself. What a user does wrong is a `RequestError` with one clear line.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
 
-from inventory.freezes import FreezeFileError, read_operations_calendar
 from inventory.graph import build_graph
 from inventory.intake import Intake, StandingSystem
-from inventory.model.migration import Assignment, Declarations, Wave, WavePlan, WaveSettings
+from inventory.model.migration import Assignment, Wave, WavePlan, WaveSettings
 from inventory.model.pool import Pool
 from inventory.model.system import system_key
 from inventory.reports.document import MonthlyReport
 from inventory.reports.facts import FinishOdds
+from inventory.store.chain import civil_day
 from scheduler.core.budget import Budget
 from scheduler.core.migration.moves import Move, MoveState, RecordedMove, WaveMoves
 from scheduler.core.waves.check import Violation, check_plan
-from scheduler.core.waves.document import PlanUnreadable, read_plan, write_plan
-from scheduler.core.waves.estate import ProblemError, build_problem
-from scheduler.core.waves.estate_rules import EstateError
+from scheduler.core.waves.document import read_plan, write_plan
 from scheduler.core.waves.greedy import plan_waves
 from scheduler.core.waves.items import need_of
-from scheduler.core.waves.plan_options import read_options, with_options
+from scheduler.core.waves.plan_options import read_options
 from scheduler.core.waves.problem import WaveProblem
-from scheduler.core.waves.solve import solve
-from scheduler.core.waves.targets import PoolUse
+from scheduler.core.waves.replan import remaining
+from scheduler.core.waves.solve import ParallelMap, solve
 from scheduler.services.desk_ports import (
+    EditedPlan,
     MigrationProgress,
     PlanDraft,
+    PlanForecast,
     PlannedWaves,
     PlanRequest,
+    RepairDraft,
+    ReplanRequest,
     WaveProgress,
 )
 from scheduler.services.evidence_desk import evidence_bundle
+from scheduler.services.plan_problem import PlanProblems, refusing
 from scheduler.services.ports import ErrorCode, RequestError
-from scheduler.services.report_desk import finish_odds, monthly_report
+from scheduler.services.replan_desk import DurationDesk, Standing, repair_document, repaired, scored
+from scheduler.services.report_desk import monthly_report
 from scheduler.services.report_ports import EvidenceRequest, ReportRequest
 from scheduler.store.projection import waves_planned
 from scheduler.store.scheduler_store import Batch, SchedulerStore
-from scheduler.store.wave_runs import newest_moves, wave_runs
+from scheduler.store.wave_runs import newest_moves
 
 # Methods that write nothing; the others are one transaction each.
-READS = frozenset({"draft", "check", "waves", "status", "wave_moves", "report", "evidence"})
-_FIRST_YEAR, _LAST_YEAR = 2004, 2100
+READS = frozenset(
+    {"draft", "check", "score", "repair", "forecast", "waves", "status", "wave_moves", "report", "evidence"}
+)
+_SAMPLES = 2_000
 
 
 class MigrationDesk:
     """`scheduler_store` stands on a store that carries the ledger's projection too; `now_ms` tells the moment of a
     request, UTC since 1970."""
 
-    def __init__(self, scheduler_store: SchedulerStore, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, scheduler_store: SchedulerStore, now_ms: Callable[[], int], parallel_map: ParallelMap = map
+    ) -> None:
+        """`parallel_map` carries parts of large problems to other processors: tasks of Ray in the service."""
         self._store = scheduler_store
+        self._problems = PlanProblems(scheduler_store)
+        self._durations = DurationDesk(scheduler_store)
+        self._map = parallel_map
         self._intake = Intake(scheduler_store.store)
         self._now_ms = now_ms
 
@@ -68,19 +78,16 @@ class MigrationDesk:
         `pools` are planned for where none is registered; beside registered ones they are refused.
         """
         self._require_no_cutover_under_way()
-        with _refusing():
+        with refusing():
             settings = WaveSettings(request.starts_on)
             if request.window_cap:
                 settings = replace(settings, systems_per_window=request.window_cap)
             if request.horizon_weeks:
                 settings = replace(settings, horizon_weeks=request.horizon_weeks)
-            options = read_options(request.options)
-            problem = self._problem(settings, options.declarations, pools)
-            if request.options:
-                problem = with_options(problem, options)
+            problem = self._problems.of(settings, request.options, pools)
         if not problem.items:
             raise _nothing_to_move(problem)
-        plan = _planned(problem, request)
+        plan = replace(_planned(problem, request, self._map), options=request.options)
         return PlanDraft(plan, check_plan(problem, plan))
 
     def adopt(self, draft: PlanDraft, actor: str) -> str:
@@ -98,15 +105,33 @@ class MigrationDesk:
         if newest is not None and newest.document == document:
             return newest.plan_id
         plan_id = f"P{self._store.plan_count() + 1}"
-        batch = Batch([waves_planned(plan_id, document)])
+        repairs = repair_document(draft) if isinstance(draft, RepairDraft) else None
+        batch = Batch([waves_planned(plan_id, document, repairs)])
         self._store.record(batch, actor=_named(actor), now_ms=self._now_ms())
         return plan_id
 
     def check(self, plan_json: str, pools: Sequence[Pool] = ()) -> tuple[Violation, ...]:
         """Judges any plan against the ledger, the pools and the calendar as they are now."""
-        with _refusing():
+        with refusing():
             plan = read_plan(plan_json)
-            return check_plan(self._problem(plan.settings, plan.declarations, pools), plan)
+            return check_plan(self._problems.of_plan(plan, pools), plan)
+
+    def score(self, plan_json: str, pools: Sequence[Pool] = ()) -> EditedPlan:
+        """An edited plan, judged and measured at once against the plan in force: see `replan_desk.scored`."""
+        in_force = self._store.newest_plan() is not None
+        return scored(self._problems, self._in_force() if in_force else None, plan_json, pools)
+
+    def repair(self, request: ReplanRequest, pools: Sequence[Pool] = ()) -> RepairDraft:
+        """The smallest change that repairs the plan in force: see `replan_desk.repaired`. Stores nothing; `adopt` does."""
+        today = civil_day(self._now_ms())
+        return repaired(self._problems, self._in_force(), request, today, self._map, pools)
+
+    def forecast(self, seed: int, samples: int, pools: Sequence[Pool] = ()) -> PlanForecast:
+        """When the plan in force will really end, with durations learned from the cutovers that were done."""
+        _, plan = self._newest()
+        with refusing():
+            problem = self._problems.of_plan(plan, pools)
+            return self._durations.forecast(problem, remaining(problem, plan), seed, samples)
 
     def waves(self) -> PlannedWaves:
         plan_id, plan = self._newest()
@@ -138,7 +163,9 @@ class MigrationDesk:
             move = _move(assignment, standing, ledger[into].system_key if into in ledger else "")
             groups[assignment.group] = (*groups.get(assignment.group, ()), move)
         run_ids = [one.run_id for one in runs.values() if one.wave == number and _has_run(runs, one.plan_key)]
-        return WaveMoves(plan_id, number, wave.window, groups, tuple(dict.fromkeys(run_ids)))
+        overruns = self._overruns(plan, wave.window.window_id) if groups else {}
+        limit = read_options(plan.options).max_overrun_pct
+        return WaveMoves(plan_id, number, wave.window, groups, tuple(dict.fromkeys(run_ids)), overruns, limit)
 
     def report(self, request: ReportRequest) -> MonthlyReport:
         """The monthly report (上云月报): see `report_desk`."""
@@ -157,36 +184,27 @@ class MigrationDesk:
     def _finish_odds(self, plan: WavePlan) -> FinishOdds | None:
         """When the plan will really end; None where the ledger and the pools no longer make a problem of it."""
         try:
-            with _refusing():
-                problem = self._problem(plan.settings, plan.declarations, ())
+            with refusing():
+                problem = self._problems.of_plan(plan)
         except RequestError:
             return None
-        return finish_odds(problem, plan)
-
-    def _problem(self, settings: WaveSettings, declarations: Declarations, pools: Sequence[Pool]) -> WaveProblem:
-        _require_year(settings.starts_on)
-        registered = [stored.pool for stored in self._store.pools()]
-        if registered and pools:
-            raise ProblemError(
-                f"已登记 {len(registered)} 个算力池，按它们编排；请不要再给出算力池文件"
-                f" / {len(registered)} pools are registered and planned for; give no pool files beside them"
-            )
-        return build_problem(
-            self._intake.systems(),
-            registered or list(pools),
-            read_operations_calendar(settings.starts_on, settings.horizon_weeks),
-            settings,
-            declarations,
-            self._used(),
+        found = self._durations.forecast(problem, remaining(problem, plan), plan.seed, _SAMPLES)
+        finish = found.finish
+        deviation = round(100 * found.deviation / found.factor)
+        return FinishOdds(
+            finish.p50, finish.p80, finish.p95, round(100 * finish.on_time), deviation, finish.samples
         )
 
-    def _used(self) -> list[PoolUse]:
-        """What systems take that were moved, or are being: they stay where they went."""
-        return [
-            PoolUse(move.pool_id, move.architecture, move.need)
-            for move in wave_runs(self._store.store)
-            if move.state is not MoveState.ROLLED_BACK
-        ]
+    def _overruns(self, plan: WavePlan, window_id: str) -> Mapping[str, int]:
+        """By move group: percent; empty where the ledger and the pools no longer make a problem of the plan."""
+        try:
+            with refusing():
+                return self._durations.overruns(self._problems.of_plan(plan), plan, window_id)
+        except RequestError:
+            return {}
+
+    def _in_force(self) -> Standing:
+        return Standing(*self._newest())
 
     def _newest(self) -> tuple[str, WavePlan]:
         stored = self._store.newest_plan()
@@ -222,23 +240,7 @@ class MigrationDesk:
             )
 
 
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Turns what a user did wrong into a RequestError with the same line."""
-    try:
-        yield
-    except PlanUnreadable as error:
-        first, *more = str(error).splitlines()
-        raise RequestError(
-            ErrorCode.INVALID_ARGUMENT, first + (f" (+{len(more)})" if more else ""), "BAD_PLAN"
-        ) from error
-    except (ProblemError, FreezeFileError, EstateError) as error:
-        raise RequestError(ErrorCode.FAILED_PRECONDITION, str(error).splitlines()[0], "NO_PROBLEM") from error
-    except (ValueError, LookupError) as error:
-        raise RequestError(ErrorCode.INVALID_ARGUMENT, str(error), "BAD_SETTINGS") from error
-
-
-def _planned(problem: WaveProblem, request: PlanRequest) -> WavePlan:
+def _planned(problem: WaveProblem, request: PlanRequest, parallel_map: ParallelMap) -> WavePlan:
     """By the solver that was asked for; the search is bounded by effort, not by a clock, so that it repeats."""
     if request.solver in ("", "greedy"):
         return plan_waves(problem, request.seed)
@@ -248,15 +250,8 @@ def _planned(problem: WaveProblem, request: PlanRequest) -> WavePlan:
             f"求解器 {request.solver!r} 须为 greedy 或 cp-sat / the solver {request.solver!r} must be greedy or cp-sat",
             "BAD_SOLVER",
         )
-    return solve(problem, request.seed, Budget(effort=request.effort if request.effort > 0 else 5.0))
-
-
-def _require_year(day: date) -> None:
-    if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
-        raise ValueError(
-            f"起始日 {day} 须在 {_FIRST_YEAR} 年至 {_LAST_YEAR} 年之间，请改正"
-            f" / the first day {day} must lie in the years {_FIRST_YEAR} to {_LAST_YEAR}; correct it"
-        )
+    budget = Budget(effort=request.effort if request.effort > 0 else 5.0)
+    return solve(problem, request.seed, budget, parallel_map)
 
 
 def _nothing_to_move(problem: WaveProblem) -> RequestError:

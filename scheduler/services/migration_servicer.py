@@ -10,7 +10,7 @@ from inventory.model.migration import Wave
 from scheduler.core.waves.check import Violation
 from scheduler.core.waves.document import write_plan
 from scheduler.services.answering import Context, answering
-from scheduler.services.desk_ports import Migration, PlanRequest
+from scheduler.services.desk_ports import Migration, PlanRequest, ReplanRequest
 from scheduler.services.migration_reports import ReportCalls
 from scheduler.services.migration_runs import ExecutionCalls
 from scheduler.services.run_ports import Runs, WaveStarting
@@ -19,6 +19,8 @@ from xisuan.migration.v1.migration_service_pb2_grpc import MigrationServiceServi
 
 MAX_CAP = 1000
 MAX_WEEKS = 520
+MAX_SAMPLES = 1_000_000
+_SAMPLES = 5_000
 
 
 class MigrationServicer(ExecutionCalls, ReportCalls, MigrationServiceServicer):
@@ -44,7 +46,53 @@ class MigrationServicer(ExecutionCalls, ReportCalls, MigrationServiceServicer):
 
     async def Check(self, request: pb.CheckRequest, context: Context) -> pb.CheckResponse:
         async with answering(context):
-            return pb.CheckResponse(violations=_violations(await self._migration.check(request.plan_json)))
+            found = await self._migration.score(request.plan_json)
+            return pb.CheckResponse(
+                violations=_violations(found.violations),
+                scores=found.scores,
+                price=found.price,
+                changes=found.changes,
+            )
+
+    async def Replan(self, request: pb.ReplanRequest, context: Context) -> pb.ReplanResponse:
+        async with answering(context):
+            draft = await self._migration.repair(_replan_request(request))
+            plan_id = ""
+            if request.adopt and not draft.violations:
+                plan_id = await self._migration.adopt(draft, request.actor)
+            return pb.ReplanResponse(
+                plan_id=plan_id,
+                plan_json=write_plan(draft.plan),
+                violations=_violations(draft.violations),
+                base_plan_id=draft.base_plan_id,
+                broken=_violations(draft.broken),
+                changes=[_change(*each) for each in draft.changes],
+                price=draft.price,
+                sentence_zh=draft.sentence[0],
+                sentence_en=draft.sentence[1],
+            )
+
+    async def Forecast(self, request: pb.ForecastRequest, context: Context) -> pb.ForecastResponse:
+        async with answering(context):
+            check = Inspection()
+            samples = check.whole_number("samples", request.samples, 0, MAX_SAMPLES) or _SAMPLES
+            check.close()
+            found = await self._migration.forecast(request.seed, samples)
+            finish = found.finish
+            p50, p80, p95 = (
+                "" if day is None else day.isoformat() for day in (finish.p50, finish.p80, finish.p95)
+            )
+            return pb.ForecastResponse(
+                p50=p50,
+                p80=p80,
+                p95=p95,
+                on_time=finish.on_time,
+                overrun=finish.overrun,
+                samples=finish.samples,
+                factor=found.factor,
+                deviation=found.deviation,
+                measured=found.measured,
+            )
 
     async def ListWaves(self, request: pb.ListWavesRequest, context: Context) -> pb.ListWavesResponse:
         async with answering(context):
@@ -82,13 +130,36 @@ def _plan_request(request: pb.PlanRequest) -> PlanRequest:
     return PlanRequest(starts_on, request.seed, cap, weeks, request.solver, request.effort, request.options_yaml)
 
 
-def _day(text: str, check: Inspection) -> date:
+def _replan_request(request: pb.ReplanRequest) -> ReplanRequest:
+    check = Inspection()
+    not_before = _day(request.not_before, check, "not_before") if request.not_before else None
+    check.close()
+    return ReplanRequest(
+        approved=tuple(request.approved),
+        seed=request.seed,
+        effort=request.effort,
+        plan_json=request.plan_json,
+        options=request.options_yaml if request.HasField("options_yaml") else None,
+        not_before=not_before,
+    )
+
+
+def _change(key: str, before: tuple[str, str] | None, after: tuple[str, str] | None) -> pb.PlanChange:
+    (window_before, pool_before), (window_after, pool_after) = before or ("", ""), after or ("", "")
+    return pb.PlanChange(
+        system_key=key,
+        window_before=window_before,
+        pool_before=pool_before,
+        window_after=window_after,
+        pool_after=pool_after,
+    )
+
+
+def _day(text: str, check: Inspection, field: str = "starts_on") -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        check.refuse(
-            "starts_on", text, "须为 YYYY-MM-DD 日期", "must be a day as YYYY-MM-DD, for example 2026-03-02"
-        )
+        check.refuse(field, text, "须为 YYYY-MM-DD 日期", "must be a day as YYYY-MM-DD, for example 2026-03-02")
         return date.min
 
 

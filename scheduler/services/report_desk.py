@@ -43,8 +43,6 @@ from inventory.store.event_store import PAGE, Store
 from inventory.utilisation.document import read_measurement
 from inventory.utilisation.measurement import Measurement
 from scheduler.core.waves.document import read_plan
-from scheduler.core.waves.forecast import Spread, forecast_finish
-from scheduler.core.waves.problem import WaveProblem
 from scheduler.services.ports import ErrorCode, RequestError
 from scheduler.services.report_ports import ReportRequest
 from scheduler.store.projection import WAVES_PLANNED
@@ -64,9 +62,6 @@ _STEPS = {
 }
 _OPENED, _COMMITTED, _ROLLED_BACK = "runbook.opened", "runbook.committed", "runbook.rolled_back"
 _TRIES = 5
-_DEVIATION_PCT = 30
-_SAMPLES = 2_000
-_SEED_BITS = 2**63 - 1  # numpy's generators take no negative seed
 Odds = Callable[[WavePlan], FinishOdds | None]
 
 
@@ -84,15 +79,6 @@ def monthly_report(store: Store, request: ReportRequest, now_ms: int, odds: Odds
         "BUSY",
         retry_after_ms=2_000,
     )
-
-
-def finish_odds(problem: WaveProblem, plan: WavePlan) -> FinishOdds:
-    """The odds of the plan's end, with durations that deviate by a share of their planned minutes (an assumption: no
-    document gives one, and the report says so)."""
-    spreads = {one.key: Spread(one.minutes, one.minutes * _DEVIATION_PCT / 100) for one in problem.items}
-    found = forecast_finish(problem, plan, spreads, plan.seed & _SEED_BITS, _SAMPLES)
-    on_time = round(100 * found.on_time)
-    return FinishOdds(found.p50, found.p80, found.p95, on_time, _DEVIATION_PCT, found.samples)
 
 
 class _Asked:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from inventory.model.pool import Pool
+from inventory.store.archived import EVENTS_ARCHIVED
 from inventory.store.chain import Draft, Event
 from inventory.store.event_store import Projection
 from scheduler.core.changes import (
@@ -126,8 +127,10 @@ def reservation_ended(reservation_id: str, reason: str) -> Draft:
     return Draft(RESERVATION_ENDED, QUEUES, {"reservation_id": reservation_id, "reason": reason})
 
 
-def waves_planned(plan_id: str, document: object) -> Draft:
-    return Draft(WAVES_PLANNED, plan_id, {"document": document})
+def waves_planned(plan_id: str, document: object, repairs: object = None) -> Draft:
+    """`repairs`: where the plan repairs another one, which, what changed, and the price."""
+    body = {"document": document} if repairs is None else {"document": document, "repairs": repairs}
+    return Draft(WAVES_PLANNED, plan_id, body)
 
 
 # Made once: making a statement costs as much as executing it.
@@ -256,6 +259,7 @@ def _only_recorded(connection: Connection, events: Sequence[Event]) -> None:
 SCHEDULER = Projection(
     name="scheduler",
     tables=(workloads, runs, pools, wave_plans),
+    subjects={"workloads": "workload_id", "runs": "workload_id"},
     apply={
         WORKLOAD_SUBMITTED: _submitted,
         WORKLOAD_CHANGED: _workload_changed,
@@ -268,6 +272,7 @@ SCHEDULER = Projection(
         POOL_MAINTAINED: _only_recorded,
         POOL_LEFT: _pool_left,
         LEADERSHIP_STARTED: _only_recorded,
+        EVENTS_ARCHIVED: _only_recorded,
         QUEUES_DEFINED: _only_recorded,
         RESERVATION_CREATED: _only_recorded,
         RESERVATION_ENDED: _only_recorded,

@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from inventory.store.assessment.projection import ASSESSMENT_PROJECTION
 from inventory.store.engine import open_engine
 from inventory.store.event_store import Store
 from inventory.store.ledger.projection import LEDGER_PROJECTION
@@ -22,7 +23,9 @@ from tests.services.serving import Serving, serving
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(open_engine(f"sqlite:///{tmp_path / 'test.db'}"), (LEDGER_PROJECTION, SCHEDULER))
+    opened = Store(
+        open_engine(f"sqlite:///{tmp_path / 'test.db'}"), (LEDGER_PROJECTION, ASSESSMENT_PROJECTION, SCHEDULER)
+    )
     yield opened
     opened.close()
 

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from scheduler.core.migration.decisions import last_moment_ms
 from scheduler.core.migration.run import MigrationRun
 
+OVERRUN_EVIDENCE = "window_overrun_pct"
+"""The chance in percent that the run's window is overrun, by the plan's forecast: `{"value": .., "at_most": ..}`."""
+_OVERRUN = "窗口超时概率 / chance of overrunning the window"
+
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
@@ -31,7 +35,8 @@ class Line:
 
 
 def go_no_go(run: MigrationRun, criteria: Sequence[Criterion], now_ms: int) -> tuple[Line, ...]:
-    """The sheet: the criteria, then whether the rehearsed cutover and its rollback still fit into the window.
+    """The sheet: the criteria, then whether the rehearsed cutover and its rollback still fit into the window, then the
+    forecast's chance of overrunning it.
 
     The answer is "go" when every line holds.
     """
@@ -46,7 +51,17 @@ def go_no_go(run: MigrationRun, criteria: Sequence[Criterion], now_ms: int) -> t
                 left_ms >= int(rehearsed),
             )
         )
+    overrun = run.evidence.get(OVERRUN_EVIDENCE)
+    if overrun is not None:
+        lines.append(_overrun(int(overrun["value"]), overrun["at_most"]))
     return tuple(lines)
+
+
+def _overrun(percent: int, at_most: float | None) -> Line:
+    """From durations learned of cutovers that were done. Where the plan sets no limit, it is told and does not decide."""
+    if at_most is None:
+        return Line(_OVERRUN, f"{percent}%, 计划未设上限 / the plan sets no limit", holds=True)
+    return Line(f"{_OVERRUN} ≤ {at_most:g}%", f"{percent}%", holds=percent <= at_most)
 
 
 def _judged(run: MigrationRun, criterion: Criterion) -> Line:

@@ -8,7 +8,7 @@ back: so a plan knows its runs, and no table repeats it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -33,13 +33,24 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class WaveMoves:
-    """The systems of one wave that no run moves yet, by move group. `run_ids` are the wave's runs so far."""
+    """The systems of one wave that no run moves yet, by move group. `run_ids` are the wave's runs so far. `overrun_pct`
+    is by group the chance that its window is overrun (missing: nothing is known of durations), and `overrun_limit_pct`
+    what the plan's options allow (None: they say nothing)."""
 
     plan_id: str
     number: int
     window: Window
     groups: Mapping[str, tuple[Move, ...]]
     run_ids: tuple[str, ...] = ()
+    overrun_pct: Mapping[str, int] = field(default_factory=dict)
+    overrun_limit_pct: float | None = None
+
+    def overrun_of(self, members: Sequence[Move]) -> dict[str, Any] | None:
+        """The evidence for the go/no-go sheet of the run that moves these members; None where nothing is known."""
+        for group, moves in self.groups.items():
+            if group in self.overrun_pct and any(move in moves for move in members):
+                return {"value": self.overrun_pct[group], "at_most": self.overrun_limit_pct}
+        return None
 
 
 class MoveState(StrEnum):

@@ -63,8 +63,11 @@ def _dates(move: _Move) -> Iterator[Violation]:
 
 def _pins(problem: WaveProblem, plan: WavePlan) -> Iterator[Violation]:
     placed = {each.system_key: each for each in plan.assignments}
+    nowhere = {each.system_key for each in plan.unplaced}
     for pin in problem.pins:
         each = placed.get(pin.system_key)
+        if each is None and pin.system_key in nowhere:
+            continue  # the plan says that it has no place, and why
         got_window, got_pool = (each.window_id, each.pool_id) if each is not None else ("—", "—")
         for wanted, got, what in (
             (pin.window_id, got_window, ("窗口", "window")),

@@ -122,7 +122,7 @@ class MeasureForm(_Form):
 
 
 class PlanForm(_Form):
-    """The whole document. `team_id` and `measure` came later and may be missing."""
+    """The whole document. `team_id`, `measure`, `options` and `approved` came later and may be missing."""
 
     version: Literal[1]
     solver: str
@@ -136,6 +136,8 @@ class PlanForm(_Form):
     splits: tuple[SplitForm, ...] = ()
     notes: tuple[TextForm, ...] = ()
     measure: MeasureForm | None = None
+    options: str = ""
+    approved: tuple[str, ...] = ()
 
 
 def write_plan(plan: WavePlan) -> str:
@@ -182,6 +184,8 @@ def _form(plan: WavePlan) -> PlanForm:
         ),
         notes=tuple(TextForm.of(note) for note in plan.notes),
         measure=_measure_form(plan.measure),
+        options=plan.options,
+        approved=plan.approved,
     )
 
 
@@ -250,6 +254,8 @@ def _plan(form: PlanForm) -> WavePlan:
         measure=None
         if form.measure is None
         else PlanMeasure(form.measure.finish_days, form.measure.bound_days, dict(form.measure.scores)),
+        options=form.options,
+        approved=form.approved,
     )
 
 

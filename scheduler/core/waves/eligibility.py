@@ -24,6 +24,8 @@ _MOVING = frozenset(
 )
 _LEVELS = {"none": 0, "1": 1, "2": 2, "3": 3, "4": 4}
 Refusal = tuple[UnplacedRule, Pair]
+# What is consolidated into one of these can follow it.
+_IN_PLACE = frozenset({UnplacedRule.ALREADY_MIGRATED, UnplacedRule.UNDER_WAY})
 
 
 def protection_level(system: System) -> int | None:
@@ -54,6 +56,12 @@ def out_of_scope(system: System) -> Refusal | None:
             "the ledger does not say whether it is to be migrated; fill in 应迁移",
         )
     return None
+
+
+def _moving_now(run_id: str | None) -> Refusal | None:
+    if run_id is None:
+        return None
+    return UnplacedRule.UNDER_WAY, (f"{run_id} 正在割接", f"run {run_id} is moving it now")
 
 
 def missing_fact(system: System) -> Refusal | None:
@@ -90,11 +98,14 @@ def missing_fact(system: System) -> Refusal | None:
     return None
 
 
-def left_out_systems(ledger: Mapping[str, System], merges: Mapping[str, str]) -> dict[str, Unplaced]:
-    """Every system that cannot be an item, each judged for itself and by its consolidation target."""
+def left_out_systems(
+    ledger: Mapping[str, System], merges: Mapping[str, str], under_way: Mapping[str, str]
+) -> dict[str, Unplaced]:
+    """Every system that cannot be an item, each judged for itself and by its consolidation target. `under_way`: the run
+    that moves a system now."""
     left_out: dict[str, Unplaced] = {}
     for key, system in ledger.items():
-        refusal = out_of_scope(system) or missing_fact(system)
+        refusal = out_of_scope(system) or _moving_now(under_way.get(key)) or missing_fact(system)
         if refusal is not None:
             left_out[key] = Unplaced(key, system.name, *refusal)
     # A target may itself be kept back by its own target, so we go round until nothing changes.
@@ -105,7 +116,7 @@ def left_out_systems(ledger: Mapping[str, System], merges: Mapping[str, str]) ->
             if key in left_out or ledger[key].disposition is not Disposition.CONSOLIDATE:
                 continue
             stays = left_out.get(target)
-            if stays is not None and stays.rule is not UnplacedRule.ALREADY_MIGRATED:
+            if stays is not None and stays.rule not in _IN_PLACE:
                 left_out[key] = Unplaced(key, ledger[key].name, *_target_stays(stays))
                 changed = True
     return left_out

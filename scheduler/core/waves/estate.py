@@ -25,8 +25,8 @@ _CAUSES: dict[GroupCause, Pair] = {
     GroupCause.CONSOLIDATION: ("整合到", "consolidated into"),
     GroupCause.DECLARED: ("人工指定同批", "declared to move together"),
 }
-# A member that is in the cloud already, or will be closed, binds nobody.
-_BINDS_NOBODY = frozenset({UnplacedRule.ALREADY_MIGRATED, UnplacedRule.RETIRE})
+# A member that is in the cloud already, on its way there, or to be closed, binds nobody.
+_BINDS_NOBODY = frozenset({UnplacedRule.ALREADY_MIGRATED, UnplacedRule.UNDER_WAY, UnplacedRule.RETIRE})
 
 
 class ProblemError(ValueError):
@@ -43,13 +43,14 @@ def build_problem(
 ) -> WaveProblem:
     """Raises ProblemError where no pool is given or a declaration names what does not exist, and LookupError where
     the calendar is too short. A system that is not to be moved, or of which too little is known, is in
-    `left_out`."""
+    `left_out`; so is one that a run moves now, by what `used` says."""
     if not pools:
         raise ProblemError("没有登记算力池，请先登记 / no pool is registered; register one first")
     ledger, doubles = _by_key(systems)
     _reject_unknown(declarations, ledger, calendar)
     graph, resolution = build_graph(tuple(ledger.values()))
-    left_out = left_out_systems(ledger, resolution.merges)
+    under_way = {use.moving: use.run_id for use in used if use.moving}
+    left_out = left_out_systems(ledger, resolution.merges, under_way)
     groups = _groups(ledger, left_out, resolution, declarations)
     left_out.update(held_by_group(groups, ledger, left_out))
     moving = {key: system for key, system in ledger.items() if key not in left_out}

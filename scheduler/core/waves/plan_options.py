@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from inventory.model.calendar import Freeze
 from inventory.model.form_faults import form_faults
-from inventory.model.migration import Declarations
+from inventory.model.migration import Declarations, FreezeOverride, UnplacedRule
 from inventory.model.units import GIB
+from scheduler.core.waves.estate_file import quantile_minutes
 from scheduler.core.waves.estate_form import (
     ConcurrencyEntry,
     Count,
@@ -28,6 +29,7 @@ from scheduler.core.waves.estate_form import (
     Word,
 )
 from scheduler.core.waves.estate_rules import EstateError
+from scheduler.core.waves.option_rules import refuse_option_faults
 from scheduler.core.waves.problem import (
     DEFAULT_AIMS,
     Aim,
@@ -41,6 +43,7 @@ from scheduler.core.waves.problem import (
 )
 
 _GIGABIT_BYTES = 125_000_000
+_GONE = frozenset({UnplacedRule.ALREADY_MIGRATED, UnplacedRule.UNDER_WAY})
 
 
 class _Form(BaseModel):
@@ -56,14 +59,27 @@ class WorkEntry(_Form):
     team: Word | None = None
     crew: int = Field(default=1, ge=1, le=1000)
     minutes: int = Field(default=0, ge=0, le=100_000)
+    minutes_sd: float = Field(default=0, ge=0, le=100_000, allow_inf_nan=False)
     data_gb: float = Field(default=0, ge=0, le=1e9, allow_inf_nan=False)
     move_cost_cny: Count = 0
     daily_cost_cny: Count = 0
     tags: frozenset[Word] = frozenset()
 
 
+class OverrideEntry(_Form):
+    """A person's leave to cut over within a freeze; `document` is the number of the approval (文号). No `systems`:
+    everyone whom the freeze holds."""
+
+    freeze: Word
+    approver: Word
+    document: Word
+    reason: Word
+    systems: frozenset[Word] = frozenset()
+
+
 class PlanOptions(_Form):
-    """The whole file."""
+    """The whole file. With `max_overrun_pct`, durations are planned at the quantile that they exceed with at most that
+    probability, and a go/no-go sheet holds a window's chance of overrunning against it."""
 
     version: Literal[1]
     groups: tuple[frozenset[Word], ...] = ()
@@ -76,10 +92,19 @@ class PlanOptions(_Form):
     pins: tuple[PinEntry, ...] = ()
     budget_cny: Count | None = None
     aims: tuple[Aim, ...] = DEFAULT_AIMS
+    freeze_overrides: tuple[OverrideEntry, ...] = ()
+    max_overrun_pct: float | None = Field(default=None, gt=0, lt=100)
 
     @property
     def declarations(self) -> Declarations:
-        return Declarations(groups=self.groups, contract_ends=dict(self.contract_ends))
+        return Declarations(
+            groups=self.groups,
+            contract_ends=dict(self.contract_ends),
+            freeze_overrides=tuple(
+                FreezeOverride(each.freeze, each.approver, each.document, each.reason, each.systems)
+                for each in self.freeze_overrides
+            ),
+        )
 
 
 def read_options(text: str) -> PlanOptions:
@@ -99,7 +124,9 @@ def read_options(text: str) -> PlanOptions:
 def with_options(problem: WaveProblem, options: PlanOptions) -> WaveProblem:
     """The problem with everything that was declared. Raises EstateError for a system, team, pool or window that does
     not exist."""
-    _refuse_unknown(problem, options)
+    refuse_option_faults(problem, options)
+    # What was agreed for a system that has moved since, or is moving, is kept or past.
+    gone = {each.system_key for each in problem.left_out if each.rule in _GONE}
     freezes = tuple(
         HeldFreeze(
             Freeze(
@@ -119,7 +146,7 @@ def with_options(problem: WaveProblem, options: PlanOptions) -> WaveProblem:
     )
     return replace(
         problem,
-        items=tuple(_item(item, options.systems.get(item.key)) for item in problem.items),
+        items=tuple(_item(item, options.systems.get(item.key), options.max_overrun_pct) for item in problem.items),
         freezes=(*problem.freezes, *freezes),
         teams=tuple(
             Team(
@@ -138,13 +165,17 @@ def with_options(problem: WaveProblem, options: PlanOptions) -> WaveProblem:
         concurrency=tuple(
             ConcurrencyCap(each.name or each.tag, each.tag, each.most) for each in options.concurrency
         ),
-        pins=tuple(Pin(each.system, each.window, each.pool, each.reason) for each in options.pins),
+        pins=tuple(
+            Pin(each.system, each.window, each.pool, each.reason)
+            for each in options.pins
+            if each.system not in gone
+        ),
         budget=options.budget_cny,
         aims=options.aims,
     )
 
 
-def _item(item: Item, work: WorkEntry | None) -> Item:
+def _item(item: Item, work: WorkEntry | None, overrun_pct: float | None) -> Item:
     # A key is department/name, which is how a department's own blackout finds its systems.
     item = replace(item, department=item.key.partition("/")[0])
     if work is None:
@@ -157,46 +188,8 @@ def _item(item: Item, work: WorkEntry | None) -> Item:
         skill=work.skill,
         team=work.team,
         crew=work.crew,
-        minutes=work.minutes,
+        minutes=quantile_minutes(work.minutes, work.minutes_sd, overrun_pct),
         data_bytes=round(work.data_gb * GIB),
         move_cost=work.move_cost_cny,
         daily_cost=work.daily_cost_cny,
     )
-
-
-def _refuse_unknown(problem: WaveProblem, options: PlanOptions) -> None:
-    keys = {item.key for item in problem.items} | {each.system_key for each in problem.left_out}
-    for name in [*options.systems, *(pin.system for pin in options.pins)]:
-        if name not in keys:
-            raise EstateError(
-                "unknown_system",
-                f"选项中的系统 {name!r} 不在台账中，请写“单位/名称”"
-                f" / the system {name!r} of the options is not in the ledger; write department/name",
-            )
-    teams = {team.id for team in options.teams}
-    skills = {skill for team in options.teams for skill in team.skills}
-    for name, work in options.systems.items():
-        wanted = work.team if work.team is not None and work.team not in teams else None
-        wanted = work.skill if wanted is None and work.skill is not None and work.skill not in skills else wanted
-        if wanted is not None:
-            raise EstateError(
-                "unknown_team",
-                f"系统 {name!r} 需要的队伍或技能 {wanted!r} 不存在"
-                f" / system {name!r} needs {wanted!r}, and no such team or skill is declared; declare it",
-            )
-    pools = {pool.pool_id for pool in problem.pools}
-    windows = {slot.window.window_id for slot in problem.windows}
-    for pool in [
-        *(p for link in options.links for p in link.pools),
-        *(pin.pool for pin in options.pins if pin.pool),
-    ]:
-        if pool not in pools:
-            raise EstateError(
-                "unknown_pool", f"算力池 {pool!r} 不存在 / the pool {pool!r} does not exist; name a known one"
-            )
-    for pin in options.pins:
-        if pin.window is not None and pin.window not in windows:
-            raise EstateError(
-                "unknown_window",
-                f"窗口 {pin.window!r} 不在计划期内 / the window {pin.window!r} is not in the plan's time; name another",
-            )

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
-from inventory.model.migration import Pair, WavePlan
+from inventory.model.calendar import Freeze
+from inventory.model.migration import Pair, UnplacedRule, WavePlan
 from scheduler.core.budget import Budget
 from scheduler.core.waves.check import Violation, check_plan
-from scheduler.core.waves.problem import Aim, Pin, WaveProblem
+from scheduler.core.waves.problem import Aim, HeldFreeze, Pin, WaveProblem
 from scheduler.core.waves.shape import Shape, make_shape
 from scheduler.core.waves.solution import NOWHERE, Score, Solution, score
-from scheduler.core.waves.solve import solve
+from scheduler.core.waves.solve import ParallelMap, solve
+
+_GONE = frozenset({UnplacedRule.ALREADY_MIGRATED, UnplacedRule.UNDER_WAY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,14 @@ class Repair:
         )
 
 
-def replan(problem: WaveProblem, old: WavePlan, approved: Collection[str], seed: int, budget: Budget) -> Repair:
+def replan(
+    problem: WaveProblem,
+    old: WavePlan,
+    approved: Collection[str],
+    seed: int,
+    budget: Budget,
+    parallel_map: ParallelMap = map,
+) -> Repair:
     """Raises ValueError for an approved window that the old plan does not use."""
     unknown = sorted(set(approved) - {window.window_id for window in old.windows})
     if unknown:
@@ -68,7 +79,8 @@ def replan(problem: WaveProblem, old: WavePlan, approved: Collection[str], seed:
         weights=(),
     )
     broken = check_plan(problem, old)
-    plan = _best(asked, [_with_sound_ones_pinned(asked, old, broken), asked], seed, budget)
+    ways = [_with_sound_ones_pinned(asked, old, broken), asked]
+    plan = replace(_best(asked, ways, seed, budget, parallel_map), approved=tuple(sorted(approved)))
     before, after = edited_score(problem, old), edited_score(problem, plan)
     return Repair(
         plan=plan,
@@ -93,9 +105,11 @@ def _with_sound_ones_pinned(problem: WaveProblem, old: WavePlan, broken: Sequenc
     return replace(problem, pins=(*problem.pins, *(pin for pin in sound if pin.window_id in known)))
 
 
-def _best(asked: WaveProblem, ways: Sequence[WaveProblem], seed: int, budget: Budget) -> WavePlan:
+def _best(
+    asked: WaveProblem, ways: Sequence[WaveProblem], seed: int, budget: Budget, parallel_map: ParallelMap
+) -> WavePlan:
     """The best plan of several ways to ask, by what was asked for. Only a plan that every rule allows counts."""
-    plans = [solve(way, seed, _share(budget, len(ways) - place)) for place, way in enumerate(ways)]
+    plans = [solve(way, seed, _share(budget, len(ways) - place), parallel_map) for place, way in enumerate(ways)]
     sound = [plan for plan in plans if not check_plan(asked, plan)]
     return min(sound, key=lambda plan: edited_score(asked, plan).rank(asked))
 
@@ -105,6 +119,34 @@ def _share(budget: Budget, rest: int) -> Budget:
     if left is None or budget.clock is None:
         return replace(budget, effort=budget.effort / rest)
     return replace(budget, ends_at=budget.clock() + left / rest)
+
+
+def past_closed(problem: WaveProblem, first_open: date) -> WaveProblem:
+    """The problem with every window before that day closed to everyone: a plan begun earlier goes on from there, and
+    its days are still counted from its own start."""
+    first = problem.settings.starts_on
+    if first_open <= first:
+        return problem
+    last = first_open - timedelta(days=1)
+    past = Freeze(f"{first_open} 之前 / before {first_open}", first, last, "replan")
+    return replace(problem, freezes=(*problem.freezes, HeldFreeze(past)))
+
+
+def remaining(problem: WaveProblem, plan: WavePlan) -> WavePlan:
+    """The plan without what it has done or is doing: systems that the problem leaves out because they have moved, or a
+    run moves them now. Waves are numbered anew."""
+    done = {each.system_key for each in problem.left_out if each.rule in _GONE}
+    left = [each for each in plan.assignments if each.system_key not in done]
+    used = {each.window_id for each in left}
+    windows = tuple(window for window in plan.windows if window.window_id in used)
+    wave_of = {window.window_id: number for number, window in enumerate(windows, start=1)}
+    return replace(
+        plan,
+        windows=windows,
+        assignments=tuple(replace(each, wave=wave_of[each.window_id]) for each in left),
+        unplaced=tuple(each for each in plan.unplaced if each.system_key not in done),
+        splits=tuple(each for each in plan.splits if done.isdisjoint((each.user, each.used))),
+    )
 
 
 def edited_score(problem: WaveProblem, plan: WavePlan) -> Score:

@@ -20,11 +20,14 @@ _BITS_PER_GIGABIT = 10**9
 
 @dataclass(frozen=True, slots=True)
 class PoolUse:
-    """What is taken in a pool already, on hosts of one architecture: earlier waves, reservations, workloads."""
+    """What is taken in a pool already, on hosts of one architecture: earlier waves, reservations, workloads. `moving` is
+    the key of the system for which it is taken while the run `run_id` still moves it (empty: it is there)."""
 
     pool_id: str
     architecture: Architecture
     amount: Resources
+    moving: str = ""
+    run_id: str = ""
 
 
 def make_target(pool: Pool, used: Collection[PoolUse], settings: WaveSettings) -> PoolSlot:

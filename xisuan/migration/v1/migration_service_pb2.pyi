@@ -159,23 +159,328 @@ Global___CheckRequest: _TypeAlias = CheckRequest  # noqa: Y015
 class CheckResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ScoresEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class PriceEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     VIOLATIONS_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    changes: _builtins.int
+    """Systems whose window or pool differs from the newest plan."""
     @_builtins.property
     def violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Violation]:
         """Empty: the plan keeps every rule."""
 
+    @_builtins.property
+    def scores(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """The plan's value by aim (finish, late, risk, traffic, cost, change; docs/waves.md), and what it adds to that of the
+        newest plan (negative: saves; empty: there is none).
+        """
+
+    @_builtins.property
+    def price(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
     def __init__(
         self,
         *,
         violations: _abc.Iterable[Global___Violation] | None = ...,
+        scores: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        price: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        changes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["violations", b"violations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "price", b"price", "scores", b"scores", "violations", b"violations"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckResponse: _TypeAlias = CheckResponse  # noqa: Y015
+
+@_typing.final
+class ReplanRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVED_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    EFFORT_FIELD_NUMBER: _builtins.int
+    PLAN_JSON_FIELD_NUMBER: _builtins.int
+    OPTIONS_YAML_FIELD_NUMBER: _builtins.int
+    NOT_BEFORE_FIELD_NUMBER: _builtins.int
+    ADOPT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    seed: _builtins.int
+    effort: _builtins.float
+    """Deterministic seconds; 0: 5."""
+    plan_json: _builtins.str
+    """A plan edited by hand, to be repaired in the place of the newest one; empty: the newest."""
+    options_yaml: _builtins.str
+    """Takes the place of the plan's options; not set: they stay."""
+    not_before: _builtins.str
+    """ISO day: windows before it are past; empty: today."""
+    adopt: _builtins.bool
+    """Stores the repair as the newest plan, in the name of `actor`."""
+    actor: _builtins.str
+    @_builtins.property
+    def approved(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of windows whose waves stay, beside those that the plan has approved already."""
+
+    def __init__(
+        self,
+        *,
+        approved: _abc.Iterable[_builtins.str] | None = ...,
+        seed: _builtins.int = ...,
+        effort: _builtins.float = ...,
+        plan_json: _builtins.str = ...,
+        options_yaml: _builtins.str | None = ...,
+        not_before: _builtins.str = ...,
+        adopt: _builtins.bool = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_options_yaml", b"_options_yaml", "options_yaml", b"options_yaml"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_options_yaml", b"_options_yaml", "actor", b"actor", "adopt", b"adopt", "approved", b"approved", "effort", b"effort", "not_before", b"not_before", "options_yaml", b"options_yaml", "plan_json", b"plan_json", "seed", b"seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__options_yaml: _TypeAlias = _typing.Literal["options_yaml"]  # noqa: Y015
+    _WhichOneofArgType__options_yaml: _TypeAlias = _typing.Literal["_options_yaml", b"_options_yaml"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__options_yaml) -> _WhichOneofReturnType__options_yaml | None: ...
+
+Global___ReplanRequest: _TypeAlias = ReplanRequest  # noqa: Y015
+
+@_typing.final
+class ReplanResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class PriceEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PLAN_ID_FIELD_NUMBER: _builtins.int
+    PLAN_JSON_FIELD_NUMBER: _builtins.int
+    VIOLATIONS_FIELD_NUMBER: _builtins.int
+    BASE_PLAN_ID_FIELD_NUMBER: _builtins.int
+    BROKEN_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    SENTENCE_ZH_FIELD_NUMBER: _builtins.int
+    SENTENCE_EN_FIELD_NUMBER: _builtins.int
+    plan_id: _builtins.str
+    """Empty: it was not asked for, or the repair breaks a rule."""
+    plan_json: _builtins.str
+    base_plan_id: _builtins.str
+    sentence_zh: _builtins.str
+    sentence_en: _builtins.str
+    @_builtins.property
+    def violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Violation]:
+        """Of the repair."""
+
+    @_builtins.property
+    def broken(self) -> _containers.RepeatedCompositeFieldContainer[Global___Violation]:
+        """Of the plan that it repairs, as things are now."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanChange]: ...
+    @_builtins.property
+    def price(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """What the repair adds, by aim (negative: saves)."""
+
+    def __init__(
+        self,
+        *,
+        plan_id: _builtins.str = ...,
+        plan_json: _builtins.str = ...,
+        violations: _abc.Iterable[Global___Violation] | None = ...,
+        base_plan_id: _builtins.str = ...,
+        broken: _abc.Iterable[Global___Violation] | None = ...,
+        changes: _abc.Iterable[Global___PlanChange] | None = ...,
+        price: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        sentence_zh: _builtins.str = ...,
+        sentence_en: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_plan_id", b"base_plan_id", "broken", b"broken", "changes", b"changes", "plan_id", b"plan_id", "plan_json", b"plan_json", "price", b"price", "sentence_en", b"sentence_en", "sentence_zh", b"sentence_zh", "violations", b"violations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplanResponse: _TypeAlias = ReplanResponse  # noqa: Y015
+
+@_typing.final
+class PlanChange(_message.Message):
+    """One system that moves at another time or to another pool; empty where it has no place."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYSTEM_KEY_FIELD_NUMBER: _builtins.int
+    WINDOW_BEFORE_FIELD_NUMBER: _builtins.int
+    POOL_BEFORE_FIELD_NUMBER: _builtins.int
+    WINDOW_AFTER_FIELD_NUMBER: _builtins.int
+    POOL_AFTER_FIELD_NUMBER: _builtins.int
+    system_key: _builtins.str
+    window_before: _builtins.str
+    pool_before: _builtins.str
+    window_after: _builtins.str
+    pool_after: _builtins.str
+    def __init__(
+        self,
+        *,
+        system_key: _builtins.str = ...,
+        window_before: _builtins.str = ...,
+        pool_before: _builtins.str = ...,
+        window_after: _builtins.str = ...,
+        pool_after: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pool_after", b"pool_after", "pool_before", b"pool_before", "system_key", b"system_key", "window_after", b"window_after", "window_before", b"window_before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanChange: _TypeAlias = PlanChange  # noqa: Y015
+
+@_typing.final
+class ForecastRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEED_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    seed: _builtins.int
+    samples: _builtins.int
+    """0: 5000; at most 1,000,000."""
+    def __init__(
+        self,
+        *,
+        seed: _builtins.int = ...,
+        samples: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["samples", b"samples", "seed", b"seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForecastRequest: _TypeAlias = ForecastRequest  # noqa: Y015
+
+@_typing.final
+class ForecastResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class OverrunEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    P50_FIELD_NUMBER: _builtins.int
+    P80_FIELD_NUMBER: _builtins.int
+    P95_FIELD_NUMBER: _builtins.int
+    ON_TIME_FIELD_NUMBER: _builtins.int
+    OVERRUN_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    FACTOR_FIELD_NUMBER: _builtins.int
+    DEVIATION_FIELD_NUMBER: _builtins.int
+    MEASURED_FIELD_NUMBER: _builtins.int
+    p50: _builtins.str
+    """ISO days by which the plan is finished with that probability; empty: not within its calendar."""
+    p80: _builtins.str
+    p95: _builtins.str
+    on_time: _builtins.float
+    """The chance to finish in the planned last window."""
+    samples: _builtins.int
+    factor: _builtins.float
+    """Actual minutes per declared minute, and its deviation, from so many cutovers (0: an assumption)."""
+    deviation: _builtins.float
+    measured: _builtins.int
+    @_builtins.property
+    def overrun(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """By window id: the chance that a team needs longer than the window."""
+
+    def __init__(
+        self,
+        *,
+        p50: _builtins.str = ...,
+        p80: _builtins.str = ...,
+        p95: _builtins.str = ...,
+        on_time: _builtins.float = ...,
+        overrun: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        samples: _builtins.int = ...,
+        factor: _builtins.float = ...,
+        deviation: _builtins.float = ...,
+        measured: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deviation", b"deviation", "factor", b"factor", "measured", b"measured", "on_time", b"on_time", "overrun", b"overrun", "p50", b"p50", "p80", b"p80", "p95", b"p95", "samples", b"samples"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForecastResponse: _TypeAlias = ForecastResponse  # noqa: Y015
 
 @_typing.final
 class Violation(_message.Message):

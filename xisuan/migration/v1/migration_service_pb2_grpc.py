@@ -50,6 +50,16 @@ class MigrationServiceStub:
                 request_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.CheckRequest.SerializeToString,
                 response_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.CheckResponse.FromString,
                 _registered_method=True)
+        self.Replan = channel.unary_unary(
+                '/xisuan.migration.v1.MigrationService/Replan',
+                request_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReplanRequest.SerializeToString,
+                response_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReplanResponse.FromString,
+                _registered_method=True)
+        self.Forecast = channel.unary_unary(
+                '/xisuan.migration.v1.MigrationService/Forecast',
+                request_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ForecastRequest.SerializeToString,
+                response_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ForecastResponse.FromString,
+                _registered_method=True)
         self.ListWaves = channel.unary_unary(
                 '/xisuan.migration.v1.MigrationService/ListWaves',
                 request_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ListWavesRequest.SerializeToString,
@@ -124,7 +134,22 @@ class MigrationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Check(self, request, context):
-        """Judges any plan against the present ledger, pools and calendar.
+        """Judges any plan against the present ledger, pools and calendar, and says what it is worth against the newest one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Replan(self, request, context):
+        """Proposes the smallest change that repairs a plan, with its price; stores it when `adopt` is set. Approved waves and
+        pins are kept, what has moved or is moving is left alone, and no window that has passed is used.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Forecast(self, request, context):
+        """When the newest plan will really end, by simulation with durations learned from the cutovers that were done.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -226,6 +251,16 @@ def add_MigrationServiceServicer_to_server(servicer, server):
                     servicer.Check,
                     request_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.CheckRequest.FromString,
                     response_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.CheckResponse.SerializeToString,
+            ),
+            'Replan': grpc.unary_unary_rpc_method_handler(
+                    servicer.Replan,
+                    request_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReplanRequest.FromString,
+                    response_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReplanResponse.SerializeToString,
+            ),
+            'Forecast': grpc.unary_unary_rpc_method_handler(
+                    servicer.Forecast,
+                    request_deserializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ForecastRequest.FromString,
+                    response_serializer=xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ForecastResponse.SerializeToString,
             ),
             'ListWaves': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWaves,
@@ -343,6 +378,60 @@ class MigrationService:
             '/xisuan.migration.v1.MigrationService/Check',
             xisuan_dot_migration_dot_v1_dot_migration__service__pb2.CheckRequest.SerializeToString,
             xisuan_dot_migration_dot_v1_dot_migration__service__pb2.CheckResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Replan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.migration.v1.MigrationService/Replan',
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReplanRequest.SerializeToString,
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ReplanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Forecast(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xisuan.migration.v1.MigrationService/Forecast',
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ForecastRequest.SerializeToString,
+            xisuan_dot_migration_dot_v1_dot_migration__service__pb2.ForecastResponse.FromString,
             options,
             channel_credentials,
             insecure,

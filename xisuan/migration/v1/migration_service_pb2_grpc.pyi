@@ -42,7 +42,13 @@ class MigrationServiceStub:
     Plan: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.PlanRequest, _migration_service_pb2.PlanResponse]
     """Makes a plan for every system that should migrate and has not, checks it, and stores it."""
     Check: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.CheckRequest, _migration_service_pb2.CheckResponse]
-    """Judges any plan against the present ledger, pools and calendar."""
+    """Judges any plan against the present ledger, pools and calendar, and says what it is worth against the newest one."""
+    Replan: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.ReplanRequest, _migration_service_pb2.ReplanResponse]
+    """Proposes the smallest change that repairs a plan, with its price; stores it when `adopt` is set. Approved waves and
+    pins are kept, what has moved or is moving is left alone, and no window that has passed is used.
+    """
+    Forecast: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.ForecastRequest, _migration_service_pb2.ForecastResponse]
+    """When the newest plan will really end, by simulation with durations learned from the cutovers that were done."""
     ListWaves: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.ListWavesRequest, _migration_service_pb2.ListWavesResponse]
     """The waves of the newest plan."""
     GetStatus: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.GetStatusRequest, _migration_service_pb2.GetStatusResponse]
@@ -93,7 +99,13 @@ class MigrationServiceAsyncStub(MigrationServiceStub):
     Plan: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.PlanRequest, _migration_service_pb2.PlanResponse]  # type: ignore[assignment]
     """Makes a plan for every system that should migrate and has not, checks it, and stores it."""
     Check: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.CheckRequest, _migration_service_pb2.CheckResponse]  # type: ignore[assignment]
-    """Judges any plan against the present ledger, pools and calendar."""
+    """Judges any plan against the present ledger, pools and calendar, and says what it is worth against the newest one."""
+    Replan: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ReplanRequest, _migration_service_pb2.ReplanResponse]  # type: ignore[assignment]
+    """Proposes the smallest change that repairs a plan, with its price; stores it when `adopt` is set. Approved waves and
+    pins are kept, what has moved or is moving is left alone, and no window that has passed is used.
+    """
+    Forecast: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ForecastRequest, _migration_service_pb2.ForecastResponse]  # type: ignore[assignment]
+    """When the newest plan will really end, by simulation with durations learned from the cutovers that were done."""
     ListWaves: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ListWavesRequest, _migration_service_pb2.ListWavesResponse]  # type: ignore[assignment]
     """The waves of the newest plan."""
     GetStatus: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.GetStatusRequest, _migration_service_pb2.GetStatusResponse]  # type: ignore[assignment]
@@ -153,7 +165,25 @@ class MigrationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _migration_service_pb2.CheckRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_migration_service_pb2.CheckResponse, _abc.Awaitable[_migration_service_pb2.CheckResponse]]:
-        """Judges any plan against the present ledger, pools and calendar."""
+        """Judges any plan against the present ledger, pools and calendar, and says what it is worth against the newest one."""
+
+    @_abc_1.abstractmethod
+    def Replan(
+        self,
+        request: _migration_service_pb2.ReplanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migration_service_pb2.ReplanResponse, _abc.Awaitable[_migration_service_pb2.ReplanResponse]]:
+        """Proposes the smallest change that repairs a plan, with its price; stores it when `adopt` is set. Approved waves and
+        pins are kept, what has moved or is moving is left alone, and no window that has passed is used.
+        """
+
+    @_abc_1.abstractmethod
+    def Forecast(
+        self,
+        request: _migration_service_pb2.ForecastRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migration_service_pb2.ForecastResponse, _abc.Awaitable[_migration_service_pb2.ForecastResponse]]:
+        """When the newest plan will really end, by simulation with durations learned from the cutovers that were done."""
 
     @_abc_1.abstractmethod
     def ListWaves(
