@@ -56,6 +56,11 @@ class Home:
         return self.folder / "logs" / "console.log"
 
     @property
+    def archive_folder(self) -> Path:
+        """Where old events of finished workloads lie (`inventory.store.archive`)."""
+        return self.folder / "archive"
+
+    @property
     def lock_file(self) -> Path:
         return self.folder / "lock"
 

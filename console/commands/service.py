@@ -47,6 +47,9 @@ def verify(
     anchor: Annotated[
         str, typer.Option("--anchor", metavar="SEQ:HASH", help="以前记下的链尾 / a head written down earlier")
     ] = "",
+    without_archives: Annotated[
+        bool, typer.Option("--without-archives", help="归档只核对哈希 / of archived events the hashes alone")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """重新计算事件链和投影，指出首个不符之处 / recompute the event chain and the projections."""
@@ -54,7 +57,8 @@ def verify(
     home = find_home()
     service_address(home)  # a service that hangs is said here, and not taken for a broken store
     with local_store(home, writing=False) as store:
-        verdict = verify_store(store, anchor=known)
+        archives = home.archive_folder if home.archive_folder.is_dir() and not without_archives else None
+        verdict = verify_store(store, anchor=known, archives=archives)
     if as_json:
         printing.write_json(_verdict_json(verdict))
     elif verdict.holds:
@@ -62,6 +66,9 @@ def verify(
             f"完整 / whole: {verdict.head.seq} 个事件 / events，{verdict.rows_compared} 行投影 / projected rows",
             "bold green",
         )
+        if verdict.archived:
+            how = "内容 / their content" if verdict.archives_read else "仅哈希 / hashes only"
+            printing.say(f"其中已归档 / of them archived: {verdict.archived}，核对 / verified: {how}")
         printing.say(f"链尾 / head: {verdict.head.seq}:{verdict.head.hash}")
     if not verdict.holds:
         raise AnswerIsNo(_first_fault(verdict.chain_break, verdict.differences))
@@ -102,6 +109,8 @@ def _verdict_json(verdict: Verification) -> dict[str, object]:
         "holds": verdict.holds,
         "head": {"seq": verdict.head.seq, "hash": verdict.head.hash},
         "rows_compared": verdict.rows_compared,
+        "archived": verdict.archived,
+        "archives_read": verdict.archives_read,
         "chain_break": None
         if broken is None
         else {"seq": broken.seq, "fault": broken.fault.value, "zh": broken.chinese, "en": broken.english},

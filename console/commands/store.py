@@ -13,11 +13,13 @@ from console.faults import AnswerIsNo, Fault
 from console.home import find_home
 from console.local_store import local_store
 from console.workload_views import local_time
+from inventory.store.archived import ArchiveFile
 from inventory.store.backup import Manifest, back_up, check_files, open_copy, read_manifest, restore_files
 from inventory.store.verify import Verification, verify
 from scheduler.runtime.clock import SystemClock
 from scheduler.store.opening import open_store, over
 from scheduler.store.restoring import record_restoration
+from scheduler.store.retention import DAY_MS, archive_finished
 
 app = typer.Typer(no_args_is_help=True, help="数据库：备份、校验、恢复 / backups of the store")
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="备份文件夹 / the backup's folder")]
@@ -65,6 +67,27 @@ def restore(folder: Folder, as_json: AsJson = False) -> None:
         finally:
             store.close()
     _tell("已恢复并验证 / restored and verified", home.folder, manifest, as_json, epoch)
+
+
+@app.command()
+def archive(
+    days: Annotated[
+        int, typer.Option("--days", min=0, help="结束超过多少天 / ended more than so many days ago")
+    ] = 90,
+    as_json: AsJson = False,
+) -> None:
+    """把早已结束的作业的事件移入 Parquet 归档，哈希留在链中 / moves old events of finished workloads to archives."""
+    home, now_ms = find_home(), SystemClock().now_ms()
+    files: list[ArchiveFile] = []
+    with local_store(home, writing=False) as store:
+        count = archive_finished(
+            store, home.archive_folder, before_ms=now_ms - days * DAY_MS, now_ms=now_ms, told=files.append
+        )
+    if as_json:
+        printing.write_json({"events": count, "files": [file.name for file in files]})
+        return
+    printing.say(f"已归档 / archived: {count} 个事件 / events，{len(files)} 个文件 / files", "bold green")
+    printing.say(f"归档目录 / folder: {home.archive_folder}")
 
 
 def _require(verdict: Verification) -> None:

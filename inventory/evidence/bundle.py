@@ -83,7 +83,8 @@ def _document(event: Event) -> dict[str, Any]:
 def _link(event: Event, is_short: bool) -> dict[str, Any]:
     """A link of the chain; with its content where the bundle has it nowhere else."""
     hashes = {"seq": event.seq, "previous_hash": event.previous_hash, "hash": event.hash}
-    return hashes if is_short else {**_document(event), **hashes}
+    # Of an archived event only the hashes are here.
+    return hashes if is_short or not event.payload_json else {**_document(event), **hashes}
 
 
 def _lines(documents: Iterable[Mapping[str, Any]]) -> bytes:

@@ -58,8 +58,9 @@ class Event:
 
     @cached_property
     def payload(self) -> dict[str, Any]:
-        """The payload as parsed from the stored text: what a rebuild will see, whatever the draft held."""
-        parsed: dict[str, Any] = json.loads(self.payload_json)
+        """The payload as parsed from the stored text: what a rebuild will see, whatever the draft held. Empty where the
+        event was archived (`inventory.store.archive`)."""
+        parsed: dict[str, Any] = json.loads(self.payload_json) if self.payload_json else {}
         return parsed
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from itertools import groupby
 from typing import Any
@@ -41,6 +41,8 @@ class Projection:
     name: str
     tables: tuple[Table, ...]
     apply: Mapping[str, Apply]
+    # For tables whose events may be archived: the column that holds the subject of the events that made a row.
+    subjects: Mapping[str, str] = field(default_factory=dict)
 
 
 class Transaction:
@@ -173,20 +175,23 @@ def read_events(
     kinds: Collection[str] = (),
     subject: str | None = None,
 ) -> tuple[Event, ...]:
-    query = select(events).where(events.c.seq > after_seq).order_by(events.c.seq).limit(limit)
+    """Archived events are left out: what they said is not here any more."""
+    query = select(events).where(events.c.seq > after_seq, events.c.payload != "").order_by(events.c.seq).limit(limit)
     if kinds:
         query = query.where(events.c.kind.in_(sorted(kinds)))
     if subject is not None:
         query = query.where(events.c.subject == subject)
-    return tuple(_event_of(row) for row in connection.execute(query).mappings())
+    return tuple(event_of(row) for row in connection.execute(query).mappings())
 
 
 def stream_events(connection: Connection) -> Iterator[tuple[Event, ...]]:
-    """All events in order, a page at a time, so that a long history never lies in memory."""
+    """All events in order, a page at a time, so that a long history never lies in memory. Archived ones among them, with
+    an empty payload."""
+    query = select(events).order_by(events.c.seq).limit(STREAM_PAGE)
     after = 0
-    while batch := read_events(connection, after, STREAM_PAGE):
-        yield batch
-        after = batch[-1].seq
+    while rows := connection.execute(query.where(events.c.seq > after)).mappings().all():
+        yield tuple(event_of(row) for row in rows)
+        after = rows[-1]["seq"]
 
 
 def _row_of(event: Event) -> dict[str, Any]:
@@ -203,7 +208,8 @@ def _row_of(event: Event) -> dict[str, Any]:
     }
 
 
-def _event_of(row: RowMapping) -> Event:
+def event_of(row: RowMapping) -> Event:
+    """The event of a row of `events`."""
     return Event(
         seq=row["seq"],
         kind=row["kind"],

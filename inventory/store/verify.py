@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -30,6 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 
+from inventory.store.archived import Archived
 from inventory.store.chain import Head, event_hash
 from inventory.store.engine import writing
 from inventory.store.event_store import PAGE, STREAM_PAGE, Projector, Store, stream_events
@@ -79,28 +81,36 @@ class Verification:
     chain_break: ChainBreak | None
     differences: tuple[Difference, ...]
     rows_compared: int
+    # Events whose content lies in archives, and whether it was read and verified too.
+    archived: int = 0
+    archives_read: bool = False
 
     @property
     def holds(self) -> bool:
         return self.chain_break is None and not self.differences
 
 
-def verify(store: Store, *, anchor: Head | None = None) -> Verification:
+def verify(store: Store, *, anchor: Head | None = None, archives: Path | None = None) -> Verification:
     """Recomputes everything. Changes nothing.
 
     `anchor` is a head that somebody wrote down earlier: the chain must still contain it. Without one, a history
     that was replaced as a whole (its hashes and the head with it) cannot be told from a true one.
+
+    `archives` is the folder of archived events, whose content is verified like all other. Without it their hashes are,
+    link by link, and rows that they alone explain are not compared. Raises ArchiveUnusable for a file that is not as the
+    chain names it.
     """
     with store.connect() as connection:
-        end, broken = _check_chain(connection, anchor)
+        archived = Archived.of(connection, archives)
+        end, broken = _check_chain(connection, anchor, archived)
         if broken is not None:
             return Verification(end, broken, (), 0)
         with _scratch(store) as scratch:
             with scratch.begin() as rebuilt:
-                replay(connection, rebuilt, store.projector)
+                replay(connection, rebuilt, store.projector, archived)
             with scratch.connect() as rebuilt:
-                differences, rows = _compare(store, connection, rebuilt)
-    return Verification(end, None, differences, rows)
+                differences, rows = _compare(store, connection, rebuilt, archived.unexplained)
+    return Verification(end, None, differences, rows, archived.count, archives is not None)
 
 
 def rebuild_projections(store: Store) -> int:
@@ -116,19 +126,25 @@ def rebuild_projections(store: Store) -> int:
         return replay(connection, connection, store.projector)
 
 
-def replay(source: Connection, target: Connection, projector: Projector) -> int:
+def replay(source: Connection, target: Connection, projector: Projector, archived: Archived | None = None) -> int:
+    """Archived events are applied with what their files say, and left out where those are not at hand."""
     count = 0
     for page in stream_events(source):
-        projector.apply(target, page)
-        count += len(page)
+        whole = page if archived is None else tuple(archived.restored(page))
+        present = tuple(event for event in whole if event.payload_json)
+        projector.apply(target, present)
+        count += len(present)
     return count
 
 
-def _check_chain(connection: Connection, anchor: Head | None) -> tuple[Head, ChainBreak | None]:
+def _check_chain(
+    connection: Connection, anchor: Head | None, archived: Archived
+) -> tuple[Head, ChainBreak | None]:
     """The last event up to which the chain holds, and the break right behind it."""
     end = Head()
     for seq, stored_previous, stored_hash, fields in _raw_events(connection):
-        broken = _check_link(end, seq, (stored_previous, stored_hash), fields)
+        is_archived = not fields[-1] and archived.names(seq)
+        broken = _check_link(end, seq, (stored_previous, stored_hash), None if is_archived else fields)
         if broken is not None:
             return end, broken
         end = Head(seq, stored_hash)
@@ -142,7 +158,10 @@ def _check_chain(connection: Connection, anchor: Head | None) -> tuple[Head, Cha
     return end, _check_end(connection, end, anchor)
 
 
-def _check_link(end: Head, seq: int, stored: tuple[str, str], fields: tuple[bytes, ...]) -> ChainBreak | None:
+def _check_link(
+    end: Head, seq: int, stored: tuple[str, str], fields: tuple[bytes, ...] | None
+) -> ChainBreak | None:
+    """`fields` None: the event is archived, and its file is held to the hash that stands here."""
     previous_hash, own_hash = stored
     expected = end.seq + 1
     if seq != expected:
@@ -152,7 +171,7 @@ def _check_link(end: Head, seq: int, stored: tuple[str, str], fields: tuple[byte
             f"缺少事件 {expected}（其后是 {seq}）",
             f"event {expected} is missing (event {seq} comes next)",
         )
-    if event_hash(fields) != own_hash:
+    if fields is not None and event_hash(fields) != own_hash:
         return ChainBreak(
             seq, Fault.ALTERED, f"事件 {seq} 被改动", f"event {seq} was altered: its hash does not fit its fields"
         )
@@ -240,24 +259,37 @@ def _scratch(store: Store) -> Iterator[Engine]:
         engine.dispose()
 
 
-def _compare(store: Store, stored: Connection, rebuilt: Connection) -> tuple[tuple[Difference, ...], int]:
+def _compare(
+    store: Store, stored: Connection, rebuilt: Connection, unexplained: frozenset[str]
+) -> tuple[tuple[Difference, ...], int]:
+    """Rows that only events of `unexplained` subjects can have made are left out on both sides."""
     differences = []
     rows = 0
     for projection in store.projections:
         for table in projection.tables:
-            difference, compared = _compare_table(projection.name, table, stored, rebuilt)
+            column = projection.subjects.get(table.name)
+            left, right = (_explained(_rows(side, table), table, column, unexplained) for side in (stored, rebuilt))
+            difference, compared = _compare_table(projection.name, table, left, right)
             rows += compared
             if difference is not None:
                 differences.append(difference)
     return tuple(differences), rows
 
 
+def _explained(
+    rows: Iterator[tuple[Any, ...]], table: Table, column: str | None, unexplained: frozenset[str]
+) -> Iterator[tuple[Any, ...]]:
+    if column is None or not unexplained:
+        return rows
+    place = [one.name for one in _ordered_columns(table)].index(column)
+    return (row for row in rows if row[place] not in unexplained)
+
+
 def _compare_table(
-    projection: str, table: Table, stored: Connection, rebuilt: Connection
+    projection: str, table: Table, left: Iterator[tuple[Any, ...]], right: Iterator[tuple[Any, ...]]
 ) -> tuple[Difference | None, int]:
     width = len(table.primary_key.columns)
     names = [column.name for column in _ordered_columns(table)]
-    left, right = _rows(stored, table), _rows(rebuilt, table)
     ours, theirs = next(left, None), next(right, None)
     count = 0
     while ours is not None or theirs is not None:

@@ -30,7 +30,8 @@ def evidence_bundle(store: Store, request: EvidenceRequest, wave_systems: tuple[
     chosen = {
         event.seq
         for event in events
-        if wanted.holds(event)
+        if event.payload_json
+        and wanted.holds(event)
         and (first is None or civil_day(event.recorded_ms) >= first)
         and (last is None or civil_day(event.recorded_ms) <= last)
     }

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from adapters import tracing
 from adapters.client import AdapterClient
 from adapters.contract import Launch
-from inventory.model.units import Resources
-from inventory.model.workload import Program, Requirements, Run, RunState, Submission
+from inventory.model import units
+from inventory.model import workload as model
+from inventory.model.workload import Run, RunState, Submission
 from scheduler.core.admission import Accepted, Outcome
 from scheduler.core.changes import RunPlaced
 from scheduler.operation.run_traces import MOST_OF_A_BATCH, RUN_TRACES, RunTraces
@@ -22,7 +23,7 @@ from tests.adapters.adapter_process import AdapterProcess
 from tests.operation.otlp import Receiver, receiving
 from tests.services.memory import NOW_MS, MemoryScheduling
 from tests.services.serving import Serving
-from xisuan.client import Client, WorkloadSpec
+from xisuan.client import Client, Program, Requirements, Resources, WorkloadSpec
 from xisuan.tracing import FORM, trace_metadata
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -60,8 +61,8 @@ def placed(workload_id: str) -> RunPlaced:
 
 async def launch(adapter: AdapterProcess, run_id: str) -> None:
     one = Launch(
-        run_id=run_id, workload_id=run_id[:-2], name="traced", program=Program(("true",)), nodes=(adapter.node,),
-        requirements=Requirements(Resources(cpu_milli=100, memory_bytes=1 << 20)), max_runtime_ms=60_000, queue="q",
+        run_id=run_id, workload_id=run_id[:-2], name="traced", program=model.Program(("true",)), nodes=(adapter.node,),
+        requirements=model.Requirements(units.Resources(cpu_milli=100, memory_bytes=1 << 20)), max_runtime_ms=60_000, queue="q",
     )  # fmt: skip
     client = AdapterClient(adapter.endpoint)
     try:
@@ -80,14 +81,16 @@ def test_a_submission_a_placement_and_the_adapters_launch_are_one_trace(
     serving = Serving(scheduling := TracedScheduling())
     try:
         with Client(serving.address) as client:
-            client.submit(WorkloadSpec(queue="q", client_key="k", program={"command": ["true"]}))
+            need = Requirements(per_task=Resources(cpu_milli=100))
+            spec = WorkloadSpec(queue="q", client_key="k", requirements=need, program=Program(command=["true"]))
+            client.submit(spec)
         (workload_id,) = scheduling.accepted
         RUN_TRACES.committed([placed(workload_id)])
         asyncio.run(launch(adapter, f"{workload_id}.1"))
         found = receiver.wait_for(TRACE, lambda spans: len(spans) >= 5)
     finally:
         serving.close()
-        adapter.close()
+        adapter.stop()
     parents = {span.name: span.parent_id for span in found}
     ids = {span.name: span.span_id for span in found}
     assert parents == {
