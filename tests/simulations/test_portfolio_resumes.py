@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +38,7 @@ failures:
   none: {}
   weibull: {nodes: {mean_up: 5m, mean_repair: 30s}}
 seeds: 0-2
+until: 1h
 """
 
 
@@ -47,6 +49,14 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def the_cells(code: str = "v1") -> list[Cell]:
     return list(cells(parse_scenario(yaml.safe_load(SCENARIO), "s.yaml"), ".", code))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The portfolio as one core simulates it without interruption; to be read, not written."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert run_portfolio(the_cells(), folder) == PortfolioRun(done=12, kept=0, failures=())
+    return folder
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -64,43 +74,42 @@ class StopAfter:
             raise KeyboardInterrupt
 
 
-def test_a_portfolio_is_the_product_of_its_variants_and_seeds(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    done = run_portfolio(the_cells(), tmp_path, progress=lambda finished, count, _: told.append((finished, count)))
-    assert done == PortfolioRun(done=12, kept=0, failures=())
-    assert told == [(n, 12) for n in range(13)]
-    labels = [result.label for result in read_results(tmp_path)]
+def test_a_portfolio_is_the_product_of_its_variants_and_seeds(whole: Path) -> None:
+    labels = [result.label for result in read_results(whole)]
     assert len(set(labels)) == 12 and labels == sorted(labels)
     assert {label.failures for label in labels} == {"none", "weibull"}
 
 
-def test_a_seed_changes_the_result_and_a_label_says_which_it_is(tmp_path: Path) -> None:
-    run_portfolio(the_cells(), tmp_path)
+def test_a_seed_changes_the_result_and_a_label_says_which_it_is(whole: Path) -> None:
     waits = {
-        r.label.seed: r.measures.metrics["wait_mean"] for r in read_results(tmp_path) if r.label.policy == "easy"
+        r.label.seed: r.measures.metrics["wait_mean"] for r in read_results(whole) if r.label.policy == "easy"
     }
     assert len(set(waits.values())) == 3
 
 
 @pytest.mark.parametrize("interrupted_after", [7])
-def test_an_interrupted_portfolio_goes_on_where_it_stopped(interrupted_after: int, tmp_path: Path) -> None:
-    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
-    run_portfolio(the_cells(), whole)
+def test_an_interrupted_portfolio_goes_on_where_it_stopped(
+    interrupted_after: int, whole: Path, tmp_path: Path
+) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run_portfolio(the_cells(), resumed, progress=StopAfter(interrupted_after))
-    assert len(contents(resumed)) == interrupted_after
-    assert run_portfolio(the_cells(), resumed) == PortfolioRun(12 - interrupted_after, interrupted_after, ())
-    assert contents(resumed) == contents(whole)
+        run_portfolio(the_cells(), tmp_path, progress=StopAfter(interrupted_after))
+    assert len(contents(tmp_path)) == interrupted_after
+    told: list[tuple[int, int]] = []
+    again = run_portfolio(
+        the_cells(), tmp_path, progress=lambda finished, count, _: told.append((finished, count))
+    )
+    assert again == PortfolioRun(12 - interrupted_after, interrupted_after, ())
+    assert told == [(n, 12) for n in range(interrupted_after, 13)]
+    assert contents(tmp_path) == contents(whole)
 
 
-def test_a_result_of_other_code_or_a_broken_file_is_made_again(tmp_path: Path) -> None:
-    run_portfolio(the_cells(), tmp_path)
-    whole = contents(tmp_path)
-    some = sorted(tmp_path.iterdir())[4]
+def test_a_result_of_other_code_or_a_broken_file_is_made_again(whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "copy"))
+    some = sorted(folder.iterdir())[4]
     some.write_bytes(some.read_bytes()[:200])
-    assert run_portfolio(the_cells(), tmp_path) == PortfolioRun(1, 11, ())
-    assert contents(tmp_path) == whole
-    assert run_portfolio(the_cells("v2"), tmp_path) == PortfolioRun(12, 0, ())
+    assert run_portfolio(the_cells(), folder) == PortfolioRun(1, 11, ())
+    assert contents(folder) == contents(whole)
+    assert run_portfolio(the_cells("v2"), folder) == PortfolioRun(12, 0, ())
 
 
 def test_a_cell_that_cannot_be_simulated_does_not_stop_the_others(tmp_path: Path) -> None:
@@ -154,11 +163,9 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 @pytest.mark.faults
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_process_that_is_killed_half_way_leaves_a_portfolio_that_can_be_completed(
-    how: signal.Signals, tmp_path: Path
+    how: signal.Signals, whole: Path, tmp_path: Path
 ) -> None:
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    killed.mkdir()
-    run_portfolio(the_cells(), whole)
+    killed = tmp_path
     process = start(killed, workers=1)
     wait_for(lambda: len(list(killed.glob(f"*{SUFFIX}"))) >= 3 or process.poll() is not None)
     process.send_signal(how)
@@ -172,10 +179,9 @@ def test_a_process_that_is_killed_half_way_leaves_a_portfolio_that_can_be_comple
 
 
 @pytest.mark.ray
-def test_many_cores_write_the_bytes_that_one_core_writes(tmp_path: Path) -> None:
+def test_many_cores_write_the_bytes_that_one_core_writes(whole: Path, tmp_path: Path) -> None:
     """In a process of its own: the Ray that it starts ends with it."""
-    run_portfolio(the_cells(), tmp_path / "one")
     process = start(tmp_path / "many", workers=2)
     process.communicate(timeout=180)
     assert process.returncode == 0
-    assert contents(tmp_path / "many") == contents(tmp_path / "one")
+    assert contents(tmp_path / "many") == contents(whole)

@@ -12,9 +12,13 @@ from simulations.evaluation import PolicyResult, evaluate_openb
 from simulations.traces.openb import read_nodes, read_pods
 from tests.simulations.openb_input import openb
 
+# Three lists that differ in kind are evaluated in every test run, the others by `make test-long`.
 LISTS = [
-    *("cpu050", "cpu100", "cpu200", "default", "gpushare100", "gpushare40"),
-    *("gpuspec10", "gpuspec33", "multigpu20", "multigpu50"),
+    *("default", "gpushare40", "gpuspec33"),
+    *(
+        pytest.param(name, marks=pytest.mark.long)
+        for name in ("cpu050", "cpu100", "cpu200", "gpushare100", "gpuspec10", "multigpu20", "multigpu50")
+    ),
 ]
 PUBLISHED = ["random", "dotprod", "bestfit", "packing", "clustering", "fgd"]
 OURS = "future-fill"
