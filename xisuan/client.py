@@ -54,6 +54,7 @@ from xisuan.workload.v1.workload_service_pb2 import (
     DryRunResult,
     ExplainResponse,
     PoolOpinion,
+    StartForecast,
     SubmitResult,
     WatchResponse,
     WorkloadChange,
@@ -87,6 +88,7 @@ __all__ = [
     "Resources",
     "Run",
     "RunState",
+    "StartForecast",
     "SubmitResult",
     "WatchResponse",
     "Workload",
@@ -219,6 +221,12 @@ class Client:
     def explain(self, workload_id: str) -> ExplainResponse:
         """What each pool says to this workload now: reasons, verdicts, scores."""
         return self._channel.call(self._stub.Explain, pb.ExplainRequest(workload_id=workload_id))
+
+    def estimate(self, workload_id: str) -> StartForecast | None:
+        """When a workload that waits for room is expected to start, as an interval; None where there is nothing to
+        estimate. Takes a second or two."""
+        answer = self._channel.call(self._stub.Estimate, pb.EstimateRequest(workload_id=workload_id))
+        return answer.forecast if answer.HasField("forecast") else None
 
     def dry_run(self, specs: Sequence[WorkloadSpec]) -> tuple[DryRunResult, ...]:
         """What would happen if these were submitted now; stores and reserves nothing."""

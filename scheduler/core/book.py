@@ -31,7 +31,9 @@ from scheduler.core.changes import (
 )
 from scheduler.core.due_dates import DueDates
 from scheduler.core.failures import Failures
+from scheduler.core.history import Arrival, History
 from scheduler.core.lost_runs import LostRuns
+from scheduler.core.placement.protocol import Shape
 from scheduler.core.queueing.reservations import Reservation
 from scheduler.core.queueing.tables import QueueTables, expected_ms
 
@@ -68,6 +70,7 @@ class Book:
         self.lost_runs = LostRuns()
         self.arrays = ArrayBoard()
         self.due = DueDates()
+        self.history = History()
 
     def workload(self, workload_id: str) -> Workload | None:
         return self._workloads.get(workload_id)
@@ -191,6 +194,7 @@ class Book:
             match change:
                 case WorkloadSubmitted(workload):
                     self._enter(workload)
+                    self.remember_arrival(workload)
                 case WorkloadChanged():
                     self._change_workload(change)
                 case RunPlaced(run):
@@ -202,6 +206,21 @@ class Book:
                     self._change_run(change)
                 case DeadlineMissed(workload_id):
                     self.due.tell(workload_id)
+
+    def remember_arrival(self, workload: Workload) -> None:
+        if workload.array is None:
+            length = expected_ms(workload)
+            shape = Shape.of(workload)
+            self.history.arrive(
+                Arrival(workload.submitted_ms, workload.queue, shape, workload.priority, length)
+            )
+
+    def remember_end(self, workload: Workload, run: Run) -> None:
+        """How long a run took that ended by itself."""
+        by_itself = run.state in (RunState.SUCCEEDED, RunState.FAILED)
+        if by_itself and run.started_ms is not None and run.ended_ms is not None:
+            ran_ms = run.ended_ms - run.started_ms
+            self.history.finish(workload.queue, Shape.of(workload), expected_ms(workload), ran_ms)
 
     def _enter(self, workload: Workload) -> None:
         self._workloads[workload.workload_id] = workload
@@ -299,6 +318,7 @@ class Book:
             if after.started_ms is not None and after.started_ms != before.started_ms:
                 self._began(after)
             return
+        self.remember_end(self._workloads[after.workload_id], after)
         if after.state is RunState.FAILED:
             self._attempts[after.workload_id].failures.count(self._workloads[after.workload_id], change)
         del self._runs[change.run_id], self._live_run_of[after.workload_id]

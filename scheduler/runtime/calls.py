@@ -27,6 +27,7 @@ from scheduler.services.ports import ControlPlaneUnavailable
 
 if TYPE_CHECKING:
     # A gateway calls, and decides nothing: it need not load what a cycle is made of.
+    from scheduler.core.placement.pool_state import PoolState
     from scheduler.cycle import CycleSettings
 
 NAMESPACE = "xisuan"
@@ -97,6 +98,10 @@ class RayHosts:
 
     async def views(self) -> Mapping[str, PoolView]:
         calls = (self._call(name, "views") for name in self._names)
+        return _merged(await asyncio.gather(*calls, return_exceptions=True))
+
+    async def states(self) -> Mapping[str, PoolState]:
+        calls = (self._call(name, "states") for name in self._names)
         return _merged(await asyncio.gather(*calls, return_exceptions=True))
 
     async def place(self, requests: Mapping[str, NodeBatch]) -> Mapping[str, NodeAnswers]:

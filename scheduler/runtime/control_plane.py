@@ -24,13 +24,14 @@ from scheduler.core.book import Book
 from scheduler.core.changes import Change, RunChanged
 from scheduler.core.lifecycle import cancel, reconcile
 from scheduler.core.partition import lose_unheard
-from scheduler.core.placement.explain import Explanation, explain, explain_opinions
+from scheduler.core.placement.explain import Explanation
 from scheduler.cycle import CycleSettings
 from scheduler.operation.commits import CommitMeter
 from scheduler.ports import Clock
 from scheduler.runtime.change_feed import ChangeFeed
 from scheduler.runtime.dispatcher import Dispatcher, decide_heard
-from scheduler.runtime.planning import Planner, as_workload, may_allow_a_placement
+from scheduler.runtime.outlooks import Outlooks
+from scheduler.runtime.planning import Planner, may_allow_a_placement
 from scheduler.runtime.pool_host import PoolHosts, held_runs
 from scheduler.runtime.pool_link import LinkStart, PoolReport
 from scheduler.runtime.queue_desk import QueueDesk
@@ -48,6 +49,7 @@ from scheduler.services.ports import (
     WorkloadPage,
     WorkloadRecord,
 )
+from scheduler.services.outlooks import Outlook, Warned
 from scheduler.services.queue_ports import Definition
 from scheduler.store.projection import (
     pool_admission_changed,
@@ -107,6 +109,7 @@ class ControlPlane:
         self._meter = CommitMeter(self.writer, clock.now_ms)
         self._dispatcher = Dispatcher(self.writer, hosts, self._registry, self.epoch, self._deposed)
         self._planner = Planner(self.writer, hosts, self._registry, clock, settings.cycle, self._wake_pools)
+        self._outlooks = Outlooks(self.writer, self._planner, hosts, lambda: self._settings.cycle)
         self._dispatcher.on_mended = self._planner.wake
         self.queues = QueueDesk(store, self.writer, self._registry, clock, self._planner.wake)
         self._tasks: list[asyncio.Task[None]] = []
@@ -179,27 +182,17 @@ class ControlPlane:
         self._wake_pools(await self._write(decide))
 
     async def explain(self, workload_id: str) -> Explanation:
-        record = await self.get(workload_id)
-        verdicts = self._planner.verdicts(workload_id)
-        if record.workload.state is WorkloadState.QUEUED and verdicts:
-            return explain_opinions(workload_id, verdicts)
-        return explain(record.workload, await self._planner.views(), self._settings.cycle.stack)
+        return await self._outlooks.explain((await self.get(workload_id)).workload)
+
+    async def outlook(self, workload_id: str, with_changes: bool) -> Outlook:
+        return await self._outlooks.outlook((await self.get(workload_id)).workload, with_changes=with_changes)
+
+    async def warnings(self, workload_ids: Sequence[str]) -> Mapping[str, Warned]:
+        known = await self._look(lambda book: [book.workload(one) for one in workload_ids])
+        return await self._outlooks.warnings([one for one in known if one is not None])
 
     async def dry_run(self, submissions: Sequence[Submission]) -> list[DryRunPlacement]:
-        plan = await self._planner.dry_run(submissions)
-        placed = {placement.workload_id: placement for placement in plan.placements}
-        opinions = {entry.workload_id: entry.opinions for entry in plan.unplaced}
-        answers = []
-        views, stack = await self._planner.views(), self._settings.cycle.stack
-        for number, submission in enumerate(submissions):
-            asked = as_workload(submission, number, self._clock.now_ms())
-            key = asked.workload_id
-            said = explain_opinions(key, opinions[key]) if key in opinions else explain(asked, views, stack)
-            pool_id = placed[key].pool_id if key in placed else ""
-            nodes = placed[key].nodes if key in placed else ()
-            cost = _cost_cny(self._registry.get(pool_id).pool, submission) if pool_id else 0.0
-            answers.append(DryRunPlacement(pool_id, nodes, said, cost))
-        return answers
+        return await self._outlooks.dry_run(submissions)
 
     async def log_source(self, workload_id: str, attempt: int) -> LogSource:
         record = await self.get(workload_id)
@@ -473,10 +466,3 @@ def _too_many(live: int, limit: int) -> RequestError:
         "TOO_MANY_WORKLOADS",
         retry_after_ms=1_000,
     )
-
-
-def _cost_cny(pool: Pool, submission: Submission) -> float:
-    """Price of the estimated running time at list prices; 0 without an estimate."""
-    need, hours = submission.requirements.total, submission.estimated_ms / 3_600_000
-    cards = need.accelerator_milli / 1000 * (pool.card_hour_cny or 0.0)
-    return hours * (need.cpu_milli / 1000 * pool.vcpu_hour_cny + cards)

@@ -162,7 +162,8 @@ class Planner:
         now_ms = self._clock.now_ms()
         views = await self.views()
         workloads = [as_workload(submission, number, now_ms) for number, submission in enumerate(submissions)]
-        state = _FixedState(await asyncio.to_thread(self._fixed_snapshot, workloads, views, now_ms))
+        fixed = await asyncio.to_thread(self._fixed_snapshot, workloads, views, now_ms)
+        state = _FixedState(fixed, self._writer)
         pools = _ProbedPools(self._hosts, self._loop)
         report = await asyncio.to_thread(
             run_cycle, state, pools, _RefusingSink(), FixedClock(now_ms), self._settings
@@ -173,6 +174,7 @@ class Planner:
         """These workloads alone, on the queues as they are. On a thread."""
         with self._writer.reading() as book:
             tables = QueueTables(book.tables.tree)
+            tables.shapes = book.tables.shapes.clone()  # those that run are known by its numbers
             for workload in workloads:
                 tables.wait(workload, next_attempt=1)
             queues = book.tables.usage.columns(now_ms)
@@ -233,13 +235,15 @@ class _BookState:
 @dataclass(frozen=True, slots=True)
 class _FixedState:
     fixed: Snapshot
+    writer: Writer
 
     def snapshot(self, limit: int) -> Snapshot:
         return self.fixed
 
     def running(self, pool_id: str) -> Sequence[RunningRow]:
-        """A dry run keeps no room for anybody, so it does not ask."""
-        return ()
+        """Who could be stopped for those of a dry run."""
+        with self.writer.reading() as book:
+            return list(book.tables.running.by_end(pool_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,8 +283,12 @@ class _ProbedPools:
         return {pool_id: answers.get(pool_id) or _unreachable(asked) for pool_id, asked in requests.items()}
 
     def fits_without(self, pool_id: str, batch: NodeBatch, victims: Sequence[str]) -> bool:
-        """A dry run stops nobody."""
-        return False
+        """A dry run stops nobody; it tells who would be stopped."""
+        try:
+            fits: bool = _wait(self.hosts.fits_without(pool_id, batch, victims), self.loop)
+        except (AdapterUnavailable, ControlPlaneUnavailable):
+            return False
+        return fits
 
     def release(self, placements: Sequence[Placement]) -> None:
         """Nothing was reserved."""

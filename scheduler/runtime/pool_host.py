@@ -14,6 +14,7 @@ from adapters.contract import Launch, Refusal, RunReport, Stop
 from adapters.port import AdapterPort, AdapterUnavailable
 from inventory.model.pool import Pool
 from scheduler.core.book import Book
+from scheduler.core.placement.pool_state import PoolState
 from scheduler.ports import NodeAnswers, NodeBatch, PoolView
 from scheduler.runtime.pool_link import HeldRun, LinkStart, PoolLink, PoolReport
 
@@ -43,6 +44,9 @@ class PoolHosts(Protocol):
 
     async def fits_without(self, pool_id: str, batch: NodeBatch, victims: Sequence[str]) -> bool:
         """Whether the whole batch would get nodes if these runs were gone; nothing is reserved or changed."""
+
+    async def states(self) -> Mapping[str, PoolState]:
+        """A copy of each pool's nodes with what is held on them; pools whose host does not answer are left out."""
 
     async def release(self, run_ids: Mapping[str, Sequence[str]]) -> None: ...
 
@@ -82,6 +86,9 @@ class PoolHost:
 
     async def views(self) -> Mapping[str, PoolView]:
         return {pool_id: link.view() for pool_id, link in self._links.items()}
+
+    async def states(self) -> Mapping[str, PoolState]:
+        return {pool_id: link.state_copy() for pool_id, link in self._links.items()}
 
     async def place(self, requests: Mapping[str, NodeBatch]) -> Mapping[str, NodeAnswers]:
         known = ((self._links.get(pool_id), asked) for pool_id, asked in requests.items())

@@ -8,6 +8,7 @@ that tests and simulations can give it any pool.
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
@@ -184,6 +185,10 @@ class PoolLink:
     def view(self) -> PoolView:
         runtimes = frozenset(self._capabilities.runtimes) if self._capabilities else frozenset[str]()
         return self._state.view(self.pool, self._health, cordoned=False, runtimes=runtimes)
+
+    def state_copy(self) -> PoolState:
+        """The nodes and what is held on them, for whoever wants to try something."""
+        return copy.deepcopy(self._state)
 
     def _release_ended(self, reports: Sequence[RunReport]) -> None:
         self.release([report.run_id for report in reports if report.state.is_final])

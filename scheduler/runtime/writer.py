@@ -36,6 +36,8 @@ from scheduler.store.scheduler_store import Batch, Deposed, SchedulerStore
 log = logging.getLogger("xisuan.writer")
 Result = TypeVar("Result")
 GROUP_LIMIT = 256
+# Workloads that were there before we began to lead, from which running times and arrivals are known.
+RECENT = 500
 
 
 @dataclass(slots=True)
@@ -332,6 +334,11 @@ def load_book(store: SchedulerStore) -> Book:
     book = Book(tables, in_force.calendar())
     for workload, runs in store.live():
         book.load(workload, runs)
+    arrived, finished = store.recent(RECENT)
+    for workload in arrived:
+        book.remember_arrival(workload)
+    for workload, run in finished:
+        book.remember_end(workload, run)
     for array_id, counts in store.element_counts(book.arrays.ids()).items():
         book.arrays.resume(array_id, counts)
     for workload_id in store.missed_deadlines(tuple(book.due.deadlines)):

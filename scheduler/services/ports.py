@@ -6,7 +6,7 @@ tests implement it in memory. Errors that the caller has to act on are `RequestE
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
@@ -17,6 +17,8 @@ from inventory.model.units import Resources
 from inventory.model.workload import Run, Submission, Workload, WorkloadState
 from scheduler.core.admission import Outcome
 from scheduler.core.placement.explain import Explanation
+from scheduler.forecast.forecast import StartForecast
+from scheduler.services.outlooks import Outlook, Stopped, Warned
 
 
 class ErrorCode(IntEnum):
@@ -99,12 +101,18 @@ class ChangePage:
 
 @dataclass(frozen=True, slots=True)
 class DryRunPlacement:
-    """Where a valid submission would go now; no pool: it would wait."""
+    """Where a valid submission would go now; no pool: it would wait, until `forecast`, or start when its `victims` have
+    ended. `carbon_g` None: the pool does not say, or no estimate. `staging_ms`: of its inputs, to the chosen pool."""
 
     pool_id: str
     nodes: tuple[str, ...]
     explanation: Explanation
     estimated_cost_cny: float
+    carbon_g: float | None = None
+    staging_ms: int = 0
+    forecast: StartForecast | None = None
+    victims: tuple[Stopped, ...] = ()
+    warnings: tuple[Warned, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +160,12 @@ class Scheduling(Protocol):
     async def cancel(self, workload_id: str, reason: str) -> WorkloadRecord: ...
 
     async def explain(self, workload_id: str) -> Explanation: ...
+
+    async def outlook(self, workload_id: str, with_changes: bool) -> Outlook:
+        """When it starts and, `with_changes`, what would let it start now. Takes seconds."""
+
+    async def warnings(self, workload_ids: Sequence[str]) -> Mapping[str, Warned]:
+        """About deadlines of workloads that were just accepted; only those that have something to be told."""
 
     async def dry_run(self, submissions: Sequence[Submission]) -> list[DryRunPlacement]: ...
 

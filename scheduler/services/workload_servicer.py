@@ -5,22 +5,22 @@ Stateless: it validates, converts, and asks the control plane. Any number of gat
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 import grpc
 
 from adapters.client import AdapterClient
 from adapters.wire.inspection import Inspection, InvalidMessage
-from adapters.wire.opinions import opinion_to_wire
 from adapters.wire.scalars import WORKLOAD_STATE_OF, WORKLOAD_STATES, timestamp_to_wire
 from adapters.wire.status import details_of
 from adapters.wire.workloads import run_to_wire, submission_from_wire, workload_to_wire
 from inventory.model.workload import Submission
 from scheduler.core.admission import Accepted, Outcome
 from scheduler.services.answering import Context, answering, exhausted_item, invalid_item, refused, refused_item
+from scheduler.services.outlook_answers import accepted_answer, dry_run_result, explain_answer, forecast_to_wire
+from scheduler.services.outlooks import Warned
 from scheduler.services.ports import (
     ChangeNotice,
-    DryRunPlacement,
     ErrorCode,
     RequestError,
     Scheduling,
@@ -49,7 +49,7 @@ class WorkloadServicer(WorkloadServiceServicer):
             submission = _submission(request.workload, "workload")
             (outcome,) = await self._scheduling.submit([submission])
             if isinstance(outcome, Accepted):
-                return _accepted(outcome)
+                return accepted_answer(outcome, await self._warnings([outcome]))
             raise refused(outcome, "workload")
 
     async def SubmitBatch(self, request: pb.SubmitBatchRequest, context: Context) -> pb.SubmitBatchResponse:
@@ -61,10 +61,22 @@ class WorkloadServicer(WorkloadServiceServicer):
         valid, errors = _convert(specs)
         outcomes = await self._scheduling.submit(list(valid.values())) if valid else []
         decided = dict(zip(valid, outcomes, strict=True))
+        warned = await self._warnings(outcomes)
         return [
-            pb.SubmitResult(error=errors[i]) if i in errors else _submit_result(decided[i], f"workloads[{i}]")
+            pb.SubmitResult(error=errors[i])
+            if i in errors
+            else _submit_result(decided[i], f"workloads[{i}]", warned)
             for i in range(len(specs))
         ]
+
+    async def _warnings(self, outcomes: Sequence[Outcome]) -> Mapping[str, Warned]:
+        """Only what was created with a deadline is looked at: nobody else waits for it."""
+        dated = [
+            outcome.workload.workload_id
+            for outcome in outcomes
+            if isinstance(outcome, Accepted) and outcome.created and outcome.workload.finish_by_ms
+        ]
+        return await self._scheduling.warnings(dated) if dated else {}
 
     async def SubmitStream(
         self, requests: AsyncIterator[pb.SubmitStreamRequest], context: Context
@@ -125,12 +137,13 @@ class WorkloadServicer(WorkloadServiceServicer):
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         async with answering(context):
             said = await self._scheduling.explain(request.workload_id)
-            return pb.ExplainResponse(
-                opinions=[opinion_to_wire(opinion) for opinion in said.opinions],
-                refusals_by_code={code.value: count for code, count in said.counts},
-                summary_zh=said.summary_zh,
-                summary_en=said.summary_en,
-            )
+            outlook = await self._scheduling.outlook(request.workload_id, True)
+            return explain_answer(said, outlook)
+
+    async def Estimate(self, request: pb.EstimateRequest, context: Context) -> pb.EstimateResponse:
+        async with answering(context):
+            outlook = await self._scheduling.outlook(request.workload_id, False)
+            return pb.EstimateResponse(forecast=forecast_to_wire(outlook.forecast))
 
     async def DryRun(self, request: pb.DryRunRequest, context: Context) -> pb.DryRunResponse:
         async with answering(context):
@@ -139,7 +152,7 @@ class WorkloadServicer(WorkloadServiceServicer):
             placements = await self._scheduling.dry_run(list(valid.values())) if valid else []
             decided = dict(zip(valid, placements, strict=True))
             results = [
-                pb.DryRunResult(error=errors[i]) if i in errors else _dry_run_result(decided[i])
+                pb.DryRunResult(error=errors[i]) if i in errors else dry_run_result(decided[i])
                 for i in range(len(request.workloads))
             ]
             return pb.DryRunResponse(results=results)
@@ -197,25 +210,10 @@ def _convert(
     return valid, errors
 
 
-def _accepted(outcome: Accepted) -> pb.SubmitResponse:
-    return pb.SubmitResponse(workload=workload_to_wire(outcome.workload), created=outcome.created)
-
-
-def _submit_result(outcome: Outcome, path: str) -> pb.SubmitResult:
+def _submit_result(outcome: Outcome, path: str, warned: Mapping[str, Warned]) -> pb.SubmitResult:
     if isinstance(outcome, Accepted):
-        return pb.SubmitResult(accepted=_accepted(outcome))
+        return pb.SubmitResult(accepted=accepted_answer(outcome, warned))
     return pb.SubmitResult(error=refused_item(outcome, path))
-
-
-def _dry_run_result(answer: DryRunPlacement) -> pb.DryRunResult:
-    return pb.DryRunResult(
-        placement=pb.DryRunPlacement(
-            pool_id=answer.pool_id,
-            nodes=answer.nodes,
-            opinions=[opinion_to_wire(opinion) for opinion in answer.explanation.opinions],
-            estimated_cost_cny=answer.estimated_cost_cny,
-        )
-    )
 
 
 def _record(record: WorkloadRecord) -> workload_pb2.Workload:

@@ -215,6 +215,16 @@ class SchedulerStore:
                 found |= {row.workload_id: row.queue for row in connection.execute(query)}
         return found
 
+    def recent(self, limit: int) -> tuple[list[Workload], list[tuple[Workload, Run]]]:
+        """The newest workloads, and the newest that succeeded with each of their runs; oldest of them first."""
+        newest = select(workloads).order_by(workloads.c.number.desc()).limit(limit)
+        with self.store.connect() as connection:
+            arrived = [workload_of(row) for row in connection.execute(newest).mappings()][::-1]
+            ended = newest.where(workloads.c.state == WorkloadState.SUCCEEDED.value)
+            succeeded = [workload_of(row) for row in connection.execute(ended).mappings()][::-1]
+            runs_of = _runs_of(connection, [one.workload_id for one in succeeded])
+        return arrived, [(one, run) for one in succeeded for run in runs_of.get(one.workload_id, ())]
+
     def labels_of(self, workload_ids: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
         """The labels of these workloads, which are stored."""
         found = self.lookup((), list(workload_ids)).by_id

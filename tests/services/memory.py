@@ -7,7 +7,7 @@ fails next. `Awaitable` is a desk with its methods made awaitable, as the contro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from inventory.model.workload import Run, RunState, Submission, Workload, Worklo
 from scheduler.core.admission import Accepted, Known, Outcome, admit
 from scheduler.core.book import Book
 from scheduler.core.placement.explain import Explanation, explain_opinions
+from scheduler.services.outlooks import Outlook, Warned
 from scheduler.services.ports import (
     ChangeNotice,
     ChangePage,
@@ -33,6 +34,7 @@ from scheduler.services.ports import (
 from scheduler.store.projection import draft_of
 from scheduler.store.scheduler_store import Batch, SchedulerStore
 
+LATE = Warned("deadline", "太晚", "too late")
 NOW_MS = 1_767_225_600_000  # 2026-01-01 in UTC
 
 
@@ -43,6 +45,7 @@ class MemoryScheduling:
         self.fails: list[Exception] = []
         self.log_endpoint = "127.0.0.1:1"
         self.watches = 0
+        self.outlooks: dict[str, Outlook] = {}
         self._store = store
         self._book = Book()
         self._records: dict[str, WorkloadRecord] = {}
@@ -140,6 +143,13 @@ class MemoryScheduling:
     async def explain(self, workload_id: str) -> Explanation:
         await self.get(workload_id)
         return explain_opinions(workload_id, self._opinions())
+
+    async def outlook(self, workload_id: str, with_changes: bool) -> Outlook:
+        await self.get(workload_id)
+        return self.outlooks.get(workload_id, Outlook())
+
+    async def warnings(self, workload_ids: Sequence[str]) -> Mapping[str, Warned]:
+        return {one: LATE for one in workload_ids if self._records[one].workload.finish_by_ms < NOW_MS}
 
     async def dry_run(self, submissions: Sequence[Submission]) -> list[DryRunPlacement]:
         self._fail()

@@ -67,6 +67,14 @@ class ShapeTable:
         self._card_rates[number] = self._card_rate(shape)
         return number
 
+    def clone(self) -> ShapeTable:
+        """The same shapes under the same numbers; what either learns from now on the other does not."""
+        copy = ShapeTable(self._factors)
+        copy.shapes, copy._numbers = list(self.shapes), dict(self._numbers)
+        copy._totals, copy._tasks = self._totals.copy(), self._tasks.copy()
+        copy._card_rates = self._card_rates.copy()
+        return copy
+
     @property
     def totals(self) -> Int64s:
         """What all tasks of each shape need together (n, 4)."""

@@ -1,0 +1,246 @@
+"""What would have to be different for a workload to start: found by search, each verified by a probe.
+
+`xisuan workload explain` shows them. One change at a time, the smallest of its kind: less of an amount (by bisection),
+one wish given up, or the moment at which the runs that are in the way are expected to end. Where no single change helps,
+pairs of wishes are tried. The protection level (等保) is not a wish: nobody is told to lower it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import combinations
+from typing import Final
+
+from inventory.model.constraints import NodeSelector
+from inventory.model.system import Zone
+from inventory.model.units import GIB, Resources
+from inventory.model.workload import Requirements
+from scheduler.core.placement.protocol import Shape
+from scheduler.core.queueing.running import FAR
+from scheduler.core.queueing.waiting import WaitingRow
+from scheduler.forecast.probe import Probe
+from scheduler.forecast.world import Situation
+
+MOST: Final = 6
+_CORE, _CARD = 1000, 1000
+_CHINA = timezone(timedelta(hours=8))
+_ZONES = {
+    Zone.INTERNET: ("互联网", "internet"),
+    Zone.EXTRANET: ("政务外网", "extranet"),
+    Zone.INTRANET: ("政务内网", "intranet"),
+    Zone.DEDICATED: ("业务专网", "dedicated"),
+}
+Change = Callable[[Requirements], Requirements]
+
+
+@dataclass(frozen=True, slots=True)
+class Counterfactual:
+    """With this change alone it would start in this pool; `at_ms` (0: now) is when, for a change of time."""
+
+    code: str
+    change_zh: str
+    change_en: str
+    pool_id: str
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """Something asked for that can be given up without asking for less."""
+
+    code: str
+    zh: str
+    en: str
+    change: Change
+
+
+def counterfactuals(situation: Situation, probe: Probe, row: WaitingRow) -> tuple[Counterfactual, ...]:
+    """The changes that would let this workload start, at most `MOST`; empty where it would start as it is."""
+    shape = situation.shapes.shapes[row.shape]
+    search = _Search(situation, probe, row, shape)
+    if search.placed(shape.requirements) is not None:
+        return ()
+    found = [*search.of_amounts(), *search.of_wishes()]
+    moment = search.of_time()
+    if moment is not None:
+        found.append(moment)
+    if not found:
+        found += search.of_pairs()
+    return tuple(found[:MOST])
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    situation: Situation
+    probe: Probe
+    row: WaitingRow
+    shape: Shape
+
+    def placed(self, needs: Requirements) -> str | None:
+        """The pool where it would start with these requirements."""
+        placement = self.probe.placement(self.row, Shape(needs, self.shape.runtime, self.shape.inputs))
+        return None if placement is None else placement.pool_id
+
+    # Less of an amount
+
+    def of_amounts(self) -> Iterator[Counterfactual]:
+        needs = self.shape.requirements
+        each = needs.per_task
+        if each.accelerator_milli > _CARD:
+            yield from self._less("cards", ("卡", "cards"), each.accelerator_milli // _CARD, self._with_cards)
+        if needs.tasks > 1:
+            yield from self._less("tasks", ("个任务", "tasks"), needs.tasks, lambda n: replace(needs, tasks=n))
+        if each.cpu_milli > _CORE:
+            yield from self._less("cpu", ("核", "CPUs"), each.cpu_milli // _CORE, self._with_cores)
+        if each.memory_bytes > GIB:
+            yield from self._less(
+                "memory", ("GiB 内存", "GiB memory"), each.memory_bytes // GIB, self._with_memory
+            )
+
+    def _less(
+        self, code: str, unit: tuple[str, str], asked: int, changed: Callable[[int], Requirements]
+    ) -> Iterator[Counterfactual]:
+        """The most that would start, by bisection between 1 and one less than what is asked: less never fits worse."""
+        low, high, pool_id = 0, asked, None
+        while high - low > 1:
+            middle = (low + high) // 2
+            here = self.placed(changed(middle))
+            if here is None:
+                high = middle
+            else:
+                low, pool_id = middle, here
+        if pool_id is not None:
+            fewer, (zh, en) = asked - low, unit
+            each = " a task" if code != "tasks" and self.shape.requirements.tasks > 1 else ""
+            yield Counterfactual(
+                code,
+                f"少 {fewer} {zh}（{low} 而非 {asked}）",
+                f"{fewer} {en} fewer{each} ({low} instead of {asked})",
+                pool_id,
+            )
+
+    def _with_cards(self, count: int) -> Requirements:
+        return self._with(replace(self.shape.requirements.per_task, accelerator_milli=count * _CARD))
+
+    def _with_cores(self, count: int) -> Requirements:
+        return self._with(replace(self.shape.requirements.per_task, cpu_milli=count * _CORE))
+
+    def _with_memory(self, count: int) -> Requirements:
+        return self._with(replace(self.shape.requirements.per_task, memory_bytes=count * GIB))
+
+    def _with(self, per_task: Resources) -> Requirements:
+        return replace(self.shape.requirements, per_task=per_task)
+
+    # Wishes
+
+    def of_wishes(self) -> Iterator[Counterfactual]:
+        for wish in wishes(self.shape.requirements):
+            pool_id = self.placed(wish.change(self.shape.requirements))
+            if pool_id is not None:
+                yield Counterfactual(wish.code, wish.zh, wish.en, pool_id)
+
+    def of_pairs(self) -> Iterator[Counterfactual]:
+        for one, other in combinations(wishes(self.shape.requirements), 2):
+            if one.code == other.code:
+                continue
+            pool_id = self.placed(other.change(one.change(self.shape.requirements)))
+            if pool_id is not None:
+                yield Counterfactual(
+                    f"{one.code}+{other.code}", f"{one.zh}，且{other.zh}", f"{one.en}, and {other.en}", pool_id
+                )
+
+    # Time
+
+    def of_time(self) -> Counterfactual | None:
+        """The first moment at which a pool's nodes hold it, when runs end as expected."""
+        now_ms = self.situation.now_ms
+        best: tuple[int, str, str] | None = None
+        for pool in self.situation.pools:
+            pool_id, ended = pool.pool.pool_id, list[str]()
+            for run in self.situation.running.get(pool_id, ()):
+                at_ms = max(run.end_ms, now_ms)
+                if run.end_ms >= FAR or (best is not None and at_ms >= best[0]):
+                    break
+                ended.append(run.run_id)
+                if self._suits(pool_id) and self.probe.placement_without(self.row, self.shape, pool_id, ended):
+                    best = (at_ms, pool_id, run.workload_id)
+                    break
+        if best is None:
+            return None
+        at_ms, pool_id, workload_id = best
+        clock = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(_CHINA).strftime("%m-%d %H:%M")
+        return Counterfactual(
+            "time",
+            f"{clock} 之后，{workload_id} 结束时（按估计）",
+            f"after {clock}, when {workload_id} ends (by its estimate)",
+            pool_id,
+            at_ms,
+        )
+
+    def _suits(self, pool_id: str) -> bool:
+        """Nothing but room stands in the way there."""
+        view = next(one.view() for one in self.situation.pools if one.pool.pool_id == pool_id)
+        return all(refuse(self.shape, view) is None for refuse in self.probe.declared_filters)
+
+
+def wishes(needs: Requirements) -> Iterator[_Wish]:
+    """What these requirements ask for besides amounts, each with how to give it up."""
+    if needs.zone is not None:
+        for zone, (zh, en) in _ZONES.items():
+            if zone is not needs.zone:
+                yield _Wish("zone", f"允许网络区域 {zh}", f"zone {zh} ({en}) allowed", _zone_to(zone))
+    if needs.pools:
+        yield _Wish("pools", "允许其他算力池", "other pools allowed", lambda n: replace(n, pools=frozenset()))
+    if needs.accelerator is not None:
+        yield _Wish("accelerator", "允许其他型号的卡", "other card models allowed", _any_model)
+    if needs.accelerator_kind is not None:
+        yield _Wish("accelerator_kind", "允许其他种类的卡", "other kinds of cards allowed", _any_kind)
+    if needs.architectures:
+        yield _Wish(
+            "architectures",
+            "允许其他架构",
+            "other architectures allowed",
+            lambda n: replace(n, architectures=frozenset()),
+        )
+    for rule in sorted(needs.node_selectors, key=str):
+        without = needs.node_selectors - {rule}
+        yield _Wish("node_labels", f"不要求节点标签 {rule}", f"without the node label {rule}", _selectors(without))
+    if needs.gang_topology is not None:
+        yield _Wish(
+            "together",
+            f"任务不必同在一个 {needs.gang_topology}",
+            f"tasks in several {needs.gang_topology} domains",
+            lambda n: replace(n, gang_topology=None),
+        )
+    if needs.affinities or needs.spreads:
+        yield _Wish(
+            "affinity",
+            "不要求亲和、反亲和与分散",
+            "without affinities and spreads",
+            lambda n: replace(n, affinities=frozenset(), spreads=frozenset()),
+        )
+    if needs.tasks_per_node:
+        yield _Wish(
+            "tasks_per_node",
+            "每节点任务数不限",
+            "any number of tasks a node",
+            lambda n: replace(n, tasks_per_node=0),
+        )
+
+
+def _zone_to(zone: Zone) -> Change:
+    return lambda needs: replace(needs, zone=zone)
+
+
+def _selectors(kept: frozenset[NodeSelector]) -> Change:
+    return lambda needs: replace(needs, node_selectors=kept)
+
+
+def _any_model(needs: Requirements) -> Requirements:
+    return replace(needs, accelerator=None)
+
+
+def _any_kind(needs: Requirements) -> Requirements:
+    return replace(needs, accelerator_kind=None)
