@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 
@@ -53,6 +55,8 @@ from xisuan.pool.v1 import pool_adapter_service_pb2 as pb
 from xisuan.pool.v1.pool_adapter_service_pb2_grpc import PoolAdapterServiceStub
 
 CALL_TIMEOUT_S = 10.0
+# Begins the endpoint of an adapter that serves over TLS.
+SECURE = "grpcs://"
 _OPTIONS = (
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     # A peer that is gone without a word (a cut line) is noticed by the channel, not only by our own timeouts.
@@ -63,12 +67,34 @@ _OPTIONS = (
 )
 
 
-class AdapterClient:
-    """One channel to one adapter. All methods belong to one event loop."""
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """PEM files: the authority of adapters, and the certificate by which they know the scheduler."""
 
-    def __init__(self, endpoint: str) -> None:
+    ca: Path
+    certificate: Path
+    key: Path
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """Raises OSError."""
+        return grpc.ssl_channel_credentials(
+            self.ca.read_bytes(), self.key.read_bytes(), self.certificate.read_bytes()
+        )
+
+
+class AdapterClient:
+    """One channel to one adapter: `host:port` in the clear, or `grpcs://host:port` over TLS, for which `tls` is needed.
+    All methods belong to one event loop."""
+
+    def __init__(self, endpoint: str, tls: ClientTls | None = None) -> None:
         self._endpoint = endpoint
-        self._channel = grpc.aio.insecure_channel(endpoint, options=_OPTIONS)
+        target = endpoint.removeprefix(SECURE)
+        if target == endpoint:
+            self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        else:
+            # Without certificates of ours the adapter refuses the connection, and that is what callers hear.
+            secure = grpc.ssl_channel_credentials() if tls is None else tls.credentials()
+            self._channel = grpc.aio.secure_channel(target, secure, options=_OPTIONS)
         self._stub = PoolAdapterServiceStub(self._channel)
         self._closed = False
 

@@ -17,6 +17,7 @@ from xisuan.assessment.v1.assessment_service_pb2 import (
 )
 from xisuan.assessment.v1.assessment_service_pb2_grpc import AssessmentServiceStub
 from xisuan.calls import CallError, Channel
+from xisuan.credentials import Credentials
 
 __all__ = ["AdvanceReviewRequest", "Assessments", "CallError", "GrantExceptionRequest", "Minute"]
 
@@ -28,8 +29,10 @@ LONG_CALL_S = 900.0
 class Assessments:
     """Calls one service at `address` (host:port). Use it in a `with` block, or `close` it."""
 
-    def __init__(self, address: str, *, patience_s: float = PATIENCE_S) -> None:
-        self._channel = Channel(address, patience_s)
+    def __init__(
+        self, address: str, *, patience_s: float = PATIENCE_S, credentials: Credentials | None = None
+    ) -> None:
+        self._channel = Channel(address, patience_s, credentials)
         self._stub = AssessmentServiceStub(self._channel.grpc)
 
     def __enter__(self) -> Self:

@@ -17,6 +17,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
+from xisuan.credentials import Credentials, find_credentials
 from xisuan.tracing import trace_metadata
 
 CALL_TIMEOUT_S = 30.0
@@ -78,12 +79,15 @@ class CallError(Exception):
 
 
 class Channel:
-    """A connection to one service. `patience_s` is for how long an unavailable service is tried again."""
+    """A connection to one service. `patience_s` is for how long an unavailable service is tried again. `credentials`
+    None: those of the environment or of the service's home (`xisuan.credentials`)."""
 
-    def __init__(self, address: str, patience_s: float) -> None:
+    def __init__(self, address: str, patience_s: float, credentials: Credentials | None = None) -> None:
         self.address = address
         self.patience_s = patience_s
-        self.grpc = grpc.insecure_channel(address, options=_OPTIONS)
+        known = find_credentials(address) if credentials is None else credentials
+        self.metadata = known.metadata()
+        self.grpc = known.channel(address, _OPTIONS)
 
     def close(self) -> None:
         self.grpc.close()
@@ -101,7 +105,7 @@ class Channel:
         while True:
             try:
                 with translated():
-                    return method(request, timeout=timeout_s, metadata=trace_metadata())
+                    return method(request, timeout=timeout_s, metadata=(*self.metadata, *trace_metadata()))
             except CallError as error:
                 if not error.is_retryable or not pauses.wait(error.retry_after_ms):
                     raise

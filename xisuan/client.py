@@ -10,9 +10,10 @@
         ))
         finished = client.wait(workload.workload_id)
 
-The bare installation is enough (grpcio, grpcio-status, protobuf). Every call may be repeated: submission is
-idempotent by (queue, client_key). A service that is unavailable is tried again for `patience_s`; what fails then,
-and what was refused, is a `CallError` with code, reason and field violations.
+Token and CA come with `credentials=`, or from the environment (`xisuan.credentials`). The bare installation is enough
+(grpcio, grpcio-status, protobuf). Every call may be repeated: submission is idempotent by (queue, client_key). A
+service that is unavailable is tried again for `patience_s`; what fails then, and what was refused, is a `CallError`
+with code, reason and field violations.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from xisuan.common.v1.common_pb2 import (
     ZONE_INTRANET,
     Resources,
 )
+from xisuan.credentials import Credentials
 from xisuan.workload.v1 import workload_service_pb2 as pb
 from xisuan.workload.v1.workload_pb2 import (
     WORKLOAD_STATE_ACTIVE,
@@ -78,6 +80,7 @@ __all__ = [
     "ZONE_INTRANET",
     "CallError",
     "Client",
+    "Credentials",
     "DryRunPlacement",
     "DryRunResult",
     "ExplainResponse",
@@ -105,6 +108,7 @@ _CODES = {
     3: "INVALID_ARGUMENT",
     5: "NOT_FOUND",
     6: "ALREADY_EXISTS",
+    7: "PERMISSION_DENIED",
     8: "RESOURCE_EXHAUSTED",
     9: "FAILED_PRECONDITION",
     14: "UNAVAILABLE",
@@ -112,10 +116,15 @@ _CODES = {
 
 
 class Client:
-    """Calls one service at `address` (host:port). Thread-safe; use it in a `with` block, or `close` it."""
+    """Calls one service at `address` (host:port). Thread-safe; use it in a `with` block, or `close` it.
 
-    def __init__(self, address: str, *, patience_s: float = PATIENCE_S) -> None:
-        self._channel = Channel(address, patience_s)
+    `credentials`: token and authority; None: those of the environment, or of the home of a service on this machine.
+    """
+
+    def __init__(
+        self, address: str, *, patience_s: float = PATIENCE_S, credentials: Credentials | None = None
+    ) -> None:
+        self._channel = Channel(address, patience_s, credentials)
         self._stub = WorkloadServiceStub(self._channel.grpc)
 
     def __enter__(self) -> Self:
@@ -193,7 +202,7 @@ class Client:
             request = pb.WatchRequest(workload_ids=workload_ids, queue=queue, cursor=cursor, labels=labels or {})
             try:
                 with translated():
-                    for message in self._stub.Watch(request):
+                    for message in self._stub.Watch(request, metadata=self._channel.metadata):
                         pauses.succeeded()
                         cursor = message.cursor or cursor
                         yield message
@@ -245,7 +254,7 @@ class Client:
             request = pb.LogsRequest(workload_id=workload_id, attempt=attempt, offset=offset, follow=follow)
             try:
                 with translated():
-                    for message in self._stub.Logs(request):
+                    for message in self._stub.Logs(request, metadata=self._channel.metadata):
                         pauses.succeeded()
                         offset = message.next_offset
                         yield message.chunk

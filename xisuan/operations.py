@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from xisuan.calls import CallError, Channel, FieldViolation
+from xisuan.credentials import Credentials
 from xisuan.inventory.v1 import ledger_service_pb2 as ledger_pb
 from xisuan.inventory.v1.ledger_service_pb2 import (
     GetDiffResponse,
@@ -89,8 +90,10 @@ LONG_CALL_S = 900.0
 class Operations:
     """Calls one service at `address` (host:port). Use it in a `with` block, or `close` it."""
 
-    def __init__(self, address: str, *, patience_s: float = PATIENCE_S) -> None:
-        self._channel = Channel(address, patience_s)
+    def __init__(
+        self, address: str, *, patience_s: float = PATIENCE_S, credentials: Credentials | None = None
+    ) -> None:
+        self._channel = Channel(address, patience_s, credentials)
         self._pools = PoolServiceStub(self._channel.grpc)
         self._ledger = LedgerServiceStub(self._channel.grpc)
         self._migration = MigrationServiceStub(self._channel.grpc)

@@ -12,6 +12,7 @@ from typing import Self
 
 from xisuan.calls import CallError, Channel
 from xisuan.common.v1.common_pb2 import Resources
+from xisuan.credentials import Credentials
 from xisuan.queue.v1 import queue_service_pb2 as pb
 from xisuan.queue.v1.queue_service_pb2 import (
     ApplyQueuesRequest,
@@ -47,8 +48,10 @@ LONG_CALL_S = 300.0
 class Queues:
     """Calls one service at `address` (host:port). Use it in a `with` block, or `close` it."""
 
-    def __init__(self, address: str, *, patience_s: float = PATIENCE_S) -> None:
-        self._channel = Channel(address, patience_s)
+    def __init__(
+        self, address: str, *, patience_s: float = PATIENCE_S, credentials: Credentials | None = None
+    ) -> None:
+        self._channel = Channel(address, patience_s, credentials)
         self._stub = QueueServiceStub(self._channel.grpc)
 
     def __enter__(self) -> Self:

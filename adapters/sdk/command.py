@@ -16,6 +16,7 @@ from pathlib import Path
 from adapters.contract import PoolBackend
 from adapters.sdk.listening import StartRefused
 from adapters.sdk.server import Listening, serve
+from adapters.sdk.tls import SCHEDULER, ServerTls
 from adapters.wire.pools import read_pool_file
 from inventory.model.pool import Pool
 
@@ -29,28 +30,46 @@ def parser(technology: str) -> argparse.ArgumentParser:
     )
     result.add_argument("--pool-spec", type=Path, required=True, help="the pool as JSON (xisuan.pool.v1.PoolSpec)")
     result.add_argument("--state-dir", type=Path, required=True, help="where this adapter remembers its runs")
-    result.add_argument("--host", default="127.0.0.1", help="address to listen on; there is no authentication")
+    result.add_argument("--host", default="127.0.0.1", help="address to listen on; beyond loopback with TLS only")
     result.add_argument("--port", type=int, default=0, help="0: a free port")
     result.add_argument("--port-file", type=Path, help="where to write the port once it serves")
+    result.add_argument("--tls-certificate", type=Path, help="certificate of this server, PEM")
+    result.add_argument("--tls-key", type=Path, help="its private key, PEM")
+    result.add_argument("--tls-client-ca", type=Path, help="authority that signs the scheduler's certificate, PEM")
+    result.add_argument("--tls-client-name", default=SCHEDULER, help="common name of the scheduler's certificate")
     result.add_argument("--exit-with-parent", action="store_true", help="end when standard input ends")
     return result
 
 
 def run(arguments: argparse.Namespace, make_backend: MakeBackend) -> int:
     """Reads the pool, makes the backend and serves; returns the exit code."""
-    listening = Listening(
-        state_dir=arguments.state_dir,
-        host=arguments.host,
-        port=arguments.port,
-        port_file=arguments.port_file,
-        exit_with_parent=arguments.exit_with_parent,
-    )
     try:
+        listening = Listening(
+            state_dir=arguments.state_dir,
+            host=arguments.host,
+            port=arguments.port,
+            port_file=arguments.port_file,
+            exit_with_parent=arguments.exit_with_parent,
+            tls=_tls(arguments),
+            client_name=arguments.tls_client_name,
+        )
         backend = make_backend(_read_pool(arguments.pool_spec), arguments)
         return asyncio.run(serve(backend, listening))
     except StartRefused as error:
         sys.stderr.write(f"{error}\n")
         return 2
+
+
+def _tls(arguments: argparse.Namespace) -> ServerTls | None:
+    given = (arguments.tls_certificate, arguments.tls_key, arguments.tls_client_ca)
+    if not any(given):
+        return None
+    if not all(given):
+        raise StartRefused(
+            "--tls-certificate、--tls-key、--tls-client-ca 须同时给出 / give --tls-certificate, --tls-key and --tls-client-ca "
+            "together"
+        )
+    return ServerTls(*given)
 
 
 def _read_pool(path: Path) -> Pool:

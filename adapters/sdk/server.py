@@ -31,6 +31,7 @@ from adapters.sdk.journal import EventJournal
 from adapters.sdk.leases import Clocks, LeaseBook
 from adapters.sdk.listening import StartRefused, bind
 from adapters.sdk.servicer import HEARTBEAT_S, AdapterServicer
+from adapters.sdk.tls import SCHEDULER, PeerInterceptor, ServerTls, require_known_callers
 from adapters.tracing import start_tracing, stop_tracing
 from xisuan.pool.v1 import pool_adapter_service_pb2 as pb
 from xisuan.pool.v1 import pool_adapter_service_pb2_grpc as pb_grpc
@@ -49,7 +50,8 @@ _OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where and how an adapter process serves. Port 0: a free one, written to `port_file` when it is bound."""
+    """Where and how an adapter process serves. Port 0: a free one, written to `port_file` when it is bound. With `tls`
+    only who shows a certificate of `client_name` may call; without it the port is on loopback."""
 
     state_dir: Path
     host: str = "127.0.0.1"
@@ -57,6 +59,8 @@ class Listening:
     port_file: Path | None = None
     exit_with_parent: bool = False
     heartbeat_s: float = HEARTBEAT_S
+    tls: ServerTls | None = None
+    client_name: str = SCHEDULER
 
 
 async def serve(backend: PoolBackend, listening: Listening) -> int:
@@ -103,12 +107,15 @@ async def serve(backend: PoolBackend, listening: Listening) -> int:
 async def _serve_until(
     endings: Sequence[asyncio.Event], servicer: AdapterServicer, capabilities: Capabilities, listening: Listening
 ) -> None:
-    server = grpc.aio.server(options=_OPTIONS)
+    tls = listening.tls
+    require_known_callers(listening.host, are_known=tls is not None and tls.client_ca is not None)
+    callers = () if tls is None or tls.client_ca is None else (PeerInterceptor(listening.client_name),)
+    server = grpc.aio.server(options=_OPTIONS, interceptors=callers)
     pb_grpc.add_PoolAdapterServiceServicer_to_server(servicer, server)
     vitals = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(vitals, server)
     reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    port = bind(server, listening.host, listening.port)
+    port = bind(server, listening.host, listening.port, None if tls is None else tls.credentials())
     await server.start()
     for name in (SERVICE, health.OVERALL_HEALTH):
         await vitals.set(name, health_pb2.HealthCheckResponse.SERVING)
