@@ -578,7 +578,11 @@ class LaunchItem(_message.Message):
     @_builtins.property
     def requirements(self) -> _workload_pb2.Requirements: ...
     @_builtins.property
-    def program(self) -> _workload_pb2.Program: ...
+    def program(self) -> _workload_pb2.Program:
+        """Executed once a task, all tasks alike; the variable XISUAN_TASK tells each its number, from 0 (replicas of a
+        service need not have one).
+        """
+
     @_builtins.property
     def nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """One node a task, in task order, from ListNodes. Empty: the pool chooses (capability: chooses_nodes)."""
@@ -1149,11 +1153,11 @@ class ExecRequest(_message.Message):
     standard_input: _builtins.bytes
     @_builtins.property
     def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """No shell is involved."""
+        """No shell is involved. Exit code 127 where there is no such program, 126 where it cannot be executed."""
 
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """The command is killed after this time. Absent: 60 s."""
+        """The command is killed after this time, and its exit code is not 0. Absent: 60 s."""
 
     def __init__(
         self,
