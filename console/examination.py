@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
 
 from adapters.client import AdapterClient
 from adapters.port import AdapterMisbehaved, AdapterUnavailable, CapabilityMissing
@@ -19,6 +18,7 @@ from console.home import Home
 from console.local_store import local_store
 from inventory.store.errors import StoreError
 from inventory.store.event_store import Store
+from scheduler.access.certificates import read_presented
 from scheduler.operation import checks
 from scheduler.operation.checks import Check
 from scheduler.runtime.clock import SystemClock
@@ -35,7 +35,7 @@ _ADAPTER_TIMEOUT_S = 1.0
 def examine(home: Home) -> list[Check]:
     """All checks, in the order in which a start needs them."""
     found = [_python(), checks.libraries(), *_folder(home), _port(), _ray(), _service(home), *_store(home)]
-    found += checks.certificates(home.folder, datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC))
+    found += _certificates(home)
     if not home.is_locked():
         found.append(checks.leftovers(home.folder))
     return found
@@ -112,6 +112,22 @@ def _store(home: Home) -> Iterator[Check]:
             yield Check(f"算力池 / pool {stored.pool.pool_id}", answers, stored.endpoint, hint)
             if answers:
                 yield checks.clock_skew(stored.pool.pool_id, _skew_ms(stored.endpoint))
+
+
+def _certificates(home: Home) -> Iterator[Check]:
+    """Every certificate in a folder of the home. Private keys are not read."""
+    for file in sorted({*home.folder.glob("*/*.pem"), *home.folder.glob("*/*.crt")}):
+        content = file.read_bytes()
+        if b"BEGIN CERTIFICATE" in content:
+            name = str(file.relative_to(home.folder))
+            try:
+                expires_ms = read_presented(content).expires_ms
+            except ValueError as error:
+                yield Check(
+                    f"证书 / certificate {name}", False, str(error), "请换成有效证书 / put a valid one there"
+                )
+                continue
+            yield checks.certificate(name, expires_ms, SystemClock().now_ms())
 
 
 def _skew_ms(endpoint: str) -> int | None:

@@ -40,7 +40,9 @@ def doctor(as_json: AsJson = False) -> None:
         printing.table("检查 / checks", ("", "项目/item", "结果/found", "办法/remedy"), rows)
     bad = [one for one in checks if not one.good]
     if bad:
-        raise AnswerIsNo(f"{len(bad)} 项不合格 / {len(bad)} checks failed: {bad[0].name}: {bad[0].found}；{bad[0].remedy}")
+        raise AnswerIsNo(
+            f"{len(bad)} 项不合格 / {len(bad)} checks failed: {bad[0].name}: {bad[0].found}；{bad[0].remedy}"
+        )
 
 
 def verify(

@@ -176,7 +176,9 @@ def read_events(
     subject: str | None = None,
 ) -> tuple[Event, ...]:
     """Archived events are left out: what they said is not here any more."""
-    query = select(events).where(events.c.seq > after_seq, events.c.payload != "").order_by(events.c.seq).limit(limit)
+    query = (
+        select(events).where(events.c.seq > after_seq, events.c.payload != "").order_by(events.c.seq).limit(limit)
+    )
     if kinds:
         query = query.where(events.c.kind.in_(sorted(kinds)))
     if subject is not None:

@@ -268,7 +268,9 @@ def _compare(
     for projection in store.projections:
         for table in projection.tables:
             column = projection.subjects.get(table.name)
-            left, right = (_explained(_rows(side, table), table, column, unexplained) for side in (stored, rebuilt))
+            left, right = (
+                _explained(_rows(side, table), table, column, unexplained) for side in (stored, rebuilt)
+            )
             difference, compared = _compare_table(projection.name, table, left, right)
             rows += compared
             if difference is not None:
