@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -174,3 +175,26 @@ def test_a_refusal_that_nobody_reads_has_the_verdict_of_the_one_that_people_read
     assert long.granted.tolist() == short.granted.tolist() and long.nodes.tolist() == short.nodes.tolist()
     verdicts = [{at: reason.verdict for at, reason in one.refusals.items()} for one in (long, short)]
     assert verdicts[0] == verdicts[1]
+
+
+@pytest.mark.parametrize("policy", ["bestfit", "packing", "clustering", "future-fill", "fgd:50+packing:1"])
+@settings(max_examples=15)
+@given(kinds=st.lists(offers, min_size=1, max_size=5), asked=steps)
+def test_a_policy_without_a_kernel_places_as_its_kernel_would(
+    policy: str, kinds: list[tuple[int, int, int, str]], asked: list[tuple[int, Requirements]]
+) -> None:
+    demand = typical_demand(task_shape(requirements) for _, requirements in asked)
+    with_kernel, _ = pools_of(policy, kinds, demand)
+    with_kernel.arrays()
+    with patch.dict(KERNELS, {"first-fit": KERNELS["first-fit"]}, clear=True):  # type: ignore[arg-type]  # it is a dict
+        without, _ = pools_of(policy, kinds, demand)
+        without.arrays()
+    for number, requirements in asked:
+        run = NodeBatch.of([(f"r{number // 2}", requirements)])
+        for state in (with_kernel, without):
+            state.release(f"r{number // 2}")
+            if not number % 2:
+                state.place(run)
+    assert with_kernel.holds() == without.holds()
+    for one, other in zip(with_kernel.arrays().free[:6], without.arrays().free[:6], strict=True):
+        assert (one == other).all()

@@ -38,14 +38,18 @@ from scheduler.core.placement.kernels.batches import (
 from scheduler.core.placement.kernels.free_sums import sum_fragmentation, sum_free
 from scheduler.core.placement.kernels.ledger import State, start
 from scheduler.core.placement.node_table import Flags, Marks, NodeTable
+from scheduler.core.placement.plain_policy import PlainPlaces
 from scheduler.core.placement.policies.demand import Demand
 from scheduler.core.placement.policies.encode import Int64s, encode_demand, encode_fill, no_fill
-from scheduler.core.placement.policies.registry import FGD, RANDOM, PolicyStack
+from scheduler.core.placement.policies.registry import FGD, KERNELS, RANDOM, PolicyStack
 from scheduler.core.placement.policies.shape import WHOLE_CARD, TaskShape
 
 SCORE_BYTES = 64 * 1024 * 1024  # for scores of (shape, node); shapes beyond it are scored anew
 MOST_OBJECTS = 65_536  # of requirements that are known by identity
 NO_DEMAND = Demand((), ())
+_STAND_IN = [
+    [KERNELS["first-fit"], 1]
+]  # what kernels read where the policy has none: they are not asked for nodes
 _UNSEEN: tuple[Requirements | None, int] = (None, -1)
 
 
@@ -110,7 +114,7 @@ class LivePool:
             demand=encode_demand(demand if policy.reads_demand else NO_DEMAND, table.models),
             fill=encode_fill(demand, scale, table.models) if policy.reads_demand else no_fill(),
             scale=(scale.cpu_milli, scale.card_milli, scale.memory),
-            policy=np.array(policy.numbers(), dtype=np.int64),
+            policy=np.array(policy.numbers() if policy.has_kernels else _STAND_IN, dtype=np.int64),
         )
         self._measured = (NO_DEMAND, self.pool.demand)  # what `fragmentation_for` was asked for last
         self._tracks_fragmentation = FGD in policy.names
@@ -121,6 +125,7 @@ class LivePool:
         self._limit = max(64, SCORE_BYTES // max(1, 2 * len(table.ids)))
         self.ledger, self.shapes = self._room_for(64)
         start(self.pool, self.free, self.ledger)
+        self._plain = None if policy.has_kernels else PlainPlaces(self, policy.plain(scale, demand))
 
     @property
     def state(self) -> State:
@@ -146,6 +151,8 @@ class LivePool:
         if len(self._row_of) + len(distinct) > self._limit or len(self._seen) > MOST_OBJECTS:
             self._row_of.clear()
             self._seen.clear()
+            if self._plain is not None:
+                self._plain.forget_rows()
             unseen, distinct = list(asked), set(asked)
             self._allocate(max(64, len(distinct)))
         elif len(self._row_of) + len(distinct) > len(self.shapes.rows):
@@ -167,8 +174,15 @@ class LivePool:
             np.zeros(tasks, dtype=np.int32),
             np.zeros(tasks, dtype=np.int64),
         )
-        place_runs(self.state, asked, chosen, refused)
+        if self._plain is not None:
+            self._plain.place_runs(asked, chosen, refused)
+        else:
+            place_runs(self.state, asked, chosen, refused)
         return chosen
+
+    def task_of(self, row: int) -> TaskShape:
+        """What one task of the shape asks, in the words of the policies."""
+        return next(task_shape(asked) for asked, number in self._row_of.items() if number == row)
 
     def draws(self, run_ids: Iterable[str], tasks: Int64s) -> Int64s:
         """A random number for each task, by seed, run and task; zeros where the policy reads none."""
@@ -184,6 +198,8 @@ class LivePool:
 
     def place_among(self, row: int, draw: int, allowed: Marks) -> tuple[int, int]:
         """`kernels.batches.place_among`."""
+        if self._plain is not None:
+            return self._plain.place_among(row, allowed)
         return place_among(self.state, row, draw, allowed)
 
     def fitting(self, row: int) -> Flags:
@@ -209,6 +225,7 @@ class LivePool:
         for new, old in zip(other.runs.columns, self.runs.columns, strict=True):
             new[:] = old
         other._row_of, other._seen = dict(self._row_of), dict(self._seen)
+        other._plain = None if self._plain is None else self._plain.on(other)
         return other
 
     def free_amounts(self) -> Int64s:
