@@ -46,8 +46,9 @@ def _arguments() -> argparse.ArgumentParser:
         metavar="NAME",
         help="of every namespace; may be repeated",
     )
-    result.add_argument("--scheduler-name", default="", help="the scheduler for pods, such as volcano")
-    result.add_argument("--local-queue", default="", help="Kueue's LocalQueue that admits the Jobs")
+    result.add_argument("--scheduler-name", default="", help="the scheduler for pods (default: the cluster's)")
+    result.add_argument("--local-queue", default="", help="Kueue's LocalQueue that admits what runs")
+    result.add_argument("--volcano-queue", default="", help="Volcano's Queue: it places each Job as one PodGroup")
     return result
 
 
@@ -57,7 +58,12 @@ def _backend(pool: Pool, arguments: argparse.Namespace) -> KubernetesBackend:
         node_selector=arguments.node_selector,
         cards=Cards(_named(arguments.accelerator_resource), arguments.rack_label),
         quotas=_quotas(arguments.quotas),
-        pods=PodSettings(tuple(arguments.image_pull_secret), arguments.scheduler_name, arguments.local_queue),
+        pods=PodSettings(
+            tuple(arguments.image_pull_secret),
+            arguments.scheduler_name,
+            arguments.local_queue,
+            arguments.volcano_queue,
+        ),
     )
     engine = KubernetesEngine(pool, Api(arguments.kubeconfig, arguments.context), settings)
     return KubernetesBackend(engine, arguments.state_dir)

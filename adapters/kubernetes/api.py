@@ -75,6 +75,16 @@ class Api:
         response = await self._request("POST", path, None, body, _TIMEOUT_S)
         await self._read(response.read(), _TIMEOUT_S)
 
+    async def ensure(self, path: str, body: Json) -> bool:
+        """Creates an object; False where one of that name is there already, which stays as it is."""
+        try:
+            await self.create(path, body)
+        except ApiRefused as refused:
+            if refused.reason != "AlreadyExists":
+                raise
+            return False
+        return True
+
     async def replace(self, path: str, body: Json) -> Json:
         return await self._call("PUT", path, body=body)
 
@@ -126,7 +136,9 @@ class Api:
                 "GET", f"{path}?{urlencode(query)}", auth_settings=["BearerToken"]
             )
             rest = self._client.rest_client
-            assert rest.pool_manager is not None, "an engine has listed what is there before it is asked to execute"
+            assert rest.pool_manager is not None, (
+                "an engine has listed what is there before it is asked to execute"
+            )
             socket: aiohttp.ClientWebSocketResponse = await rest.pool_manager.ws_connect(
                 url, headers=headers, protocols=protocols, max_msg_size=0, proxy=rest.proxy
             )

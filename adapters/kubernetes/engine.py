@@ -24,7 +24,7 @@ from adapters.kubernetes.api import Api, ApiRefused, Json
 from adapters.kubernetes.cluster import DEPLOYMENTS, JOBS, Cluster, handle_of, path_of
 from adapters.kubernetes.namespaces import Namespaces, Quotas
 from adapters.kubernetes.pod_commands import run_in_pod
-from adapters.kubernetes.reports import run_id_of
+from adapters.kubernetes.reports import is_ended, run_id_of
 from adapters.kubernetes.resources import Cards
 from adapters.sdk.engine import Cancel, EngineUnavailable, Observer, Seen, Taken
 from inventory.model.pool import Node, Pool
@@ -104,6 +104,11 @@ class KubernetesEngine:
         """Read from the server, not from the mirrors: a run that was just created is there, and maybe not here."""
         try:
             found = await self._list(JOBS) + await self._list(DEPLOYMENTS)
+            if self._settings.pods.volcano_queue:
+                # A crash may have come between a Job and its PodGroup.
+                for item in found:
+                    if "completions" in item["spec"] and not is_ended(item) and not item["status"].get("ready"):
+                        await self._group(item)
         except ApiRefused as refused:
             raise self._not_allowed(refused) from refused
         return [self._cluster.seen(item) for item in found if run_id_of(item) is not None]
@@ -194,8 +199,16 @@ class KubernetesEngine:
                 await self._api.create(kind.format(namespace), body)
             elif refused.reason != "AlreadyExists":
                 raise
+        if manifests.has_pod_group(launch, target):
+            await self._group(await self._api.get(f"{kind.format(namespace)}/{body['metadata']['name']}"))
         body["metadata"]["namespace"] = namespace
         return Taken(launch.run_id, handle_of(body))
+
+    async def _group(self, job: Json) -> None:
+        """The PodGroup of a Job that is there, whose pods wait for it."""
+        namespace = job["metadata"]["namespace"]
+        body = manifests.pod_group(job, self._settings.pods.volcano_queue)
+        await self._api.ensure(f"/apis/scheduling.volcano.sh/v1beta1/namespaces/{namespace}/podgroups", body)
 
     def _refusal(self, launch: Launch, refused: ApiRefused) -> Refusal:
         if refused.status == 403 and "exceeded quota" in str(refused):

@@ -27,13 +27,18 @@ _TASK = {
 class PodSettings:
     """What the operator of the cluster decides for every pod.
 
-    `scheduler_name` "" is the cluster's default; "volcano" makes each run a PodGroup by Volcano's own webhook.
-    `local_queue` names Kueue's LocalQueue: Kueue then admits the Jobs ("": none).
+    `scheduler_name` "" is the cluster's default. `local_queue` names Kueue's LocalQueue: Kueue then admits what runs
+    ("": none). `volcano_queue` names Volcano's Queue: Volcano then places each Job as one PodGroup ("": none).
     """
 
     image_pull_secrets: tuple[str, ...] = ()
     scheduler_name: str = ""
     local_queue: str = ""
+    volcano_queue: str = ""
+
+    @property
+    def scheduler(self) -> str:
+        return self.scheduler_name or ("volcano" if self.volcano_queue else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +68,24 @@ def job(launch: Launch, target: Target) -> Json:
     }
     if launch.max_runtime_ms:
         spec["activeDeadlineSeconds"] = -(-launch.max_runtime_ms // 1000)
-    metadata = _metadata(launch, target)
     if target.settings.local_queue:
-        metadata["labels"]["kueue.x-k8s.io/queue-name"] = target.settings.local_queue
         spec["suspend"] = True  # Kueue lets it go when its quota admits it
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": _metadata(launch, target), "spec": spec}
+
+
+def pod_group(job: Json, queue: str) -> Json:
+    """Volcano's word for a gang (scheduling.volcano.sh/v1beta1): all tasks of a stored Job, or none. It goes with it.
+
+    Volcano's own controller makes one of a single member for each owner of pods, unless the pods name theirs.
+    """
+    metadata = job["metadata"]
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": metadata["name"], "uid": metadata["uid"]}
+    return {
+        "apiVersion": "scheduling.volcano.sh/v1beta1",
+        "kind": "PodGroup",
+        "metadata": {"name": metadata["name"], "labels": metadata["labels"], "ownerReferences": [owner]},
+        "spec": {"minMember": job["spec"]["completions"], "queue": queue},
+    }
 
 
 def deployment(launch: Launch, target: Target) -> Json:
@@ -87,7 +105,7 @@ def deployment(launch: Launch, target: Target) -> Json:
 def _metadata(launch: Launch, target: Target) -> Json:
     return {
         "name": naming.object_name(launch.run_id),
-        "labels": _labels(launch, target),
+        "labels": _labels(launch, target) | _kueue(target),
         "annotations": {
             naming.RUN_ID: launch.run_id,
             naming.WORKLOAD_ID: launch.workload_id,
@@ -103,12 +121,22 @@ def is_gated(launch: Launch) -> bool:
     return not launch.service and len(set(launch.nodes)) > 1
 
 
+def has_pod_group(launch: Launch, target: Target) -> bool:
+    """True for a Job that Volcano places; replicas of a service come and go one by one."""
+    return bool(target.settings.volcano_queue) and not launch.service
+
+
 def _labels(launch: Launch, target: Target) -> dict[str, str]:
     return {
         naming.MANAGED[0]: naming.MANAGED[1],
         naming.POOL_LABEL: naming.digest(target.pool_id),
         naming.RUN_LABEL: naming.digest(launch.run_id),
     }
+
+
+def _kueue(target: Target) -> dict[str, str]:
+    """Kueue's label, which stands on a Job or Deployment itself: Kueue puts its own on the pods."""
+    return {"kueue.x-k8s.io/queue-name": target.settings.local_queue} if target.settings.local_queue else {}
 
 
 def _template(launch: Launch, target: Target, restart: str) -> Json:
@@ -125,14 +153,14 @@ def _template(launch: Launch, target: Target, restart: str) -> Json:
         spec["schedulingGates"] = [{"name": naming.GATE}]
     elif launch.nodes:
         spec["affinity"] = only(launch.nodes)
-    if target.settings.scheduler_name:
-        spec["schedulerName"] = target.settings.scheduler_name
+    if target.settings.scheduler:
+        spec["schedulerName"] = target.settings.scheduler
     if target.settings.image_pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in target.settings.image_pull_secrets]
-    return {
-        "metadata": {"labels": _labels(launch, target), "annotations": {naming.RUN_ID: launch.run_id}},
-        "spec": spec,
-    }
+    annotations = {naming.RUN_ID: launch.run_id}
+    if has_pod_group(launch, target):
+        annotations["scheduling.k8s.io/group-name"] = naming.object_name(launch.run_id)
+    return {"metadata": {"labels": _labels(launch, target), "annotations": annotations}, "spec": spec}
 
 
 def _container(launch: Launch, target: Target) -> Json:

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from adapters.kubernetes import naming
-from adapters.kubernetes.api import Api, ApiRefused, Json
+from adapters.kubernetes.api import Api, Json
 
 _QUOTA = "xisuan"
 
@@ -89,7 +89,7 @@ class Namespaces:
                 "annotations": {naming.QUEUE_NAME: department},
             },
         }
-        await _create_or_keep(self._api, "/api/v1/namespaces", body)
+        await self._api.ensure("/api/v1/namespaces", body)
         quota = self._quotas.get(department)
         if quota is not None:
             await self._set_quota(name, quota)
@@ -102,16 +102,5 @@ class Namespaces:
             "metadata": {"name": _QUOTA, "labels": {naming.MANAGED[0]: naming.MANAGED[1]}},
             "spec": {"hard": quota.hard(self._card_resource)},
         }
-        if not await _create_or_keep(self._api, path, body):
+        if not await self._api.ensure(path, body):
             await self._api.replace(f"{path}/{_QUOTA}", body)
-
-
-async def _create_or_keep(api: Api, path: str, body: Json) -> bool:
-    """False where an object of that name is there already."""
-    try:
-        await api.create(path, body)
-    except ApiRefused as refused:
-        if refused.reason != "AlreadyExists":
-            raise
-        return False
-    return True

@@ -15,6 +15,7 @@ from inventory.model.workload import RunState
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
 _TOO_LONG = "DeadlineExceeded"
+_NOT_ADMITTED = "等待集群的作业队列放行 / waits for the cluster's job queue to admit it"
 
 
 def run_id_of(item: Json) -> str | None:
@@ -45,6 +46,9 @@ def job_report(job: Json, pods: Sequence[Json]) -> RunReport:
             started,
             _condition_ms(failed),
         )
+    if job["spec"].get("suspend"):
+        # Not admitted yet, or put back after it had begun: the sdk knows which.
+        return RunReport(run_id, RunState.STARTING, message=_NOT_ADMITTED, suspended=True)
     return _active(run_id, ordered, tasks, nodes, started)
 
 

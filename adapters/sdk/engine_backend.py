@@ -329,9 +329,12 @@ class EngineBackend:
         row = row if row.handle else replace(row, handle=seen.handle)
         if report.state.is_final:
             return self._closed(row, report)
+        state = max(row.report.state, report.state, key=_ORDER.__getitem__)
         merged = replace(
             report,
-            state=max(row.report.state, report.state, key=_ORDER.__getitem__),
+            state=state,
+            suspended=report.suspended and state is RunState.RUNNING,
+            message=report.message if state is report.state else "",
             nodes=report.nodes or row.report.nodes,
             started_ms=report.started_ms or row.report.started_ms,
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,6 +33,7 @@ from inventory.model.workload import RunState
 # How often the system is asked for its jobs. Where yours can tell of changes by itself (a watch, a subscription),
 # listen to that instead, and ask for all jobs only when you begin and when you have lost the thread.
 _ASK_EVERY_S = 0.1
+_ASK_FOR_NODES_EVERY = 50  # times
 
 
 class TemplateBackend:
@@ -42,6 +44,9 @@ class TemplateBackend:
         self._path = state_dir / "runs.jsonl"
         self._nodes: list[Node] = []
         self._asking: asyncio.Task[None] | None = None
+        # The engine is asked for one thing at a time: a look in the middle of a launch would find the run noted and
+        # its job not there yet, and submit it a second time.
+        self._engine_turn = asyncio.Lock()
         # CHANGE THIS: declare what your system can do, and nothing more. docs/adapters.md has the whole list.
         self.capabilities = Capabilities(
             pool_id=pool.pool_id,
@@ -68,19 +73,19 @@ class TemplateBackend:
 
     async def launch(self, launches: Sequence[Launch]) -> Sequence[RunReport | Refusal]:
         fresh = {one.run_id: one for one in launches if one.run_id not in self._notebook.runs}
-        # First the notebook, then the engine: where we die in between, the next start submits what is noted.
-        await self._write(
-            [Noted(one.run_id, one, RunReport(one.run_id, RunState.STARTING, one.nodes)) for one in fresh.values()]
-        )
         refused: dict[str, Refusal] = {}
-        for one in fresh.values():
-            refusal = await self._submit(one)
-            if refusal is not None:
-                refused[one.run_id] = refusal
-        if refused:
-            await asyncio.to_thread(self._notebook.forget, list(refused))
-        accepted = [self._notebook.runs[run_id].report for run_id in fresh if run_id not in refused]
-        self._events.publish(accepted)
+        async with self._engine_turn:
+            # First the notebook, then the engine: where we die in between, the next start submits what is noted.
+            starting = [(one, RunReport(one.run_id, RunState.STARTING, one.nodes)) for one in fresh.values()]
+            await self._write([Noted(one.run_id, one, report) for one, report in starting])
+            for one in fresh.values():
+                refusal = await self._submit(one)
+                if refusal is not None:
+                    refused[one.run_id] = refusal
+            if refused:
+                await asyncio.to_thread(self._notebook.forget, list(refused))
+            accepted = [self._notebook.runs[run_id].report for run_id in fresh if run_id not in refused]
+            self._events.publish(accepted)
         return [refused.get(one.run_id) or self._outcome(one.run_id) for one in launches]
 
     async def stop(self, stops: Sequence[Stop]) -> Sequence[RunReport]:
@@ -91,6 +96,7 @@ class TemplateBackend:
                 report = RunReport(stop.run_id, RunState.STOPPED, message=message, ended_ms=_now_ms())
                 await self._write([Noted(stop.run_id, None, report)])
                 self._events.publish([report])
+                await self._cancel(stop)  # a launch that was answered with UNAVAILABLE may have come through
             elif not noted.report.state.is_final:
                 noted.stopping = stop.why
                 await self._write([noted])
@@ -116,12 +122,21 @@ class TemplateBackend:
 
     async def _follow(self) -> None:
         submitted: set[str] = set()
-        while True:
-            with contextlib.suppress(
-                EngineUnavailable
-            ):  # asked again; until then nothing is known to have changed
-                await self._look(submitted)
+        for looks in itertools.count():
+            # Where it cannot be asked it is asked again; until then nothing is known to have changed.
+            with contextlib.suppress(EngineUnavailable):
+                async with self._engine_turn:
+                    await self._look(submitted)
+                if looks % _ASK_FOR_NODES_EVERY == 0:
+                    await self._look_at_nodes()
             await asyncio.sleep(_ASK_EVERY_S)
+
+    async def _look_at_nodes(self) -> None:
+        """Tells that nodes came, went, or changed; the scheduler lists them anew then."""
+        nodes = await self._engine.nodes()
+        if nodes != self._nodes:
+            self._nodes = nodes
+            self._events.publish((), nodes_changed=True)
 
     async def _look(self, submitted: set[str]) -> None:
         """Compares every active run with its job, and reports what has changed."""

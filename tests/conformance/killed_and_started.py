@@ -7,12 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from adapters.conformance.report import Report, chosen
 from adapters.conformance.runner import Suite, run_suite
 from adapters.conformance.session import Options
+from adapters.conformance.spec import Outcome
 from adapters.conformance.specs import ALL
 from adapters.wire.pools import write_pool_file
 from tests.adapters.adapter_process import declared_pool
@@ -104,4 +106,15 @@ def ask_all(adapters: Sequence[Sequence[KilledAndStarted]], names: Sequence[str]
         for number, (adapter, groups) in enumerate(zip(parts, PARTS, strict=True))
     ]
     found = iter(asyncio.run(gather_limited(work, len(work))))
-    return [[next(found) for _ in parts] for parts in adapters]
+    reports = [[next(found) for _ in parts] for parts in adapters]
+    for name, parts_of in zip(names, reports, strict=True):
+        sys.stdout.write(f"{name}: {counts(parts_of)}\n")
+    return reports
+
+
+def counts(reports: Sequence[Report]) -> str:
+    """How many specs passed and failed, and how many each capability excused (`pytest -rP` shows it)."""
+    verdicts = [verdict for report in reports for verdict in report.verdicts]
+    outcomes = Counter(verdict.outcome.value for verdict in verdicts)
+    excuses = Counter(verdict.excused_by for verdict in verdicts if verdict.outcome is Outcome.SKIPPED)
+    return f"{dict(outcomes)}, excused by {dict(excuses)}"

@@ -1,4 +1,4 @@
-"""Adapters that are wrong in one way in what a pool need not offer: commands beside runs, and checkpoints.
+"""Adapters that are wrong in one way in what a pool need not offer: gangs, commands beside runs, checkpoints.
 
 No pool of ours takes checkpoints, so a sound one stands here as well: a simulated pool that keeps notes.
 """
@@ -63,6 +63,13 @@ class _Local(LocalBackend):
         super().__init__(declared_pool("local"), folder, stop_runs_at_exit=True)
 
 
+class _OneTaskIsEnough(_Local):
+    async def launch(self, launches: Sequence[Launch]) -> Sequence[RunReport | Refusal]:
+        return await super().launch(
+            [replace(one, requirements=replace(one.requirements, tasks=1)) for one in launches]
+        )
+
+
 class _ForgetsInput(_Local):
     def execute(self, execution: Execution) -> AsyncIterator[ExecutionOutput]:
         return super().execute(replace(execution, standard_input=b""))
@@ -96,5 +103,6 @@ OPTIONAL_MUTANTS: tuple[Mutant, ...] = (
     Mutant("runs commands beside tasks that are not there", "extras.task", Parts(backend=_Local, servicer=_AnyTask)),
     Mutant("runs commands beside ended runs", "extras.dead", Parts(backend=_Local, servicer=_BesideTheDead)),
     Mutant("executes for replaced leaders", "extras.fence", Parts(backend=_Local, servicer=_BesideTheDead)),
+    Mutant("executes one task of a gang", "launch.tasks", Parts(backend=_OneTaskIsEnough)),
     Mutant("takes a checkpoint anew for the same id", "extras.checkpoint", Parts(backend=_TakesAgain)),
 )  # fmt: skip

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from adapters.conformance.report import Report
+from adapters.conformance.report import Report, Verdict
 from adapters.conformance.spec import Need, Outcome
 from adapters.conformance.specs import ALL, GROUPS
 from tests.adapters.adapter_process import TECHNOLOGIES, eventually
@@ -28,48 +29,42 @@ _PRETENDS = frozenset(
 DECLARED: Mapping[str, frozenset[str]] = {
     "simulated": _PRETENDS,
     "template": _PRETENDS,
-    "local": frozenset(
-        {"suspend", "checkpoints", "reservations", "services", "chooses_nodes", "start_estimates"}
-    ),
+    "local": frozenset({"suspend", "checkpoints", "reservations", "services", "chooses_nodes", "start_estimates"}),
 }
 
 
-@pytest.fixture(scope="module")
-def reports(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Sequence[Report]]:
-    root = tmp_path_factory.mktemp("ours")
-    adapters = [[ours(name, root / name / str(part)) for part in range(len(PARTS))] for name in OURS]
-    return dict(zip(OURS, ask_all(adapters, OURS), strict=True))
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The whole suite, part by part, asked of one adapter of ours."""
+
+    technology: str
+    reports: Sequence[Report]
+
+    def verdicts(self, outcome: Outcome) -> list[Verdict]:
+        return [verdict for report in self.reports for verdict in report.verdicts if verdict.outcome is outcome]
+
+
+@pytest.fixture(scope="module", params=OURS)
+def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Asked:
+    root = tmp_path_factory.mktemp(request.param)
+    (reports,) = ask_all([[ours(request.param, root / str(part)) for part in range(len(PARTS))]], [request.param])
+    return Asked(request.param, reports)
 
 
 @pytest.mark.long
 @pytest.mark.faults
-@pytest.mark.parametrize("technology", OURS)
-def test_it_conforms(technology: str, reports: Mapping[str, Sequence[Report]]) -> None:
-    failed = {
-        verdict.spec.name: verdict.message
-        for report in reports[technology]
-        for verdict in report.verdicts
-        if verdict.outcome is Outcome.FAILED
-    }
-    assert not failed
-    assert all(report.conforms and not report.left_running for report in reports[technology])
+def test_it_conforms(asked: Asked) -> None:
+    assert {verdict.spec.name: verdict.message for verdict in asked.verdicts(Outcome.FAILED)} == {}
+    assert all(report.conforms and not report.left_running for report in asked.reports)
 
 
 @pytest.mark.long
 @pytest.mark.faults
-@pytest.mark.parametrize("technology", OURS)
-def test_it_skips_nothing_that_it_does_not_declare(
-    technology: str, reports: Mapping[str, Sequence[Report]]
-) -> None:
-    skipped = [
-        verdict
-        for report in reports[technology]
-        for verdict in report.verdicts
-        if verdict.outcome is Outcome.SKIPPED
-    ]
+def test_it_skips_nothing_that_it_does_not_declare(asked: Asked) -> None:
+    excuses = {verdict.excused_by for verdict in asked.verdicts(Outcome.SKIPPED)}
     # An empty excuse is that of a machine too busy to tell the time by.
-    assert {verdict.excused_by for verdict in skipped} <= DECLARED[technology] | {""}
-    assert sum(len(report.verdicts) for report in reports[technology]) == len(ALL)
+    assert excuses <= DECLARED[asked.technology] | {""}
+    assert sum(len(report.verdicts) for report in asked.reports) == len(ALL)
 
 
 def test_the_parts_are_all_groups() -> None:

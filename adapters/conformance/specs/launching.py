@@ -139,6 +139,14 @@ async def gang_of_two(s: Session) -> None:
     await s.stopped(item.run_id)
 
 
+async def every_task_runs(s: Session) -> None:
+    item = s.item(script='echo "task $XISUAN_TASK"', tasks=2)
+    await s.accepted(item)
+    await s.until(item.run_id, {SUCCEEDED})
+    lines = sorted((await s.output(item.run_id)).split(b"\n"))
+    require(lines == [b"", b"task 0", b"task 1"], "a line of each task, with its number", lines)
+
+
 async def settings_reach_it(s: Session) -> None:
     item = s.item(script='echo "word is $WORD"')
     item.program.environment["WORD"] = "西算 = x"
@@ -260,6 +268,13 @@ SPECS = (
         "多任务同起，各在其节点",
         gang_of_two,
         (Need.GANGS,),
+    ),
+    Spec(
+        "launch.tasks",
+        "The program is executed once a task, and each knows its number",
+        "每个任务各执行一次程序，并知道自己的序号",
+        every_task_runs,
+        (EXECUTES, Need.LOGS, Need.GANGS),
     ),
     Spec(
         "launch.settings",
