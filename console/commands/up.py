@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from console.archiving import Archiving
 from console.embedded import OWN_ADAPTERS, AdapterFailed, EmbeddedSettings, Running, running
 from console.faults import Fault
 from console.home import Endpoint, Home, find_home
@@ -102,7 +103,8 @@ def up(
                 if chosen is not None:
                     typer.echo(f"设置 / settings: {chosen}")
                 in_force = SettingsInForce(lambda: settings_file(home, settings_path), stated, service.runtime)
-                _watch(service, stopping, in_force)
+                archiving = Archiving(home.store_url, home.archive_folder, SystemClock().now_ms)
+                _watch(service, stopping, in_force, archiving)
             finally:
                 home.remove_endpoint()
                 typer.echo("正在停止 / stopping")
@@ -198,7 +200,9 @@ def _announce(home: Home, service: Running, settings: EmbeddedSettings, pools: S
         )
 
 
-def _watch(service: Running, stopping: threading.Event, in_force: SettingsInForce) -> None:
+def _watch(
+    service: Running, stopping: threading.Event, in_force: SettingsInForce, archiving: Archiving
+) -> None:
     """Adapters of ours that die are started again: their runs are on disk, and are found again."""
     log = logging.getLogger("xisuan.up")
     asked_to_reload = threading.Event()
@@ -208,6 +212,7 @@ def _watch(service: Running, stopping: threading.Event, in_force: SettingsInForc
             asked_to_reload.clear()
             in_force.reload()
         service.runtime.keep_settings()
+        archiving.look(in_force.stated.operation.archive_after_days)
         if not service.runbook_host.is_alive():
             log.warning("the runbook host ended; it is started again")
             service.runbook_host.restart()

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 import inventory.store.archive as archive_module
+from console.archiving import EVERY_MS, Archiving
 from inventory.model.workload import RunState, WorkloadState
 from inventory.store.archived import ArchiveFile, ArchiveUnusable, archive_files, archived_until, ranges_of
 from inventory.store.engine import writing
@@ -144,3 +145,29 @@ def test_a_kill_in_the_middle_loses_nothing_and_the_next_run_does_it(tmp_path: P
     assert verify(store, archives=tmp_path / "archive").holds
     assert finished_before(store, LATER_MS, 10) == []
     store.close()
+
+
+def test_a_running_service_archives_by_itself_when_its_settings_say_so(tmp_path: Path) -> None:
+    url = url_of(tmp_path / "home")
+    made = History(open_store(url))
+    (old,) = made.submit("old")
+    made.run(old, RunState.RUNNING, RunState.SUCCEEDED)
+    now_ms = LATER_MS
+    archiving = Archiving(url, tmp_path / "archive", lambda: now_ms)
+    archiving.look(0)
+    archiving.wait()
+    assert not (tmp_path / "archive").exists()
+    archiving.look(90)
+    archiving.wait()
+    assert len(list((tmp_path / "archive").glob("*.parquet"))) == 1
+    (new,) = made.submit("new")
+    made.run(new, RunState.RUNNING, RunState.SUCCEEDED)
+    archiving.look(90)  # not due yet
+    archiving.wait()
+    assert len(list((tmp_path / "archive").glob("*.parquet"))) == 1
+    now_ms += EVERY_MS
+    archiving.look(90)
+    archiving.wait()
+    assert len(list((tmp_path / "archive").glob("*.parquet"))) == 2
+    assert verify(made.store, archives=tmp_path / "archive").holds
+    made.store.close()
