@@ -90,7 +90,7 @@ class MigrationAccess(Protocol):
 
     def replan(self, request: ReplanRequest, actor: str, *, adopt: bool, pools: Sequence[Pool]) -> Repaired: ...
 
-    def forecast(self, seed: int, samples: int) -> PlanForecast: ...
+    def forecast(self, seed: int, samples: int, pools: Sequence[Pool]) -> PlanForecast: ...
 
     def waves(self) -> PlannedWaves: ...
 
@@ -136,8 +136,8 @@ class LocalMigration:
         broken = _broken(draft.broken)
         return Repaired(made, draft.base_plan_id, broken, draft.changes, draft.price, draft.sentence)
 
-    def forecast(self, seed: int, samples: int) -> PlanForecast:
-        return self._desk.forecast(seed, samples)
+    def forecast(self, seed: int, samples: int, pools: Sequence[Pool]) -> PlanForecast:
+        return self._desk.forecast(seed, samples, pools)
 
     def waves(self) -> PlannedWaves:
         return self._desk.waves()
@@ -208,7 +208,8 @@ class RemoteMigration:
         was_broken = _broken_of_wire(answer.broken)
         return Repaired(made, answer.base_plan_id, was_broken, changes, dict(answer.price), sentence)
 
-    def forecast(self, seed: int, samples: int) -> PlanForecast:
+    def forecast(self, seed: int, samples: int, pools: Sequence[Pool]) -> PlanForecast:
+        _refuse_pools(pools)
         answer = self._service.forecast(seed, samples)
         p50, p80, p95 = (
             date.fromisoformat(text) if text else None for text in (answer.p50, answer.p80, answer.p95)

@@ -14,6 +14,7 @@ from pathlib import Path
 from console import migration_views, printing
 from console.faults import AnswerIsNo, Fault
 from console.files import STANDARD_OUTPUT, read_text, replacing
+from console.processes import process_map
 from scheduler.core.budget import Budget
 from scheduler.core.projects.project import ProjectError
 from scheduler.core.projects.psplib import read_project
@@ -79,8 +80,8 @@ def plan_project(file: Path, json_file: Path | None, seed: int, limits: Budget) 
 def plan_estate(file: Path, json_file: Path | None, seed: int, limits: Budget) -> None:
     """Plans an estate, judges the plan, writes and shows it. AnswerIsNo with the conflict where a system has no place."""
     problem = _problem(file)
-    with replacing(json_file) as output:
-        plan = solve(problem, seed, limits)
+    with replacing(json_file) as output, process_map(limits.workers) as parallel_map:
+        plan = solve(problem, seed, limits, parallel_map)
         output.write(f"{write_plan(plan)}\n".encode())
     if json_file != STANDARD_OUTPUT:
         migration_views.show_estate_plan(plan)

@@ -160,6 +160,8 @@ def replan_plan(
         typer.Option("--from", metavar="DAY", help="此前的窗口视为已过，缺省今天 / windows before it are past"),
     ] = "",
     adopt: Annotated[bool, typer.Option("--adopt", help="采用为最新计划 / keep it as the newest plan")] = False,
+    pools: PoolFile = None,
+    node_groups: NodeGroupFile = None,
     by: By = None,
 ) -> None:
     """重排：保留已批准的批次，以最小改动修复计划并报价 / the smallest change that repairs a plan, and its price."""
@@ -181,7 +183,8 @@ def replan_plan(
     )
     with replacing(json_file) as output:
         with open_migration(find_home(), writing=adopt) as migration:
-            repaired = migration.replan(request, actor(by) if adopt else "", adopt=adopt, pools=())
+            declared = _pools(pools, node_groups)
+            repaired = migration.replan(request, actor(by) if adopt else "", adopt=adopt, pools=declared)
         output.write(f"{write_plan(repaired.made.plan)}\n".encode())
     if json_file != STANDARD_OUTPUT:
         migration_views.show_ledger_repair(repaired)
@@ -201,6 +204,8 @@ def forecast(
     estate: EstateFile = None,
     seed: Annotated[int, typer.Option("--seed", help="随机种子 / random seed")] = 0,
     samples: Annotated[int, typer.Option("--samples", min=1, max=1_000_000, help="模拟次数 / samples")] = 5000,
+    pools: PoolFile = None,
+    node_groups: NodeGroupFile = None,
     as_json: AsJson = False,
 ) -> None:
     """预测：按时长分布模拟完成日 P50/P80/P95 和超时概率 / when a plan will really end, by simulation."""
@@ -209,7 +214,7 @@ def forecast(
         found = planning.estate_risk(file, estate, seed, samples)
     elif estate is None and file is None:
         with open_migration(find_home(), writing=False) as migration:
-            learned = migration.forecast(seed, samples)
+            learned = migration.forecast(seed, samples, _pools(pools, node_groups))
         found = learned.finish
     else:
         raise Fault(

@@ -59,7 +59,8 @@ def plan(stub: MigrationServiceStub, options: str = OPTIONS) -> pb.PlanResponse:
 
 
 def replan(stub: MigrationServiceStub, **fields: Any) -> pb.ReplanResponse:
-    return stub.Replan(pb.ReplanRequest(**({"actor": "李工", "effort": 0.5} | fields)))
+    chosen: dict[str, Any] = {"actor": "李工", "effort": 0.5} | fields
+    return stub.Replan(pb.ReplanRequest(**chosen))
 
 
 def window_of(document: str) -> dict[str, str]:
@@ -89,12 +90,14 @@ def cut_over(store: Store, run_id: str, minutes: int) -> None:
     for step in dict.fromkeys((first, last)):
         for kind, at_ms in ((ChangeKind.STEP_STARTED, 0), (ChangeKind.STEP_ENDED, minutes * MINUTE_MS)):
             said = {"step": step, "attempt": 1, "state": "done", "message": "", "evidence": {}}
-            at = NOW_MS + (at_ms if step == last or kind is ChangeKind.STEP_STARTED else 0)
-            record.change(run_id, lambda _, kind=kind, said=said, at=at: Change(kind, said, "runbook-host", at))
-    said = {"phase": "acceptance"}
-    record.change(
-        run_id, lambda _: Change(ChangeKind.COMMITTED, said, "runbook-host", NOW_MS + minutes * MINUTE_MS)
-    )
+            late = step == last or kind is ChangeKind.STEP_STARTED
+            change(store, run_id, Change(kind, said, "runbook-host", NOW_MS + (at_ms if late else 0)))
+    end_ms = NOW_MS + minutes * MINUTE_MS
+    change(store, run_id, Change(ChangeKind.COMMITTED, {"phase": "acceptance"}, "runbook-host", end_ms))
+
+
+def change(store: Store, run_id: str, happened: Change) -> None:
+    RunRecord(store).change(run_id, lambda _: happened)
 
 
 class TestOptionsStayWithThePlan:

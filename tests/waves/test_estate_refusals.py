@@ -19,7 +19,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("no owner", an_estate(a_row("甲", owner=" ")), "no_owner", "'甲'"),
     ("an unknown team", an_estate(a_row("甲", team="无")), "unknown_team", "'无'"),
     ("an unknown skill", an_estate(a_row("甲", skill="无")), "unknown_team", "'无'"),
-    ("a negative duration", an_estate(a_row("甲", minutes=-5)), "form", "minutes = -5"),
+    ("a negative duration", an_estate(a_row("甲", minutes=-5)), "form", "minutes (甲) = -5"),
     ("an unknown field", an_estate(a_row("甲", colour="red")), "form", "colour"),
     ("an unknown used system", an_estate(a_row("甲", "乙")), "unknown_system", "'乙'"),
     ("a system that uses itself", an_estate(a_row("甲", "甲")), "unknown_system", "uses itself"),

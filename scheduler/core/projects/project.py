@@ -42,9 +42,12 @@ class Project:
             raise ProjectError(f"资源量 {min(self.capacities)} 为负 / a resource's availability is negative")
         for job in self.jobs:
             _require_possible(job, self.capacities, numbers)
-        if len(topological_order(self)) != len(self.jobs):
+        ordered = set(topological_order(self))
+        if len(ordered) != len(self.jobs):
+            stuck = sorted(numbers - ordered)
             raise ProjectError(
-                "作业先后关系有环，请断开 / the precedences form a cycle; a project needs an order: break it"
+                f"作业先后关系有环，请断开；涉及作业 {stuck[:8]} / the precedences form a cycle, among or before jobs "
+                f"{stuck[:8]}; a project needs an order: break it"
             )
 
     @property

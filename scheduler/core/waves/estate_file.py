@@ -6,6 +6,7 @@ the thing and the remedy, and comes before anything is solved.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
@@ -48,7 +49,7 @@ def read_estate(text: str | bytes) -> EstateForm:
     try:
         form = EstateForm.model_validate_json(text)
     except ValidationError as refusal:
-        raise EstateError("form", *(_line(fault) for fault in form_faults(refusal))) from None
+        raise EstateError("form", *(_line(fault, text) for fault in form_faults(refusal))) from None
     return form
 
 
@@ -104,9 +105,18 @@ def quantile_minutes(mean: int, deviation: float, overrun_pct: float | None) -> 
     return math.ceil(mean + NormalDist().inv_cdf(1 - overrun_pct / 100) * deviation)
 
 
-def _line(fault: FormFault) -> str:
+def _line(fault: FormFault, text: str | bytes) -> str:
     place = ".".join(str(part) for part in fault.place) or "全文/whole text"
-    return f"{place} = {fault.value}: {fault.rule}"
+    name = _name_of(fault, text)
+    return f"{place}{f' ({name})' if name else ''} = {fault.value}: {fault.rule}"
+
+
+def _name_of(fault: FormFault, text: str | bytes) -> str:
+    """The id of the entry that a fault lies in; empty where it lies in none, or has none."""
+    if len(fault.place) < 3 or not isinstance(fault.place[1], int):
+        return ""
+    entry = json.loads(text)[fault.place[0]][fault.place[1]]
+    return str(entry.get("id") or entry.get("name") or entry.get("system") or "") if isinstance(entry, dict) else ""
 
 
 def _settings(calendar: CalendarEntry, windows: Sequence[Window]) -> WaveSettings:
@@ -124,9 +134,20 @@ def _settings(calendar: CalendarEntry, windows: Sequence[Window]) -> WaveSetting
     )
 
 
+def _require_known(known_until: date | None, last: date) -> None:
+    if known_until is not None and known_until < last:
+        raise EstateError(
+            "calendar_ends_early",
+            f"日历只到 {known_until}，计划期到 {last}；请补充日历或缩短计划期"
+            f" / the calendar is known until {known_until}, the plan's time ends on {last};"
+            " extend it, or plan fewer weeks",
+        )
+
+
 def _windows(calendar: CalendarEntry) -> tuple[list[Window], list[RefusedNight]]:
     if calendar.windows is not None:
         given = [Window(each.id, each.starts, each.ends) for each in calendar.windows]
+        _require_known(calendar.known_until, max((window.last_day for window in given), default=date.min))
         return sorted(given, key=lambda window: (window.starts, window.window_id)), []
     settings = WaveSettings(
         starts_on=calendar.starts_on,
@@ -136,13 +157,7 @@ def _windows(calendar: CalendarEntry) -> tuple[list[Window], list[RefusedNight]]
         night_hours=calendar.night_hours,
     )
     last = calendar.starts_on + timedelta(weeks=calendar.weeks, days=2)
-    if calendar.known_until is not None and calendar.known_until < last - timedelta(days=2):
-        raise EstateError(
-            "calendar_ends_early",
-            f"日历只到 {calendar.known_until}，计划期到 {last - timedelta(days=2)}；请补充日历或缩短 weeks"
-            f" / the calendar is known until {calendar.known_until}, the weeks end on {last - timedelta(days=2)};"
-            " extend it, or plan fewer weeks",
-        )
+    _require_known(calendar.known_until, last - timedelta(days=2))
     if calendar.public_holidays:
         days = dict(read_days(calendar.starts_on, last))
     else:
