@@ -198,6 +198,16 @@ def _explain(engine: Engine, error: DBAPIError) -> StoreError | None:
 def _explain_server(name: str, cause: str, code: str, lost: bool) -> StoreError | None:
     # A refused connection carries no SQLSTATE in psycopg, only the server's own line behind "FATAL:".
     _, refused, server_says = cause.rpartition("FATAL:")
+    if code.startswith("53") and code != "53300":  # no disk, no memory
+        return Unreachable(
+            f"数据库 {name} 无法写入（{cause}）；请检查服务器的磁盘空间和内存",
+            f"the database {name} cannot be written ({cause}); check the free disk space and memory of its server",
+        )
+    if "the database system is" in server_says or code.startswith(("57P", "58")):
+        return Unreachable(
+            f"数据库 {name} 正在启动、恢复或停止（{cause}）；请稍后重试，或查看服务器日志",
+            f"the database {name} is starting, recovering or ending ({cause}); try again in a moment, or see its log",
+        )
     if refused or code in _REFUSALS:
         return Unreachable(
             f"数据库 {name} 拒绝连接（{server_says.strip()}）；请检查用户、密码和库名",
@@ -212,5 +222,5 @@ def _explain_server(name: str, cause: str, code: str, lost: bool) -> StoreError 
     return None
 
 
-# insufficient_privilege, too_many_connections, cannot_connect_now
-_REFUSALS = frozenset({"42501", "53300", "57P03"})
+# insufficient_privilege, too_many_connections
+_REFUSALS = frozenset({"42501", "53300"})

@@ -10,7 +10,7 @@ import grpc
 
 from adapters.wire.inspection import InvalidMessage, violations_to_wire
 from adapters.wire.status import Failure, abort
-from inventory.store.errors import Locked, StoreError
+from inventory.store.errors import Locked, StoreError, Unreachable
 from scheduler.core.admission import RefusalKind, Refused
 from scheduler.services.ports import ControlPlaneUnavailable, ErrorCode, RequestError
 from xisuan.common.v1 import common_pb2
@@ -38,7 +38,8 @@ async def answering(context: Context) -> AsyncIterator[None]:
         await abort(context, Failure(_STATUS_CODES[error.code], error.message, error.reason, retry_after_ms=retry))
     except ControlPlaneUnavailable as error:
         await abort(context, Failure(grpc.StatusCode.UNAVAILABLE, str(error), retry_after_ms=_RETRY_MS))
-    except Locked as error:
+    except (Locked, Unreachable) as error:
+        # A full disk, a database that is being started again: the same call succeeds when that is over.
         await abort(context, Failure(grpc.StatusCode.UNAVAILABLE, str(error), retry_after_ms=_RETRY_MS))
     except StoreError as error:
         await abort(context, Failure(grpc.StatusCode.FAILED_PRECONDITION, str(error)))
