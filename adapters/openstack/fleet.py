@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from adapters.openstack import naming
@@ -73,7 +74,8 @@ class Fleet:
             machine_id = str(one["id"])
             machine = self._machines.get(machine_id) or await self.look_up(machine_id)
             if machine is not None and machine.status not in GONE and machine.name in names:
-                self._machines.setdefault(machine_id, machine)
+                # As one that was just ordered: what it is by now is told when a listing shows it.
+                self._machines.setdefault(machine_id, replace(machine, created_ms=0, updated_ms=0))
                 found.setdefault(names[machine.name], machine)
         return found
 
@@ -136,16 +138,6 @@ def _known(machines: Sequence[Machine]) -> list[Machine]:
 
 def _as_it_was(deleted: Machine, before: Machine) -> Machine:
     """A deleted machine, with what its listing leaves out."""
-    return Machine(
-        machine_id=deleted.machine_id,
-        name=before.name,
-        run_id=before.run_id,
-        status=deleted.status,
-        task="",
-        node=before.node,
-        amount=before.amount,
-        created_ms=before.created_ms,
-        updated_ms=deleted.updated_ms,
-        launched_ms=before.launched_ms,
-        ended_ms=deleted.ended_ms,
+    return replace(
+        before, status=deleted.status, task="", updated_ms=deleted.updated_ms, ended_ms=deleted.ended_ms, fault=""
     )
