@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ from inventory.store.backup import Manifest, back_up, check_files, open_copy, re
 from inventory.store.verify import Verification, verify
 from scheduler.runtime.clock import SystemClock
 from scheduler.store.opening import open_store, over
-from scheduler.store.restoring import record_restoration
+from scheduler.store.restoring import Restoration, record_restoration
 from scheduler.store.retention import DAY_MS, archive_finished
 
 app = typer.Typer(no_args_is_help=True, help="数据库：备份、校验、恢复 / backups of the store")
@@ -63,10 +64,10 @@ def restore(folder: Folder, as_json: AsJson = False) -> None:
         store = open_store(home.store_url)
         try:
             _require(verify(store, anchor=manifest.head))
-            epoch = record_restoration(store, manifest.head, manifest.made_ms, SystemClock().now_ms())
+            restoration = record_restoration(store, manifest.head, manifest.made_ms, SystemClock().now_ms())
         finally:
             store.close()
-    _tell("已恢复并验证 / restored and verified", home.folder, manifest, as_json, epoch)
+    _tell("已恢复并验证 / restored and verified", home.folder, manifest, as_json, restoration)
 
 
 @app.command()
@@ -102,7 +103,9 @@ def _require(verdict: Verification) -> None:
         )
 
 
-def _tell(what: str, folder: Path, manifest: Manifest, as_json: bool, epoch: int | None = None) -> None:
+def _tell(
+    what: str, folder: Path, manifest: Manifest, as_json: bool, restoration: Restoration | None = None
+) -> None:
     if as_json:
         told = {
             "folder": str(folder),
@@ -113,7 +116,7 @@ def _tell(what: str, folder: Path, manifest: Manifest, as_json: bool, epoch: int
             "made_ms": manifest.made_ms,
             "size_bytes": sum(file.size_bytes for file in manifest.files),
         }
-        printing.write_json(told if epoch is None else {**told, "epoch": epoch})
+        printing.write_json(told | ({} if restoration is None else asdict(restoration)))
         return
     size = sum(file.size_bytes for file in manifest.files) / 2**20
     printing.say(f"{what}: {folder}", "bold green")
@@ -121,5 +124,12 @@ def _tell(what: str, folder: Path, manifest: Manifest, as_json: bool, epoch: int
         f"时间 / taken: {local_time(manifest.made_ms)}，{size:.1f} MiB，表版本 / revision {manifest.revision}"
     )
     printing.say(f"链尾 / head: {manifest.head.seq}:{manifest.head.hash}")
-    if epoch is not None:
-        printing.say(f"下一任期高于 / the next epoch is above: {epoch}")
+    if restoration is not None:
+        printing.say(f"下一任期高于 / the next epoch is above: {restoration.epoch}")
+        if restoration.cordoned:
+            printing.warn(
+                f"{restoration.waiting} 个作业在等待，可能已在备份之后运行过；算力池均已封锁，"
+                "核对后用 xisuan pool cordon POOL --undo 开放"
+                f" / {restoration.waiting} workloads wait and may have run after the backup: every pool is cordoned; "
+                "judge them, then open the pools with xisuan pool cordon POOL --undo"
+            )

@@ -174,7 +174,8 @@ class TestARestoredStore:
 
         url = f"sqlite:///{tmp_path / 'new' / 'xisuan.db'}"
         store = restored(tmp_path / "backup", url)
-        record_restoration(store, manifest.head, manifest.made_ms, NOW_MS + DAY_MS)
+        restoration = record_restoration(store, manifest.head, manifest.made_ms, NOW_MS + DAY_MS)
+        assert restoration.waiting == 1
         own = History(store)
         assert own.epoch > max(others)
         assert own.submit("something else") != later
