@@ -35,7 +35,7 @@ class Administrator:
 
     def __init__(self, clouds: Path, cloud: str = "tests") -> None:
         entry = yaml.safe_load(clouds.read_text(encoding="utf-8"))["clouds"][cloud]
-        self._connection = openstack.connect(load_yaml_config=False, load_envvars=False, **entry)
+        self._connection: Any = openstack.connect(load_yaml_config=False, load_envvars=False, **entry)
 
     def machines(self, run_id: str, pool_id: str = POOL_ID) -> list[Any]:
         name = f"^{naming.machine_name(pool_id, run_id)}$"

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
 import openstack
 
 FLAVORS = (("small", 1, 64, 0), ("medium", 2, 4096, 10), ("large", 8, 16384, 40))  # CPUs, MiB, GiB
-SERVICES = (("placement", 1, ""), ("image", 2, ""), ("compute", 3, "/v2.1"), ("network", 4, ""))
+SERVICES = (
+    ("identity", 0, "/v3"),
+    ("placement", 1, ""),
+    ("image", 2, ""),
+    ("compute", 3, "/v2.1"),
+    ("network", 4, ""),
+)
 HYPERVISORS = 2
 PATIENCE_S = 120
 
 
 def fill_catalogue(port: int) -> None:
-    cloud = openstack.connect(cloud="tests")
-    keystone = cloud.identity.create_service(name="identity", type="identity")
-    cloud.identity.create_endpoint(
-        service_id=keystone.id, interface="public", url=f"http://127.0.0.1:{port}/v3", region_id="tests"
-    )
+    cloud: Any = openstack.connect(cloud="tests")
     for kind, offset, path in SERVICES:
         service = cloud.identity.create_service(name=kind, type=kind)
         for interface in ("public", "internal", "admin"):
@@ -35,7 +38,7 @@ def fill_catalogue(port: int) -> None:
 
 
 def fill_content() -> None:
-    cloud = openstack.connect(cloud="tests")
+    cloud: Any = openstack.connect(cloud="tests")
     end = time.monotonic() + PATIENCE_S
     while not _is_up(cloud):
         if time.monotonic() > end:
@@ -53,7 +56,7 @@ def fill_content() -> None:
     )
 
 
-def _is_up(cloud: openstack.connection.Connection) -> bool:
+def _is_up(cloud: Any) -> bool:
     try:
         up = [one for one in cloud.compute.hypervisors() if one.state == "up"]
         known = list(cloud.placement.resource_providers())

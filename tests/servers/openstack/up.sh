@@ -249,6 +249,7 @@ END
         cat <<END
   $name:
     region_name: tests
+    identity_endpoint_override: http://127.0.0.1:$1/v3
     auth:
       auth_url: http://127.0.0.1:$1/v3
       username: $user
