@@ -260,7 +260,6 @@ SCHEDULER = Projection(
     name="scheduler",
     tables=(workloads, runs, pools, wave_plans),
     subjects={"workloads": "workload_id", "runs": "workload_id"},
-    subjects={"workloads": "workload_id", "runs": "workload_id"},
     apply={
         WORKLOAD_SUBMITTED: _submitted,
         WORKLOAD_CHANGED: _workload_changed,
@@ -273,7 +272,6 @@ SCHEDULER = Projection(
         POOL_MAINTAINED: _only_recorded,
         POOL_LEFT: _pool_left,
         LEADERSHIP_STARTED: _only_recorded,
-        EVENTS_ARCHIVED: _only_recorded,
         EVENTS_ARCHIVED: _only_recorded,
         QUEUES_DEFINED: _only_recorded,
         RESERVATION_CREATED: _only_recorded,
