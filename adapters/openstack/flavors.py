@@ -28,9 +28,12 @@ class Flavor:
 
 
 def amount_of(need: Resources) -> Amount:
-    """What a run asks for, in the units of flavors: whole CPUs, MiB and GiB, rounded up."""
+    """What a run asks for, in the units of flavors: whole CPUs, MiB and GiB, rounded up, none of them 0: a flavor
+    without a disk is for machines that start from a volume, and Nova refuses it to others."""
     return Amount(
-        max(1, -(-need.cpu_milli // 1000)), max(1, -(-need.memory_bytes // _MIB)), -(-need.disk_bytes // GIB)
+        max(1, -(-need.cpu_milli // 1000)),
+        max(1, -(-need.memory_bytes // _MIB)),
+        max(1, -(-need.disk_bytes // GIB)),
     )
 
 

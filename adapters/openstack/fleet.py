@@ -6,6 +6,7 @@ deleted machines included. The moment is Nova's own (the newest `updated` seen),
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from adapters.openstack.machines import GONE, UNKNOWN, Machine, machine_of
 from adapters.sdk.engine import EngineUnavailable
 
 _OVERLAP_MS = 10_000
+_MEMORY_MS = 600_000
 
 
 class Fleet:
@@ -51,7 +53,9 @@ class Fleet:
         # Those that were ordered while it was listed are not in it.
         ordered = [one for one in self._machines.values() if one.created_ms == 0 and one.machine_id not in listed]
         self._machines = {**listed, **{one.machine_id: one for one in ordered}}
-        self._newest_ms = max((one.updated_ms for one in found), default=self._newest_ms)
+        # Where there is none, what was deleted long ago need not be told.
+        newest_ms = max((one.updated_ms for one in found), default=0)
+        self._newest_ms = max(self._newest_ms, newest_ms) or time.time_ns() // 1_000_000 - _MEMORY_MS
         for one in ordered:
             now = await self.look_up(one.machine_id)
             if now is None:

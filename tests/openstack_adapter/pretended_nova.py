@@ -16,7 +16,7 @@ from adapters.openstack.cloud import CloudRefused, Json
 from adapters.sdk.engine import EngineUnavailable
 
 IMAGE = "11111111-2222-3333-4444-555555555555"
-FLAVOR = {"id": "small", "name": "small", "vcpus": 1, "ram": 64, "disk": 0, "original_name": "small"}
+FLAVOR = {"id": "small", "name": "small", "vcpus": 1, "ram": 64, "disk": 1, "original_name": "small"}
 
 
 class PretendedNova:

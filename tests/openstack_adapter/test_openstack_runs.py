@@ -51,7 +51,7 @@ def test_a_run_is_one_machine_on_its_hypervisor_until_it_is_stopped(
     [
         (needing(1), "small"),
         (needing(1, 65 * MIB), "medium"),
-        (needing(1, 64 * MIB, GIB), "medium"),
+        (needing(1, 64 * MIB, 2 * GIB), "medium"),
         (needing(3, GIB), "large"),
         (needing(9, GIB, 2 * GIB), "xs-9c-1024m-2g"),
     ],

@@ -131,7 +131,7 @@ def test_the_flavor_that_is_chosen_fits_and_none_that_fits_is_smaller(flavors: l
 @pytest.mark.parametrize(
     ("need", "amount"),
     [
-        (Resources(1, 1), Amount(1, 1, 0)),
+        (Resources(1, 1), Amount(1, 1, 1)),
         (Resources(1000, GIB, GIB), Amount(1, 1024, 1)),
         (Resources(1001, GIB + 1, GIB + 1), Amount(2, 1025, 2)),
     ],

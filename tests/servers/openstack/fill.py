@@ -12,7 +12,7 @@ from typing import Any
 
 import openstack
 
-FLAVORS = (("small", 1, 64, 0), ("medium", 2, 4096, 10), ("large", 8, 16384, 40))  # CPUs, MiB, GiB
+FLAVORS = (("small", 1, 64, 1), ("medium", 2, 4096, 10), ("large", 8, 16384, 40))  # CPUs, MiB, GiB
 SERVICES = (
     ("identity", 0, "/v3"),
     ("placement", 1, ""),

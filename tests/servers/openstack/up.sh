@@ -48,7 +48,7 @@ wait_for() {  # LOG COMMAND...: until it succeeds
 # -- what the services read --------------------------------------------------------------------------------------------
 
 configure() {  # FOLDER PORT
-    mkdir -p "$1/keystone" "$1/placement" "$1/glance/images" "$1/nova/instances"
+    mkdir -p "$1/keystone" "$1/placement" "$1/glance/images" "$1/nova/c1/instances" "$1/nova/c2/instances"
     mysql="mysql+pymysql://cloud:x@127.0.0.1:$(($2 + 5))"
     account="auth_type=password
 auth_url=http://127.0.0.1:$2/v3
@@ -101,8 +101,8 @@ END
 nova_configuration() {  # FOLDER PORT HOST
     cat <<END
 [DEFAULT]
-state_path=$1/nova
-instances_path=$1/nova/instances
+state_path=$1/nova/$3
+instances_path=$1/nova/$3/instances
 my_ip=127.0.0.1
 host=$3
 transport_url=rabbit://guest:guest@127.0.0.1:$(($2 + 6))/
