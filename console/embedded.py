@@ -20,7 +20,7 @@ from console.host_process import HostProcess
 from inventory.model.pool import Pool
 from scheduler.cycle import CycleSettings
 from scheduler.runtime.calls import RuntimeSettings
-from scheduler.runtime.cluster import Runtime, local_ray
+from scheduler.runtime.cluster import Runtime, ray_of
 from scheduler.store.opening import open_store
 
 OWN_ADAPTERS = frozenset({"simulated", "local"})
@@ -142,7 +142,7 @@ def running(settings: EmbeddedSettings, pools: Sequence[Pool]) -> Iterator[Runni
             if technology is not None:
                 adapters[pool.pool_id] = _start_adapter(settings, pool, technology)
                 stack.callback(adapters[pool.pool_id].close)
-        stack.enter_context(local_ray(settings.home / "ray"))
+        stack.enter_context(ray_of(settings.home / "ray"))
         runtime = Runtime(RuntimeSettings(settings.store_url, settings.pool_hosts, cycle=settings.cycle))
         stack.callback(runtime.close)
         endpoints = {

@@ -6,6 +6,7 @@ The command line's `up` calls this; whoever has a Ray already gives its address 
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import tempfile
@@ -34,8 +35,34 @@ _LONGEST_RAY_FOLDER = 40
 # A gateway lets running calls end, and a control plane what it sends to pools, before they close.
 _CLOSE_S = 25.0
 _METRICS_S = 2.0
+# What Ray nodes offer on which gateways shall run (deploy/kuberay).
+GATEWAY_RESOURCE = "xisuan_gateway"
 # Restarted for ever; a call that was under way is not repeated by Ray but by its caller, who knows that he may.
 _ACTOR: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0, "max_concurrency": 1000}
+
+
+@contextmanager
+def ray_of(folder: Path) -> Iterator[None]:
+    """The cluster that RAY_ADDRESS names, whose nodes go on when this process ends, or a Ray of our own (`local_ray`).
+
+    Our actors end with this process in both cases: whoever starts it anew leads with a higher epoch.
+    """
+    address = os.environ.get("RAY_ADDRESS", "")
+    if not address:
+        with local_ray(folder):
+            yield
+        return
+    ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _gateway_place() -> dict[str, Any]:
+    """On a cluster gateways run where their Service looks for them: on nodes that offer GATEWAY_RESOURCE, if any does."""
+    offered = ray.cluster_resources().get(GATEWAY_RESOURCE, 0)
+    return {"resources": {GATEWAY_RESOURCE: 1}} if offered else {}
 
 
 @contextmanager
@@ -73,7 +100,7 @@ class Runtime:
         self._cycle: CycleSettings | None = None  # as last reconfigured
         self._plane: Any = ray.remote(ControlPlaneShell).options(name=CONTROL_PLANE, **_ACTOR).remote(settings)
         self._gateways: list[Any] = [
-            ray.remote(GatewayShell).options(**(_ACTOR | {"max_restarts": 0})).remote()
+            ray.remote(GatewayShell).options(**(_ACTOR | {"max_restarts": 0}), **_gateway_place()).remote()
             for _ in range(settings.gateways)
         ]
 
