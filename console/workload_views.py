@@ -41,6 +41,7 @@ RUN_STATE_ZH = {
     RunState.PREEMPTED: "被抢占",
     RunState.LOST: "丢失",
 }
+_VERDICT_ZH = {1: "可等/unschedulable", 2: "不可解/unresolvable", 3: "故障/error"}
 COLUMNS = ("编号/id", "名称/name", "队列/queue", "状态/state", "算力池/pool", "次/attempt", "说明/message")
 
 
@@ -233,6 +234,12 @@ def change_json(change: WorkloadChange) -> dict[str, Any]:
     }
 
 
+def verdict_of(number: int) -> str | None:
+    """ "unschedulable": may change by itself; "unresolvable": will not; "error": a pool could not be asked."""
+    verdict = VERDICT_OF_WIRE.get(number)
+    return str(verdict) if verdict is not None else None
+
+
 def opinion_rows(opinion: PoolOpinion) -> list[tuple[object, ...]]:
     """What one pool says: one row with its scores, or one row for each reason against."""
     if not opinion.reasons:
@@ -241,7 +248,7 @@ def opinion_rows(opinion: PoolOpinion) -> list[tuple[object, ...]]:
     return [
         (
             opinion.pool_id,
-            reason.code,
+            f"{reason.code} {_VERDICT_ZH.get(reason.verdict, '')}".rstrip(),
             reason.needed,
             reason.offered,
             f"{reason.remedy_zh} / {reason.remedy_en}",

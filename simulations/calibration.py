@@ -180,6 +180,7 @@ class _Life:
     def _row(self, job: int, at_ms: int) -> WaitingRow:
         name, one = str(job), self._arrival(job, at_ms)
         return WaitingRow(
+            order_ms=at_ms,
             submitted_ms=at_ms,
             id_length=len(name),
             workload_id=name,

@@ -52,6 +52,7 @@ from xisuan.workload.v1.workload_pb2 import (
     WorkloadState,
 )
 from xisuan.workload.v1.workload_service_pb2 import (
+    Counterfactual,
     DryRunPlacement,
     DryRunResult,
     ExplainResponse,
@@ -80,6 +81,7 @@ __all__ = [
     "ZONE_INTRANET",
     "CallError",
     "Client",
+    "Counterfactual",
     "Credentials",
     "DryRunPlacement",
     "DryRunResult",

@@ -65,6 +65,7 @@ class KubernetesEngine:
             zones=tuple(sorted(pool.zones)),
             chooses_nodes=True,
             services=True,
+            secrets=True,
             exec=True,
             refuses_when_full=False,
         )

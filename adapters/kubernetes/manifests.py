@@ -168,7 +168,10 @@ def _container(launch: Launch, target: Target) -> Json:
     amounts = {"cpu": f"{need.cpu_milli}m", "memory": str(need.memory_bytes)}
     if need.accelerator_milli and target.card_resource:
         amounts[target.card_resource] = str(need.accelerator_milli // 1000)
-    variables = [{"name": name, "value": value} for name, value in sorted(launch.program.environment.items())]
+    variables: list[Json] = [
+        {"name": name, "value": value} for name, value in sorted(launch.program.environment.items())
+    ]
+    variables += [_from_secret(name, where) for name, where in sorted(launch.program.secrets.items())]
     container: Json = {
         "name": "main",
         "image": launch.program.image,
@@ -179,6 +182,12 @@ def _container(launch: Launch, target: Target) -> Json:
     if launch.program.command:
         container["command"] = list(launch.program.command)
     return container
+
+
+def _from_secret(name: str, reference: str) -> Json:
+    """A setting whose value the cluster reads from a Secret of the run's namespace, as "SECRET/KEY" says."""
+    secret, _, key = reference.partition("/")
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
 
 
 def _tolerations(launch: Launch) -> list[Json]:

@@ -11,10 +11,22 @@ from datetime import datetime
 from adapters.contract import RunReport
 from adapters.kubernetes import naming
 from adapters.kubernetes.api import Json
+from inventory.model.retry import FailureCategory
 from inventory.model.workload import RunState
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
 _TOO_LONG = "DeadlineExceeded"
+# Reasons of pods and containers, as the kubelet gives them.
+_CATEGORIES = {
+    "OOMKilled": FailureCategory.OUT_OF_MEMORY,
+    "Evicted": FailureCategory.NODE,
+    "NodeLost": FailureCategory.NODE,
+    "NodeShutdown": FailureCategory.NODE,
+    "Terminated": FailureCategory.NODE,
+    "StartError": FailureCategory.INPUT_MISSING,
+    "ContainerCannotRun": FailureCategory.INPUT_MISSING,
+    "CreateContainerConfigError": FailureCategory.INPUT_MISSING,
+}
 _NOT_ADMITTED = "等待集群的作业队列放行 / waits for the cluster's job queue to admit it"
 
 
@@ -45,6 +57,7 @@ def job_report(job: Json, pods: Sequence[Json]) -> RunReport:
             _why(failed, ordered),
             started,
             _condition_ms(failed),
+            failure=_category(failed, ordered),
         )
     if job["spec"].get("suspend"):
         # Not admitted yet, or put back after it had begun: the sdk knows which.
@@ -136,6 +149,17 @@ def _why(failed: Json, pods: Sequence[Json]) -> str:
             status = pod["status"]
             return f"{status.get('reason', 'Failed')}: {status.get('message', '')}".rstrip(": ")
     return f"{failed.get('reason', 'Failed')}: {failed.get('message', '')}"
+
+
+def _category(failed: Json, pods: Sequence[Json]) -> FailureCategory | None:
+    """What the cluster knows; None where the exit code says all."""
+    if failed.get("reason") == _TOO_LONG:
+        return FailureCategory.TIMEOUT
+    reasons = [pod.get("status", {}).get("reason") for pod in pods]
+    for pod in pods:
+        for container in pod.get("status", {}).get("containerStatuses", ()):
+            reasons.append(container.get("state", {}).get("terminated", {}).get("reason"))
+    return next((_CATEGORIES[reason] for reason in reasons if reason in _CATEGORIES), None)
 
 
 def _condition_ms(condition: Json) -> int | None:

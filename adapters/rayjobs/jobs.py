@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from adapters.contract import RunReport
 from adapters.rayjobs.api import Json
 from adapters.rayjobs.submission import TIMED_OUT
+from inventory.model.retry import FailureCategory
 from inventory.model.workload import RunState
 
 _NEVER_STARTED = {
@@ -65,6 +66,7 @@ def _failed(job: Json, run_id: str, nodes: tuple[str, ...]) -> RunReport:
     if kind in _LOST:
         text = f"Ray 失去了此作业 / Ray lost the job: {_line(said)}"
         return RunReport(run_id, RunState.LOST, nodes, None, text, began, ended)
+    failure: FailureCategory | None = None
     code = job.get("driver_exit_code")
     if code is None:
         return RunReport(run_id, RunState.FAILED, nodes, None, _line(said) or kind, began, ended)
@@ -72,9 +74,10 @@ def _failed(job: Json, run_id: str, nodes: tuple[str, ...]) -> RunReport:
         text, code = f"被信号 {-code} 终止 / ended by signal {-code}", 128 - code
     elif code == TIMED_OUT:
         text = f"超过最长运行时间 max_runtime / it ran longer than max_runtime (exit code {code})"
+        failure = FailureCategory.TIMEOUT
     else:
         text = f"退出码 {code} / exit code {code}"
-    return RunReport(run_id, RunState.FAILED, nodes, code, text, began, ended)
+    return RunReport(run_id, RunState.FAILED, nodes, code, text, began, ended, failure=failure)
 
 
 def _line(text: str) -> str:

@@ -11,6 +11,7 @@ from hostlist import expand_hostlist
 
 from adapters.contract import Launch, RunReport
 from adapters.slurm.script import TIMED_OUT
+from inventory.model.retry import FailureCategory
 from inventory.model.units import GIB, TIB, Resources
 from inventory.model.workload import RunState
 
@@ -27,6 +28,12 @@ _FAILED = {
     "OUT_OF_MEMORY": "内存超限 / out of memory",
     "DEADLINE": "超过截止时间 / its deadline passed",
     "BOOT_FAIL": "节点启动失败 / a node failed to boot",
+}
+_CATEGORIES = {
+    "TIMEOUT": FailureCategory.TIMEOUT,
+    "DEADLINE": FailureCategory.TIMEOUT,
+    "OUT_OF_MEMORY": FailureCategory.OUT_OF_MEMORY,
+    "BOOT_FAIL": FailureCategory.NODE,
 }
 _LOST = {"NODE_FAIL": "节点故障 / a node failed", "REVOKED": "被其他集群收回 / revoked by a sibling cluster"}
 _MIB = GIB // 1024
@@ -110,7 +117,10 @@ def _failed(job: Job) -> RunReport:
         text = f"被信号 {signal} 终止 / ended by signal {signal}"
     elif not text:
         text = f"退出码 {code} / exit code {code} ({job.reason})"
-    return RunReport(job.run_id, RunState.FAILED, job.task_nodes, exit_code, text, job.start_ms, job.end_ms)
+    failure = FailureCategory.TIMEOUT if code == TIMED_OUT else _CATEGORIES.get(job.state)
+    return RunReport(
+        job.run_id, RunState.FAILED, job.task_nodes, exit_code, text, job.start_ms, job.end_ms, failure=failure
+    )
 
 
 def _job(line: str) -> Job:

@@ -11,7 +11,7 @@ import typer
 
 from adapters.wire.scalars import WORKLOAD_STATES
 from adapters.wire.workloads import submission_to_wire
-from console import printing, workload_views
+from console import outlook_views, printing, workload_views
 from console.commands.options import AsJson
 from console.connection import workloads
 from console.faults import AnswerIsNo, Fault
@@ -215,11 +215,36 @@ def explain(workload_id: WorkloadId, as_json: AsJson = False) -> None:
                 "summary_en": said.summary_en,
                 "refusals_by_code": dict(sorted(said.refusals_by_code.items())),
                 "opinions": [workload_views.opinion_json(opinion) for opinion in said.opinions],
+                "verdict": workload_views.verdict_of(said.verdict),
+                "counterfactuals": [outlook_views.counterfactual_json(one) for one in said.counterfactuals],
+                "forecast": outlook_views.forecast_json(said.forecast) if said.HasField("forecast") else None,
             }
         )
         return
     printing.say(f"{said.summary_zh} / {said.summary_en}", "bold")
+    if said.HasField("forecast"):
+        printing.say(outlook_views.forecast_line(said.forecast))
+    for line in outlook_views.counterfactual_lines(said.counterfactuals):
+        printing.say(line)
     _show_opinions(said.opinions)
+
+
+@app.command()
+def estimate(workload_id: WorkloadId, as_json: AsJson = False) -> None:
+    """预计何时开始（80% 区间）/ when a workload that waits is expected to start, as an interval."""
+    with workloads(find_home()) as client:
+        said = client.estimate(workload_id)
+        workload = client.get(workload_id)
+    if as_json:
+        shown = outlook_views.forecast_json(said) if said is not None else None
+        printing.write_json({"workload_id": workload_id, "forecast": shown})
+    elif said is not None:
+        printing.say(outlook_views.forecast_line(said), "bold")
+    else:
+        state = workload_views.state_of(workload)
+        printing.say(
+            f"{workload_id} 不在等待资源（{state}），无可估计 / does not wait for room ({state}): nothing to estimate"
+        )
 
 
 def _labels(words: Sequence[str]) -> dict[str, str]:
@@ -247,6 +272,9 @@ def _submit(client: Client, jobs: Sequence[Submission], file: Path) -> list[Work
             "the others and submit the same file again"
         )
     _refuse_items(refused, file)
+    for accepted in done:
+        for warning in accepted.warnings:
+            printing.warn(f"{accepted.workload.spec.name}：{warning.message_zh} / {warning.message_en}")
     return [accepted.workload for accepted in done]
 
 
@@ -312,11 +340,14 @@ def _require_success(ended: Sequence[Workload]) -> None:
 def _show_dry_run(job: Submission, result: DryRunResult) -> None:
     placement = result.placement
     cost = f"，约 ¥{placement.estimated_cost_cny:.2f}" if placement.estimated_cost_cny else ""
+    cost += f"，{placement.carbon_g:.0f} g CO₂" if placement.HasField("carbon_g") else ""
     if placement.pool_id:
         nodes = ", ".join(placement.nodes[:4])
         printing.say(f"{job.name}: → {placement.pool_id} ({nodes}){cost}", "bold")
     else:
-        printing.say(f"{job.name}: 等待 / would wait", "bold")
+        printing.say(f"{job.name}: 等待 / would wait{cost}", "bold")
+    for line in outlook_views.dry_run_lines(placement):
+        printing.say(line)
     _show_opinions(placement.opinions)
 
 
@@ -334,5 +365,6 @@ def _dry_run_json(job: Submission, result: DryRunResult) -> dict[str, object]:
         "pool_id": placement.pool_id or None,
         "nodes": list(placement.nodes),
         "estimated_cost_cny": placement.estimated_cost_cny,
+        **outlook_views.dry_run_json(placement),
         "opinions": [workload_views.opinion_json(opinion) for opinion in placement.opinions],
     }

@@ -281,7 +281,8 @@ class Book:
         if workload.state.is_final:
             self._outlived_on.setdefault(run.pool_id, {})[run.run_id] = None
         self._latest_ms = max(self._latest_ms, run.placed_ms)
-        began_ms = run.placed_ms if run.started_ms is None else run.started_ms
+        # A pool whose clock is slow has started nothing before it was placed.
+        began_ms = run.placed_ms if run.started_ms is None else max(run.placed_ms, run.started_ms)
         row = self.tables.run_of(workload, run.run_id, began_ms)
         self.tables.start(run.pool_id, row, max(run.placed_ms, self._latest_ms))
 
@@ -339,7 +340,8 @@ class Book:
         if expected_ms(self._workloads[run.workload_id]):
             old = self.tables.end(run.run_id, self._latest_ms)
             assert old is not None  # a live run is in the tables
-            row = self.tables.run_of(self._workloads[run.workload_id], run.run_id, run.started_ms)
+            began_ms = max(run.placed_ms, run.started_ms)
+            row = self.tables.run_of(self._workloads[run.workload_id], run.run_id, began_ms)
             self.tables.start(run.pool_id, row._replace(is_stopping=old.is_stopping), self._latest_ms)
 
     def _leave_if_finished(self, workload_id: str) -> None:

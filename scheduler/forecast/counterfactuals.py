@@ -80,7 +80,7 @@ class _Search:
 
     def placed(self, needs: Requirements) -> str | None:
         """The pool where it would start with these requirements."""
-        placement = self.probe.placement(self.row, Shape(needs, self.shape.runtime, self.shape.inputs))
+        placement = self.probe.placement(self.row, replace(self.shape, requirements=needs))
         return None if placement is None else placement.pool_id
 
     # Less of an amount

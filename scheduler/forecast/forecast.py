@@ -2,7 +2,7 @@
 
 A future is a `World` whose running times and arrivals are drawn from the `History`. With n futures the k-th first and the
 k-th last start enclose the real one with probability (n + 1 - 2k) / (n + 1), if the futures are drawn from the same law as
-the real one: 19 futures and k = 2 give 80 %. Whether they are is measured (`simulations.calibration`); what they are off
+the real one: 9 futures and k = 1 give 80 %. Whether they are is measured (`simulations.calibration`); what they are off
 by is learned (`scheduler.forecast.correction`).
 """
 
@@ -22,8 +22,8 @@ from scheduler.cycle import CycleSettings
 from scheduler.forecast.correction import Correction
 from scheduler.forecast.world import Situation, Started, World
 
-FUTURES: Final = 19
-_RANK: Final = 2  # the second first and the second last of 19: 80 %
+FUTURES: Final = 9
+_RANK: Final = 1  # the first and the last of nine: 80 %
 PROBABILITY: Final = (FUTURES + 1 - 2 * _RANK) / (FUTURES + 1)
 HORIZON_MS: Final = 30 * 86_400_000
 
@@ -35,7 +35,7 @@ class Effort:
 
     futures: int = FUTURES
     horizon_ms: int = HORIZON_MS
-    growth: float = 0.03
+    growth: float = 0.1
     least_step_ms: int = 1_000
     clock: Callable[[], float] | None = None
     ends_at: float = 0.0
@@ -109,6 +109,7 @@ def _future(question: Question, effort: Effort, random: np.random.Generator) -> 
 def _row_of(arrival: Arrival, number: int, situation: Situation) -> WaitingRow:
     name = f"future-{number}"
     return WaitingRow(
+        order_ms=arrival.at_ms,
         submitted_ms=arrival.at_ms,
         id_length=len(name),
         workload_id=name,

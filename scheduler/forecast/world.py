@@ -234,6 +234,7 @@ class World:
         attempt = int(run_id.rpartition(".")[2]) + 1
         length = row.end_ms - row.started_ms if row.end_ms < FAR else 0
         again = WaitingRow(
+            order_ms=self.now_ms,
             submitted_ms=self.now_ms,
             id_length=len(row.workload_id),
             workload_id=row.workload_id,

@@ -29,6 +29,7 @@ from inventory.model.pool import Node, Pool, PoolHealth
 from inventory.model.units import Resources
 from inventory.model.workload import Requirements, RunState
 from scheduler.core.placement.pool_state import PoolState
+from scheduler.core.placement.protocol import SECRETS
 from scheduler.core.queueing.preemption import fits_without
 from scheduler.ports import NodeAnswers, NodeBatch, PoolView
 from scheduler.runtime.clock import SystemClock
@@ -184,6 +185,8 @@ class PoolLink:
 
     def view(self) -> PoolView:
         runtimes = frozenset(self._capabilities.runtimes) if self._capabilities else frozenset[str]()
+        if self._capabilities is not None and self._capabilities.secrets:
+            runtimes |= {SECRETS}
         return self._state.view(self.pool, self._health, cordoned=False, runtimes=runtimes)
 
     def state_copy(self) -> PoolState:

@@ -16,7 +16,7 @@ from scheduler.core.history import History
 from scheduler.core.placement.pool_state import PoolState
 from scheduler.core.placement.protocol import PoolView, Shape
 from scheduler.core.queueing.tables import expected_ms
-from scheduler.core.queueing.waiting import WaitingRow
+from scheduler.core.queueing.waiting import WaitingRow, order_of
 from scheduler.forecast.world import PoolCopy, Situation
 
 # Waiting workloads of each queue and priority that a copy shows.
@@ -83,6 +83,7 @@ def with_waiting(situation: Situation, rows: Sequence[WaitingRow]) -> Situation:
 
 def _row(workload: Workload, attempt: int, shape: int, queue: int) -> WaitingRow:
     return WaitingRow(
+        order_ms=order_of(workload.submitted_ms, workload.finish_by_ms, expected_ms(workload)),
         submitted_ms=workload.submitted_ms,
         id_length=len(workload.workload_id),
         workload_id=workload.workload_id,

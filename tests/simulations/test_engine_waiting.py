@@ -41,9 +41,8 @@ def test_windows_are_those_of_the_waiting_table(trace: JobColumns, steps: list[s
         columns.add(np.array(coming, dtype=np.int64))
         for job in coming:
             of = (trace.attempt, trace.shape, trace.queue, trace.priority, trace.estimated_ms)
-            table.add(
-                WaitingRow(int(trace.submitted_ms[job]), len(str(job)), str(job), *(int(c[job]) for c in of))
-            )
+            came_ms = int(trace.submitted_ms[job])
+            table.add(WaitingRow(came_ms, len(str(job)), str(job), *(int(c[job]) for c in of), came_ms))
         shown, expected = columns.window(limit), table.window(limit)
         assert len(columns) == len(table)
         assert shown.columns.workload_ids == list(expected.workload_ids) == [str(job) for job in shown.jobs]

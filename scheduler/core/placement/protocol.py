@@ -24,6 +24,8 @@ Flags = npt.NDArray[np.bool_]
 
 PROCESS = "process"
 CONTAINER = "container"
+# Among what an adapter can run: programs that name secrets of the pool's own store.
+SECRETS = "secrets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,13 @@ class Shape:
     """All of a workload that placement looks at. Workloads of one shape get one opinion from each pool.
 
     `runtime` is what its program needs: a command without an image is a "process", an image is a "container".
-    `inputs` is the data that it reads. `total` is what all its tasks need together.
+    `inputs` is the data that it reads; `secrets`: it names some of the pool's own secret store. `total` is what all its tasks need together.
     """
 
     requirements: Requirements
     runtime: str = PROCESS
     inputs: tuple[InputPlace, ...] = ()
+    secrets: bool = False
     total: Resources = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -70,7 +73,7 @@ class Shape:
     @classmethod
     def of(cls, workload: Workload) -> Shape:
         runtime = PROCESS if workload.program.image is None else CONTAINER
-        return cls(workload.requirements, runtime, workload.inputs)
+        return cls(workload.requirements, runtime, workload.inputs, bool(workload.program.secrets))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -74,10 +74,6 @@ class RunningTable:
         """Where it runs; None for a run that is not known."""
         return self._pool_of.get(run_id)
 
-    def pool_of(self, run_id: str) -> str | None:
-        """Where it runs; None for a run that is not known."""
-        return self._pool_of.get(run_id)
-
     def row(self, run_id: str) -> RunningRow | None:
         return self._rows.get(run_id)
 

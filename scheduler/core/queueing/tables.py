@@ -15,7 +15,7 @@ from scheduler.core.queueing.queues import QueueTree
 from scheduler.core.queueing.running import FAR, RunningRow, RunningTable
 from scheduler.core.queueing.shapes import ShapeTable
 from scheduler.core.queueing.usage import QueueUsage
-from scheduler.core.queueing.waiting import WaitingRow, WaitingTable
+from scheduler.core.queueing.waiting import WaitingRow, WaitingTable, order_of
 
 # A workload with this label is never a victim of preemption: `xisuan.preemptible: "no"`.
 PREEMPTIBLE_LABEL: Final = "xisuan.preemptible"
@@ -35,7 +35,7 @@ class QueueTables:
         """The workload may be placed from now on."""
         self.waiting.add(
             WaitingRow(
-                workload.submitted_ms,
+                order_of(workload.submitted_ms, workload.finish_by_ms, expected_ms(workload)),
                 len(workload.workload_id),
                 workload.workload_id,
                 next_attempt,
@@ -43,6 +43,7 @@ class QueueTables:
                 self.tree.leaf(workload.queue),
                 workload.priority,
                 expected_ms(workload),
+                workload.submitted_ms,
             )
         )
 

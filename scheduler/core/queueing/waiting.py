@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from sortedcontainers import SortedList
@@ -19,14 +19,28 @@ from scheduler.core.queueing.shapes import Int32s, Int64s
 Lane = tuple[int, int]  # priority, queue
 
 
+# A deadline moves a workload forward in its lane by this much at most: nobody is overtaken by who came later than that.
+MOST_AHEAD_MS: Final = 86_400_000
+
+
+def order_of(submitted_ms: int, finish_by_ms: int, expected_ms: int) -> int:
+    """The moment by which a workload is ordered in its lane: that of its submission, or, where its deadline leaves less
+    than a day until its latest start, so much earlier. Earliest deadline first among those that are pressed, first come
+    first served among the others, and no wait beyond the bound above for either."""
+    if not finish_by_ms:
+        return submitted_ms
+    latest_start_ms = max(submitted_ms, finish_by_ms - expected_ms)
+    return min(submitted_ms, latest_start_ms - MOST_AHEAD_MS)
+
+
 class WaitingRow(NamedTuple):
-    """One waiting workload. The fields before `attempt` are the order of arrival within a lane.
+    """One waiting workload. The fields before `attempt` are the order within a lane: `order_ms` is as `order_of` says.
 
     Ids end in a number without leading zeros: the shorter one is the smaller, as ...-9 is before ...-10.
     `shape` and `queue` are positions in the shape table and the queue tree; `estimated_ms` is 0 where unknown.
     """
 
-    submitted_ms: int
+    order_ms: int
     id_length: int
     workload_id: str
     attempt: int
@@ -34,6 +48,7 @@ class WaitingRow(NamedTuple):
     queue: int
     priority: int
     estimated_ms: int
+    submitted_ms: int
 
     @property
     def lane(self) -> Lane:
@@ -61,7 +76,7 @@ class WaitingColumns:
     def of(cls, rows: Sequence[WaitingRow], truncated: frozenset[Lane] = frozenset()) -> WaitingColumns:
         """Rows that stand lane after lane already."""
         columns: list[Sequence[int]] = list(zip(*rows, strict=True)) if rows else [()] * len(WaitingRow._fields)
-        submitted, _, ids, attempt, shape, queue, priority, estimated = columns
+        _, _, ids, attempt, shape, queue, priority, estimated, submitted = columns
         return cls(
             workload_ids=ids,  # type: ignore[arg-type]  # the third column holds the ids
             attempt=np.array(attempt, dtype=np.int32),
