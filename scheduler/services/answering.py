@@ -12,6 +12,7 @@ from adapters.wire.inspection import InvalidMessage, violations_to_wire
 from adapters.wire.status import Failure, abort
 from inventory.store.errors import Locked, StoreError, Unreachable
 from scheduler.core.admission import RefusalKind, Refused
+from scheduler.operation.instruments import REFUSED
 from scheduler.services.ports import ControlPlaneUnavailable, ErrorCode, RequestError
 from xisuan.common.v1 import common_pb2
 
@@ -32,11 +33,14 @@ async def answering(context: Context) -> AsyncIterator[None]:
     try:
         yield
     except InvalidMessage as error:
+        REFUSED.labels(ErrorCode.INVALID_ARGUMENT.name).inc()
         await abort(context, Failure.invalid(error))
     except RequestError as error:
+        REFUSED.labels(error.reason or error.code.name).inc()
         retry = error.retry_after_ms or None
         await abort(context, Failure(_STATUS_CODES[error.code], error.message, error.reason, retry_after_ms=retry))
     except ControlPlaneUnavailable as error:
+        REFUSED.labels(ErrorCode.UNAVAILABLE.name).inc()
         await abort(context, Failure(grpc.StatusCode.UNAVAILABLE, str(error), retry_after_ms=_RETRY_MS))
     except (Locked, Unreachable) as error:
         # A full disk, a database that is being started again: the same call succeeds when that is over.
@@ -51,6 +55,7 @@ def refused(outcome: Refused, path: str) -> RequestError:
 
 
 def refused_item(outcome: Refused, path: str) -> common_pb2.ItemError:
+    REFUSED.labels(outcome.kind.name).inc()
     error = common_pb2.ItemError(code=int(_CODE_OF_REFUSAL[outcome.kind]), message=outcome.message)
     if outcome.field:
         error.field_violations.add(field=f"{path}.{outcome.field}", description=outcome.message)
@@ -65,6 +70,7 @@ def exhausted_item(error: RequestError) -> common_pb2.ItemError:
 
 
 def invalid_item(error: InvalidMessage) -> common_pb2.ItemError:
+    REFUSED.labels(ErrorCode.INVALID_ARGUMENT.name).inc()
     return common_pb2.ItemError(
         code=int(ErrorCode.INVALID_ARGUMENT),
         message=str(error),

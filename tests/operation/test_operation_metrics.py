@@ -30,7 +30,7 @@ from scheduler.operation.rates import WINDOW_S, RateWindow
 from tests.lifecycle.bookkeeping import submission
 from tests.services.memory import MemoryScheduling
 from tests.services.serving import Serving
-from xisuan.client import CallError, Client
+from xisuan.client import CallError, Client, WorkloadSpec
 
 BOUNDS = (0.001, 0.01, 0.1, 1.0)
 ALLOWED_LABELS = {"state", "pool", "method", "reason", "grpc_service", "grpc_method", "grpc_code", "le", "actor"}
@@ -206,3 +206,18 @@ class TestAGateway:
             serving.close()
         after = handled("Get", "NOT_FOUND"), handled("List", "OK"), unknown(), len(collected())
         assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 3, 0]
+
+    def test_counts_refusals_by_reason_of_calls_and_of_items(self) -> None:
+        def refused(reason: str) -> float:
+            return value("xisuan_requests_refused_total", reason=reason)
+
+        before = refused("NOT_FOUND"), refused("INVALID_ARGUMENT")
+        serving = Serving(MemoryScheduling())
+        try:
+            with Client(serving.address) as client:
+                with pytest.raises(CallError):
+                    client.get("nobody")
+                client.submit_batch([WorkloadSpec(), WorkloadSpec()])
+        finally:
+            serving.close()
+        assert (refused("NOT_FOUND") - before[0], refused("INVALID_ARGUMENT") - before[1]) == (1, 2)
