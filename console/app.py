@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, Place] = {
     "status": Place("service", "status", "现在的情况 / how things stand"),
     "doctor": Place("service", "doctor", "检查这台机器能否运行 / can it run on this machine"),
     "verify": Place("service", "verify", "验证事件链和投影 / is what was stored still true"),
+    "login": Place("login", "login", "登录另一台机器上的服务 / log in to a service elsewhere"),
     "rates": Place("rates", "rates", "上云率、整合率 / rates with numerator, denominator, scope and day"),
 }
 # Groups: `xisuan <group> <command>`.
@@ -55,6 +56,7 @@ GROUPS: Mapping[str, Place] = {
     "sim": Place("sim", "app", "仿真：放置策略评估 / what-if: placement policies on traces"),
     "settings": Place("settings", "app", "服务设置：检查、重新载入 / the settings of the service"),
     "store": Place("store", "app", "数据库：备份、校验、恢复 / backups of the store"),
+    "access": Place("access", "app", "访问控制：令牌与证书 / tokens and certificates"),
     "adapter": Place("adapter", "app", "算力池适配器 / pool adapters"),
 }
 

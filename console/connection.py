@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from console.faults import Fault
 from console.home import Home
 from xisuan.client import Client
+from xisuan.credentials import login_address
 from xisuan.operations import Operations
 from xisuan.queues import Queues
 
@@ -22,13 +23,17 @@ PATIENCE_S = 5.0
 
 
 def service_address(home: Home) -> str | None:
-    """host:port of the running service, None when there is none. XISUAN_ADDRESS names one of another machine.
+    """host:port of the running service, None when there is none. XISUAN_ADDRESS, or `xisuan login`, names one of another
+    machine.
 
     Raises Fault when a service is there and does not answer: to work beside it on its store would be wrong.
     """
     named = os.environ.get("XISUAN_ADDRESS")
     if named:
         return named
+    logged_in = login_address(home.folder)
+    if logged_in:
+        return logged_in
     endpoint = home.read_endpoint()
     if endpoint is not None and endpoint.is_process_alive():
         with Operations(endpoint.address) as service:

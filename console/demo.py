@@ -91,8 +91,8 @@ def run_demo(paths: DemoPaths, story: Story) -> None:
     settings = EmbeddedSettings(home=paths.home, store_url=paths.store_url, speed=SPEED)
     with (
         running(settings, pools) as up,
-        Operations(up.address) as operations,
-        Client(up.address) as client,
+        Operations(up.address, credentials=up.credentials) as operations,
+        Client(up.address, credentials=up.credentials) as client,
     ):
         demo = _Demo(paths, story, up, operations, client)
         demo.show_pools(pools)

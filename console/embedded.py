@@ -15,13 +15,22 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from adapters.client import SECURE
+from adapters.sdk.tls import ServerTls
 from adapters.wire.pools import write_pool_file
+from console.access_record import record_issued
 from console.host_process import HostProcess
 from inventory.model.pool import Pool
+from scheduler.access.guard import AccessSettings
+from scheduler.access.local import AccessFiles, LocalAccess
+from scheduler.access.settings import AccessForm
+from scheduler.access.transport import adapter_tls
 from scheduler.cycle import CycleSettings
 from scheduler.runtime.calls import RuntimeSettings
+from scheduler.runtime.clock import SystemClock
 from scheduler.runtime.cluster import Runtime, ray_of
 from scheduler.store.opening import open_store
+from xisuan.credentials import Credentials, of_home
 
 OWN_ADAPTERS = frozenset({"simulated", "local"})
 _PORT_WAIT_S = 20.0
@@ -37,7 +46,7 @@ class AdapterFailed(Exception):
 class EmbeddedSettings:
     """`endpoints` are adapters that run elsewhere, by pool id. `simulate_all` serves every pool without an
     endpoint by the simulated adapter, whatever its technology. `speed` is simulated seconds in a real second. `cycle`
-    is how placements are decided (`console.service_settings`; None: as by default)."""
+    is how placements are decided (`console.service_settings`; None: as by default), `access` who may do what."""
 
     home: Path
     store_url: str
@@ -49,24 +58,30 @@ class EmbeddedSettings:
     seed: int = 0
     pool_hosts: int = 1
     cycle: CycleSettings | None = None
+    access: AccessForm = field(default_factory=AccessForm)
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What is up: the address that clients call, and the pools that nothing serves."""
+    """What is up: the address that clients call, the local administrator's credentials, and the pools that nothing
+    serves."""
 
     address: str
     runtime: Runtime
     adapters: Mapping[str, AdapterProcess]
     runbook_host: HostProcess
+    credentials: Credentials
     unserved: tuple[str, ...]
 
 
 class AdapterProcess:
     """One adapter of our own, serving one pool on a free loopback port."""
 
-    def __init__(self, pool: Pool, technology: str, folder: Path, arguments: Sequence[str]) -> None:
+    def __init__(
+        self, pool: Pool, technology: str, folder: Path, arguments: Sequence[str], tls: ServerTls | None = None
+    ) -> None:
         self.pool = pool
+        self._tls = tls
         self._technology = technology
         self._folder = folder
         self._arguments = tuple(arguments)
@@ -77,12 +92,14 @@ class AdapterProcess:
         return self._process.pid
 
     def endpoint(self) -> str:
-        """host:port as soon as it serves. Raises AdapterFailed when it ends first, with its last line."""
+        """host:port (grpcs://host:port over TLS) as soon as it serves. Raises AdapterFailed when it ends first, with its
+        last line."""
         port_file = self._folder / "port"
         deadline = time.monotonic() + _PORT_WAIT_S
         while time.monotonic() < deadline:
             if port_file.exists():
-                return f"127.0.0.1:{port_file.read_text(encoding='ascii').strip()}"
+                scheme = "" if self._tls is None else SECURE
+                return f"{scheme}127.0.0.1:{port_file.read_text(encoding='ascii').strip()}"
             if self._process.poll() is not None:
                 break
             time.sleep(_POLL_S)
@@ -116,25 +133,34 @@ class AdapterProcess:
             if self._process.stdin is not None:
                 self._process.stdin.close()
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        (self._folder / "port").unlink(missing_ok=True)
-        write_pool_file(self._folder / "pool.json", self.pool)
-        command = [
+    def command(self) -> list[str]:
+        """What it is started with."""
+        return [
             *(sys.executable, "-m", f"adapters.{self._technology}"),
             *("--pool-spec", str(self._folder / "pool.json")),
             *("--state-dir", str(self._folder / "state")),
             *("--port-file", str(self._folder / "port"), "--exit-with-parent"),
             *self._arguments,
+            *_tls_options(self._tls),
         ]
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / "port").unlink(missing_ok=True)
+        write_pool_file(self._folder / "pool.json", self.pool)
         with (self._folder / "log").open("ab") as log:
-            return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+            return subprocess.Popen(
+                self.command(), stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            )
 
 
 @contextmanager
 def running(settings: EmbeddedSettings, pools: Sequence[Pool]) -> Iterator[Running]:
     """Everything up, with these pools registered, until the block ends. Raises AdapterFailed, StoreError."""
     open_store(settings.store_url).close()  # a database that cannot be used is said here, in one line
+    access = AccessSettings(settings.home / "access", settings.access)
+    local = LocalAccess(settings.home, SystemClock().now_ms())
+    record_issued(settings.store_url, local.prepare(settings.host, settings.access.names), "xisuan up")
     with ExitStack() as stack:
         adapters = {}
         for pool in pools:
@@ -143,7 +169,9 @@ def running(settings: EmbeddedSettings, pools: Sequence[Pool]) -> Iterator[Runni
                 adapters[pool.pool_id] = _start_adapter(settings, pool, technology)
                 stack.callback(adapters[pool.pool_id].close)
         stack.enter_context(ray_of(settings.home / "ray"))
-        runtime = Runtime(RuntimeSettings(settings.store_url, settings.pool_hosts, cycle=settings.cycle))
+        runtime = Runtime(
+            RuntimeSettings(settings.store_url, settings.pool_hosts, cycle=settings.cycle, access=access)
+        )
         stack.callback(runtime.close)
         endpoints = {
             **settings.endpoints,
@@ -154,10 +182,10 @@ def running(settings: EmbeddedSettings, pools: Sequence[Pool]) -> Iterator[Runni
                 runtime.call("scheduling", "register_pool", pool, endpoints[pool.pool_id])
         (port,) = runtime.serve(settings.host, settings.port)
         unserved = tuple(pool.pool_id for pool in pools if pool.pool_id not in endpoints)
-        address = f"{settings.host}:{port}"
-        runbook_host = HostProcess(settings.home / "runbooks", settings.store_url, address)
+        address = f"{called_by(settings.host)}:{port}"
+        runbook_host = HostProcess(settings.home / "runbooks", settings.store_url, address, access.files)
         stack.callback(runbook_host.close)
-        yield Running(address, runtime, adapters, runbook_host, unserved)
+        yield Running(address, runtime, adapters, runbook_host, of_home(settings.home), unserved)
 
 
 def _own_technology(settings: EmbeddedSettings, pool: Pool) -> str | None:
@@ -172,4 +200,16 @@ def _own_technology(settings: EmbeddedSettings, pool: Pool) -> str | None:
 def _start_adapter(settings: EmbeddedSettings, pool: Pool, technology: str) -> AdapterProcess:
     folder = settings.home / "adapters" / pool.pool_id
     arguments = ("--speed", str(settings.speed), "--seed", str(settings.seed)) if technology == "simulated" else ()
-    return AdapterProcess(pool, technology, folder, arguments)
+    return AdapterProcess(pool, technology, folder, arguments, adapter_tls(AccessFiles(settings.home / "access")))
+
+
+def _tls_options(tls: ServerTls | None) -> tuple[str, ...]:
+    if tls is None:
+        return ()
+    options = ("--tls-certificate", str(tls.certificate), "--tls-key", str(tls.key))
+    return (*options, "--tls-client-ca", str(tls.client_ca))
+
+
+def called_by(host: str) -> str:
+    """The address by which this machine's own programs call a server that listens at `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, f"[{host}]" if ":" in host else host)

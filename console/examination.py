@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from adapters.client import AdapterClient
+from adapters.client import SECURE, AdapterClient
 from adapters.port import AdapterMisbehaved, AdapterUnavailable, CapabilityMissing
 from console.connection import service_address
 from console.faults import Fault, explain
@@ -19,11 +19,14 @@ from console.local_store import local_store
 from inventory.store.errors import StoreError
 from inventory.store.event_store import Store
 from scheduler.access.certificates import read_presented
+from scheduler.access.local import AccessFiles
+from scheduler.access.transport import to_adapters
 from scheduler.operation import checks
 from scheduler.operation.checks import Check
 from scheduler.runtime.clock import SystemClock
 from scheduler.store.measures import revision
 from scheduler.store.scheduler_store import SchedulerStore
+from xisuan.credentials import Credentials
 from xisuan.operations import Operations
 
 _LEAST_PYTHON = (3, 11)
@@ -106,12 +109,12 @@ def _store(home: Home) -> Iterator[Check]:
         yield Check("数据库 / store", True, shown)
         yield checks.end_of_chain(store)
         for stored in SchedulerStore(store).pools():
-            with Operations(stored.endpoint) as adapter:
+            with _adapter(home, stored.endpoint) as adapter:
                 answers = adapter.is_serving(_ADAPTER_TIMEOUT_S)
             hint = "" if answers else "没有应答，请启动其适配器 / does not answer: start its adapter"
             yield Check(f"算力池 / pool {stored.pool.pool_id}", answers, stored.endpoint, hint)
             if answers:
-                yield checks.clock_skew(stored.pool.pool_id, _skew_ms(stored.endpoint))
+                yield checks.clock_skew(stored.pool.pool_id, _skew_ms(home, stored.endpoint))
 
 
 def _certificates(home: Home) -> Iterator[Check]:
@@ -130,11 +133,20 @@ def _certificates(home: Home) -> Iterator[Check]:
             yield checks.certificate(name, expires_ms, SystemClock().now_ms())
 
 
-def _skew_ms(endpoint: str) -> int | None:
+def _adapter(home: Home, endpoint: str) -> Operations:
+    """A channel to an adapter, with the scheduler's certificate where it serves over TLS."""
+    if not endpoint.startswith(SECURE):
+        return Operations(endpoint, credentials=Credentials())
+    tls = to_adapters(AccessFiles(home.folder / "access"))
+    shown = Credentials("", tls.ca, tls.certificate, tls.key)
+    return Operations(endpoint.removeprefix(SECURE), credentials=shown)
+
+
+def _skew_ms(home: Home, endpoint: str) -> int | None:
     """How far the adapter's clock is ahead of ours; None where it does not tell, or fails meanwhile."""
 
     async def ask() -> int | None:
-        adapter = AdapterClient(endpoint)
+        adapter = AdapterClient(endpoint, to_adapters(AccessFiles(home.folder / "access")))
         try:
             return await adapter.clock_ahead_ms(SystemClock().now_ms)
         except (AdapterUnavailable, AdapterMisbehaved, CapabilityMissing):

@@ -54,6 +54,8 @@ _THE_CALLERS = frozenset(
         "RESOURCE_EXHAUSTED",
         "OUT_OF_RANGE",
         "UNIMPLEMENTED",
+        "UNAUTHENTICATED",
+        "PERMISSION_DENIED",
     }
 )
 
@@ -75,8 +77,10 @@ def _of_others(error: BaseException) -> Explanation | None:
     from inventory.ledger import LedgerError
     from inventory.pool_catalogue import CatalogueError
     from inventory.store.errors import StoreError
+    from scheduler.access.principals import GrantUnreadable
     from scheduler.services.ports import RequestError
     from xisuan.client import CallError
+    from xisuan.credentials import CredentialsUnusable
 
     match error:
         case CallError():
@@ -86,8 +90,10 @@ def _of_others(error: BaseException) -> Explanation | None:
         case InvalidMessage():
             lines = tuple(f"{one.field} = {one.description}" for one in error.violations)
             return Explanation(ExitCode.USER_MISTAKE, lines)
-        case RequestError() | StoreError() | LedgerError() | IntakeError() | StartRefused():
+        case RequestError() | StoreError() | LedgerError() | IntakeError() | StartRefused() | GrantUnreadable():
             return Explanation(ExitCode.USER_MISTAKE, (_one_line(str(error)),))
+        case CredentialsUnusable():
+            return Explanation(ExitCode.USER_MISTAKE, (str(error),))
         case _:
             return None
 

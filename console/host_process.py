@@ -10,13 +10,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+from scheduler.access.local import AccessFiles
+from xisuan.credentials import CREDENTIALS
+
 _STOP_S = 8.0
 
 
 class HostProcess:
     """`console.runbook_host` over the service at `address`, with its state in `folder`."""
 
-    def __init__(self, folder: Path, store_url: str, address: str) -> None:
+    def __init__(self, folder: Path, store_url: str, address: str, access: AccessFiles) -> None:
+        self._access = access
         self._folder = folder
         self._store_url = store_url
         self._address = address
@@ -49,7 +53,14 @@ class HostProcess:
             *("--folder", str(self._folder), "--address", self._address),
         ]
         # The URL may hold a password: the environment is not shown to other users, arguments are.
-        environment = {**os.environ, "XISUAN_STORE": self._store_url}
+        # It has credentials of its own: the person who started the service does not act through it.
+        kept = {name: value for name, value in os.environ.items() if name not in CREDENTIALS}
+        environment = {
+            **kept,
+            "XISUAN_STORE": self._store_url,
+            "XISUAN_TOKEN_FILE": str(self._access.runbook_host_token),
+            "XISUAN_CA": str(self._access.authority),
+        }
         with (self._folder / "log").open("ab") as log:
             return subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, start_new_session=True

@@ -18,6 +18,7 @@ from console.files import read_text
 from console.home import Home
 from console.yaml_documents import YamlDocument, read_documents
 from inventory.model.form_faults import form_faults
+from scheduler.access.settings import AccessForm
 from scheduler.core.placement.stack import DEFAULT_WEIGHTS, build_stack, parse_weights
 from scheduler.cycle import Backfill, BackfillRules, CycleSettings, PreemptionRules
 
@@ -72,6 +73,7 @@ class SettingsForm(_Form):
     backfill: BackfillForm = BackfillForm()
     preemption: PreemptionForm = PreemptionForm()
     operation: OperationForm = OperationForm()
+    access: AccessForm = AccessForm()
 
     def cycle(self) -> CycleSettings:
         """Raises ValueError for a score that no map knows."""
@@ -92,10 +94,11 @@ def settings_file(home: Home, given: Path | None) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """Everything that the file says: how placements are decided, and how the service is operated."""
+    """Everything that the file says: how placements are decided, how the service is operated, who may do what."""
 
     cycle: CycleSettings = field(default_factory=CycleSettings)
     operation: OperationForm = field(default_factory=OperationForm)
+    access: AccessForm = field(default_factory=AccessForm)
 
 
 def read_settings(path: Path | None) -> CycleSettings:
@@ -118,7 +121,7 @@ def read_service_settings(path: Path | None) -> ServiceSettings:
     (document,) = documents
     try:
         form = SettingsForm.model_validate(document.value)
-        return ServiceSettings(form.cycle(), form.operation)
+        return ServiceSettings(form.cycle(), form.operation, form.access)
     except ValidationError as error:
         raise Fault(*_told(path, document, error)) from error
     except ValueError as error:

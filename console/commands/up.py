@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import signal
@@ -48,7 +47,7 @@ def up(
     ] = False,
     port: Annotated[int, typer.Option(help="网关端口，0 为自动 / gateway port, 0: a free one")] = 0,
     host: Annotated[
-        str, typer.Option(help="只能是回环地址 / loopback only: calls are not authenticated")
+        str, typer.Option(help="监听地址，调用均须令牌 / where to listen; every call needs a token")
     ] = "127.0.0.1",
     speed: Annotated[float, typer.Option(help="模拟池每秒走过的秒数 / simulated seconds in a second")] = 1.0,
     seed: Annotated[int, typer.Option(help="模拟池的随机种子 / seed of simulated pools")] = 0,
@@ -67,7 +66,6 @@ def up(
     ] = None,
 ) -> None:
     """启动服务，Ctrl-C 或 SIGTERM 停止 / Runs the service until Ctrl-C or SIGTERM."""
-    _require_loopback(host)
     home = find_home()
     chosen = settings_file(home, settings_path)
     stated = read_service_settings(chosen)
@@ -90,6 +88,7 @@ def up(
             seed=seed,
             pool_hosts=pool_hosts,
             cycle=stated.cycle,
+            access=stated.access,
         )
         with _one_line(), running(settings, everything) as service, _metrics(service, wanted_port) as metrics:
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -172,18 +171,6 @@ def _endpoints(given: Sequence[str], pools: Sequence[Pool]) -> Mapping[str, str]
             )
         endpoints[pool_id] = address
     return endpoints
-
-
-def _require_loopback(host: str) -> None:
-    try:
-        is_loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = host == "localhost"
-    if not is_loopback:
-        raise Fault(
-            f"--host {host}：服务尚无身份认证，只能监听回环地址（如 127.0.0.1）"
-            f" / calls are not authenticated, so the service listens on loopback only, for example 127.0.0.1"
-        )
 
 
 def _announce(home: Home, service: Running, settings: EmbeddedSettings, pools: Sequence[Pool]) -> None:

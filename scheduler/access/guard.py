@@ -89,14 +89,21 @@ class Guard:
         wait_ms = self._calls.take(principal.name, self._now_ms())
         if wait_ms:
             raise _too_fast("调用", "calls", wait_ms)
+        known = verified.decided.get(method)
+        if known is None:
+            known = verified.decided[method] = self._decide(method, principal)
+        return Caller(principal, request_id, known.scopes, known.visible)
+
+    def _decide(self, method: str, principal: Principal) -> Caller:
+        """Whether he may call it at all, and where. Raises Denied."""
         if method in REFLECTION:
-            return Caller(principal, request_id, (), ())
+            return Caller(principal, "", (), ())
         permission = PERMISSIONS.get(method)
         if permission is None:
             raise Denied(f"没有人可以调用 {method} / nobody may call {method}")
         scopes = principal.scopes(permission.roles)
         _require_reach(principal, permission, scopes, method)
-        return Caller(principal, request_id, scopes, principal.scopes(_EVERYBODY))
+        return Caller(principal, "", scopes, principal.scopes(_EVERYBODY))
 
     def narrow(self, caller: Caller, method: str, act: int) -> Caller:
         """The caller of a method that does several things, for the one that is asked. Raises Denied."""
@@ -121,8 +128,8 @@ class Guard:
             raise Unauthenticated(
                 "客户端证书没有通用名 / the client certificate has no common name of its own"
             ) from None
-        generation = self._register.generation()
         entry = self._register.certificate(presented.serial)
+        generation = self._register.generation()
         if entry is not None and entry.name == presented.name:
             return Verified(entry.principal(), min(entry.expires_ms, presented.expires_ms), generation)
         grants = self._certificate_grants.get(presented.name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 
@@ -23,8 +23,9 @@ from scheduler.access.refusals import AccessRefused, Denied, KeysUnavailable, To
 from scheduler.access.tokens import Verified
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Handler = grpc.RpcMethodHandler[Any, Any]
-Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+# Generic in the stubs of its types, and not at run time.
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
 _BEARER = "bearer "
 _KEYS_RETRY_MS = 1_000
 
@@ -171,12 +172,17 @@ def _remade(handler: Handler, make: Any, behaviour: Any) -> Handler:
 def _refusing(refused: AccessRefused) -> Handler:
     """Ends any call without reading what it sends: on the wire every call is a stream."""
 
-    async def refuse(requests: Any, context: Context) -> None:
-        await abort(context, failure_of(refused))
+    async def refuse(requests: Any, context: Context) -> AsyncIterator[bytes]:
+        if not await _ended(context, refused):
+            yield b""
 
     make: Any = grpc.stream_stream_rpc_method_handler  # grpc's types know no asyncio
     handler: Handler = make(refuse)
     return handler
+
+
+async def _ended(context: Context, refused: AccessRefused) -> bool:
+    await abort(context, failure_of(refused))
 
 
 def failure_of(refused: AccessRefused) -> Failure:

@@ -96,10 +96,11 @@ class LocalAccess:
         self.files = AccessFiles(home / "access")
         self._now_ms = now_ms
 
-    def prepare(self, host: str, names: Sequence[str]) -> None:
+    def prepare(self, host: str, names: Sequence[str]) -> tuple[Entry, ...]:
         """Makes what is missing, and renews what ends soon: authority, certificates of gateway, scheduler and adapters,
-        the token key, the tokens of the local administrator and of the runbook host."""
+        the token key, the tokens of the local administrator and of the runbook host. Returns what it has issued."""
         with self._changing():
+            before = {one.id for one in self.entries()}
             authority = self._authority()
             for name, wanted in (
                 ("gateway", Wanted("xisuan-gateway", as_names(host, names), is_server=True)),
@@ -112,6 +113,7 @@ class LocalAccess:
             self._keep_token(self.files.administrator_token, ADMINISTRATOR, everything, names_actors=True)
             host_grants = (Grant(Role.OPERATOR), Grant(Role.SUBMITTER))
             self._keep_token(self.files.runbook_host_token, RUNBOOK_HOST, host_grants)
+            return tuple(one for one in self.entries() if one.id not in before)
 
     def entries(self) -> tuple[Entry, ...]:
         return read_register(self.files.register).entries

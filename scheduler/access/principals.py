@@ -65,9 +65,13 @@ class Principal:
         """The subtrees in which the principal has one of these roles; those inside another are left out."""
         return _outermost(grant.scope for grant in self.grants if grant.role in roles)
 
-    def duties(self) -> frozenset[str]:
-        """The approval roles of runbooks that are granted for everything."""
-        return frozenset(grant.duty.value for grant in self.grants if grant.duty and grant.scope == ROOT)
+    def duties(self, paths: Iterable[str]) -> frozenset[str]:
+        """The approval roles of runbooks that are granted for all of these paths."""
+        wanted = tuple(paths)
+        stated = ((grant.duty, grant.scope) for grant in self.grants)
+        return frozenset(
+            duty.value for duty, scope in stated if duty and all(covers((scope,), path) for path in wanted)
+        )
 
 
 def covers(scopes: Iterable[str], path: str) -> bool:

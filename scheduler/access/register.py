@@ -94,6 +94,8 @@ class Register:
 
     def _valid(self, kind: str, credential_id: str) -> Entry | None:
         self.generation()
+        if (kind, credential_id) not in self._entries:
+            self._look()  # it may have been issued a moment ago
         entry = self._entries.get((kind, credential_id))
         if entry is None or entry.revoked_ms is not None or entry.expires_ms <= self._now_ms():
             return None

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import jwt
 
+from scheduler.access.caller import Caller
 from scheduler.access.keys import KeySet, key_source
 from scheduler.access.principals import Grant, GrantUnreadable, Principal, read_foreign_name, read_grant
 from scheduler.access.refusals import Unauthenticated
@@ -31,11 +32,12 @@ _REQUIRED = ["exp", "iss", "aud", "sub"]
 @dataclass(frozen=True, slots=True)
 class Verified:
     """A principal, and until when (UTC milliseconds) his credential is good. `generation` is the register's state in
-    which it was looked up; None: the register does not decide."""
+    which it was looked up; None: the register does not decide. `decided` keeps what was decided for each method."""
 
     principal: Principal
     expires_ms: int
     generation: int | None = None
+    decided: dict[str, Caller] = field(default_factory=dict, compare=False, repr=False)
 
 
 class TokenVerifier:
@@ -97,11 +99,12 @@ class TokenVerifier:
         return Verified(self._foreign(form, claims), int((claims["exp"] + form.leeway_s) * 1000))
 
     def _local(self, claims: Mapping[str, Any]) -> Verified:
-        generation = self._register.generation()
         entry = self._register.token(str(claims.get("jti", "")))
         if entry is None or entry.name != claims["sub"]:
             raise Unauthenticated("令牌已吊销；请重新领取 / this token was revoked; ask for another")
-        return Verified(entry.principal(), min(entry.expires_ms, int(claims["exp"] * 1000)), generation)
+        return Verified(
+            entry.principal(), min(entry.expires_ms, int(claims["exp"] * 1000)), self._register.generation()
+        )
 
     def _foreign(self, form: IssuerForm, claims: Mapping[str, Any]) -> Principal:
         try:

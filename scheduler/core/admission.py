@@ -23,6 +23,7 @@ class RefusalKind(StrEnum):
     INVALID = "invalid"  # fix the item
     CONFLICT = "conflict"  # the client key was used with another body
     PRECONDITION = "precondition"  # a predecessor can no longer succeed
+    DENIED = "denied"  # the queue is not the caller's
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,12 +95,15 @@ class RunDesk:
             self._require_movable(one.order)
         return self._record.open_all(payloads, actor=_named(actor), now_ms=now_ms), waiting
 
-    def approve(self, run_id: str, step_id: str, actor: str, paper: Paper) -> None:
-        """A person of the step's role says yes. PRECONDITION for the wrong person or the wrong moment."""
+    def approve(
+        self, run_id: str, step_id: str, actor: str, paper: Paper, duties: frozenset[str] | None = None
+    ) -> None:
+        """A person of the step's role says yes. PRECONDITION for the wrong person or the wrong moment. `duties`: the
+        roles that access control has granted to him, which then decide; none: those of the order do."""
 
         def make(run: MigrationRun) -> Change:
             step = _awaited(run, step_id)
-            _require_may_approve(run, step, _named(actor))
+            _require_may_approve(run, step, _named(actor), duties)
             if not paper.number.strip():
                 raise _refused("审批须有文号 / an approval needs a document number: --number")
             payload = {"step": step.step_id, "number": paper.number, "sha256": paper.sha256}
@@ -108,12 +111,14 @@ class RunDesk:
 
         self._changed(run_id, make)
 
-    def refuse(self, run_id: str, step_id: str, actor: str, reason: str) -> None:
-        """A person of the step's role says no: the run is held."""
+    def refuse(
+        self, run_id: str, step_id: str, actor: str, reason: str, duties: frozenset[str] | None = None
+    ) -> None:
+        """A person of the step's role says no: the run is held. `duties` as in `approve`."""
 
         def make(run: MigrationRun) -> Change:
             step = _awaited(run, step_id)
-            _require_may_approve(run, step, _named(actor))
+            _require_may_approve(run, step, _named(actor), duties)
             payload = {"step": step.step_id, "reason": _reason(reason)}
             return self._change(ChangeKind.REFUSED, payload, actor)
 
@@ -288,16 +293,22 @@ def _may_approve(run: MigrationRun, step: Step) -> frozenset[str]:
     return people - run.executors if step.phase is Phase.ACCEPTANCE else people
 
 
-def _require_may_approve(run: MigrationRun, step: Step, actor: str) -> None:
+def _require_may_approve(run: MigrationRun, step: Step, actor: str, duties: frozenset[str] | None) -> None:
     role: Role | None = step.role
     assert role is not None
-    if actor not in run.people.get(role, frozenset()):
+    if duties:
+        if role.value not in duties:
+            raise _refused(
+                f"{actor} 未被授予职责 {role} ({role.label}) / {actor} was not granted the duty {role}: "
+                f"approver:{role}@..., see docs/access.md"
+            )
+    elif actor not in run.people.get(role, frozenset()):
         named = "、".join(sorted(run.people.get(role, frozenset())))
         raise _refused(
             f"{actor} 没有角色 {role} ({role.label})；有此角色的是 {named} / {actor} does not have the role {role}; "
             f"those who have: {named}"
         )
-    if actor not in _may_approve(run, step):
+    if step.phase is Phase.ACCEPTANCE and actor in run.executors:
         raise _refused(
             f"{actor} 执行过 {run.run_id}，不能验收（职责分离）/ {actor} executed {run.run_id} and cannot accept it "
             "(segregation of duties); another person of the role must"

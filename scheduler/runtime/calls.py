@@ -9,7 +9,7 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -28,6 +28,7 @@ from scheduler.services.ports import ControlPlaneUnavailable
 if TYPE_CHECKING:
     # A gateway calls, and decides nothing: it need not load what a cycle is made of.
     from scheduler.core.placement.pool_state import PoolState
+    from scheduler.access.guard import AccessSettings
     from scheduler.cycle import CycleSettings
 
 NAMESPACE = "xisuan"
@@ -38,12 +39,13 @@ log = logging.getLogger("xisuan.calls")
 @dataclass(frozen=True, slots=True)
 class RuntimeSettings:
     """`pool_hosts` actors share the pools; `gateways` answer gRPC calls; `cycle` is how placements are decided (None:
-    as by default)."""
+    as by default); `access` is how gateways know their callers, and where the certificates lie."""
 
     store_url: str
     pool_hosts: int = 1
     gateways: int = 1
     cycle: CycleSettings | None = None
+    access: AccessSettings = field(kw_only=True)
 
 
 def pool_host_name(number: int) -> str:

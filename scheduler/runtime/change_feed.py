@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from inventory.model.workload import Run, RunState, WorkloadState
 from inventory.store.chain import Event
+from scheduler.access.principals import covers
 from scheduler.services.ports import ChangeNotice, ChangePage, ErrorCode, RequestError, WatchFilter
 from scheduler.store.documents import failure_of, run_of
 from scheduler.store.projection import DEADLINE_MISSED, RUN_CHANGED, RUN_PLACED, WORKLOAD_SUBMITTED
@@ -63,6 +64,8 @@ class ChangeFeed:
         if wanted.labels:
             labels = self._store.labels_of(sorted({event.subject for event in events}))
             events = tuple(event for event in events if wanted.labels <= labels[event.subject].items())
+        if wanted.within:
+            events = tuple(event for event in events if covers(wanted.within, queues[event.subject]))
         if wanted.queue:
             events = tuple(event for event in events if queues[event.subject] == wanted.queue)
         return ChangePage(last, self._notices(events, queues))

@@ -94,13 +94,13 @@ class Runtime:
     def __init__(self, settings: RuntimeSettings) -> None:
         # Ray's types lose what an actor's methods are; what they are is written in `actors`.
         self._hosts: list[Any] = [
-            ray.remote(PoolHostShell).options(name=pool_host_name(number), **_ACTOR).remote()
+            ray.remote(PoolHostShell).options(name=pool_host_name(number), **_ACTOR).remote(settings.access)
             for number in range(settings.pool_hosts)
         ]
         self._cycle: CycleSettings | None = None  # as last reconfigured
         self._plane: Any = ray.remote(ControlPlaneShell).options(name=CONTROL_PLANE, **_ACTOR).remote(settings)
         self._gateways: list[Any] = [
-            ray.remote(GatewayShell).options(**(_ACTOR | {"max_restarts": 0}), **_gateway_place()).remote()
+            ray.remote(GatewayShell).options(**(_ACTOR | {"max_restarts": 0}), **_gateway_place()).remote(settings.access)
             for _ in range(settings.gateways)
         ]
 

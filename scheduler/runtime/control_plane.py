@@ -38,6 +38,7 @@ from scheduler.runtime.queue_desk import QueueDesk
 from scheduler.runtime.registry import CORDONED, DRAINING, OPEN, PoolRegistry, pool_is_held, require_windows
 from scheduler.runtime.workload_records import read_page, read_record
 from scheduler.runtime.writer import Decide, Decision, Writer, WriterEvents
+from scheduler.services.outlooks import Outlook, Warned
 from scheduler.services.ports import (
     ChangePage,
     DryRunPlacement,
@@ -49,7 +50,6 @@ from scheduler.services.ports import (
     WorkloadPage,
     WorkloadRecord,
 )
-from scheduler.services.outlooks import Outlook, Warned
 from scheduler.services.queue_ports import Definition
 from scheduler.store.projection import (
     pool_admission_changed,
@@ -159,10 +159,16 @@ class ControlPlane:
         return await asyncio.to_thread(read_record, self._store, workload_id)
 
     async def list_workloads(
-        self, queue: str, states: frozenset[WorkloadState], page_size: int, page_token: str, array_id: str = ""
+        self,
+        queue: str,
+        states: frozenset[WorkloadState],
+        page_size: int,
+        page_token: str,
+        array_id: str = "",
+        within: tuple[str, ...] = (),
     ) -> WorkloadPage:
         page = (page_size, page_token)
-        return await asyncio.to_thread(read_page, self._store, queue, states, page, array_id)
+        return await asyncio.to_thread(read_page, self._store, queue, states, page, array_id, within)
 
     async def changes(self, cursor: int | None, wanted: WatchFilter, wait_ms: int) -> ChangePage:
         return await self._feed.changes(cursor, wanted, wait_ms)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +15,8 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from adapters.client import AdapterClient
 from adapters.tracing import launching, start_tracing
+from scheduler.access.guard import AccessSettings
+from scheduler.access.transport import to_adapters
 from scheduler.operation.exposition import collected
 from scheduler.operation.instruments import POOL_CALL
 from scheduler.operation.logs import configure_actor
@@ -26,7 +29,8 @@ _REDELIVER_S = 0.5
 
 
 class PoolHostShell:
-    def __init__(self) -> None:
+    def __init__(self, access: AccessSettings) -> None:
+        self._connect = partial(AdapterClient, tls=to_adapters(access.files))
         start_tracing("xisuan-pool-host")
         configure_actor(ray.get_runtime_context().get_actor_name() or "pool-host")
         self._host: PoolHost | None = None
@@ -37,7 +41,7 @@ class PoolHostShell:
         """`traced` are the traces of the runs that are launched by this call."""
         launching.set(traced)  # each call is a task, with a context of its own
         if self._host is None:
-            self._host = PoolHost(AdapterClient, _deliver)
+            self._host = PoolHost(self._connect, _deliver)
         with POOL_CALL.labels(method).time():
             return await getattr(self._host, method)(*arguments)
 

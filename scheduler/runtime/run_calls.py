@@ -65,9 +65,9 @@ class RunCalls:
             match action.act:
                 case Act.APPROVE:
                     paper = Paper(action.number, action.sha256)
-                    self._desk.approve(action.run_id, action.step_id, action.actor, paper)
+                    self._desk.approve(action.run_id, action.step_id, action.actor, paper, action.duties)
                 case Act.REFUSE:
-                    self._desk.refuse(action.run_id, action.step_id, action.actor, action.reason)
+                    self._desk.refuse(action.run_id, action.step_id, action.actor, action.reason, action.duties)
                 case Act.PAUSE:
                     self._desk.pause(action.run_id, action.actor, action.reason)
                 case Act.RESUME:

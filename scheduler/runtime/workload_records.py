@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from inventory.model.workload import Run, Workload, WorkloadState
-from scheduler.services.ports import ErrorCode, RequestError, WorkloadPage, WorkloadRecord
+from scheduler.services.ports import ErrorCode, RequestError, WorkloadPage, WorkloadRecord, unknown_workload
 from scheduler.store.scheduler_store import SchedulerStore
 
 
@@ -16,15 +16,17 @@ def read_record(store: SchedulerStore, workload_id: str) -> WorkloadRecord:
     """RequestError NOT_FOUND for an unknown id."""
     found = store.workload(workload_id)
     if found is None:
-        raise RequestError(
-            ErrorCode.NOT_FOUND,
-            f"没有作业 {workload_id}；用 xisuan workload ls 查看 / no workload {workload_id}; see xisuan workload ls",
-        )
+        raise unknown_workload(workload_id)
     return _counted(store, (found,))[0]
 
 
 def read_page(
-    store: SchedulerStore, queue: str, states: frozenset[WorkloadState], page: tuple[int, str], array_id: str
+    store: SchedulerStore,
+    queue: str,
+    states: frozenset[WorkloadState],
+    page: tuple[int, str],
+    array_id: str,
+    within: tuple[str, ...] = (),
 ) -> WorkloadPage:
     """`page` is its size and the token that the page before gave. RequestError for another token."""
     size, token = page
@@ -33,7 +35,7 @@ def read_page(
             ErrorCode.INVALID_ARGUMENT,
             f"page_token {token!r} 不是上一页给出的值 / is not one that a page before gave",
         )
-    records, following = store.page(queue, states, int(token or 0), size, array_id)
+    records, following = store.page(queue, states, int(token or 0), size, array_id, within)
     return WorkloadPage(tuple(_counted(store, records)), "" if following is None else str(following))
 
 

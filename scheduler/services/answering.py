@@ -23,6 +23,7 @@ _CODE_OF_REFUSAL = {
     RefusalKind.INVALID: ErrorCode.INVALID_ARGUMENT,
     RefusalKind.CONFLICT: ErrorCode.ALREADY_EXISTS,
     RefusalKind.PRECONDITION: ErrorCode.FAILED_PRECONDITION,
+    RefusalKind.DENIED: ErrorCode.PERMISSION_DENIED,
 }
 _RETRY_MS = 1_000
 

@@ -22,7 +22,7 @@ from xisuan.pool.v1 import pool_service_pb2 as pb
 from xisuan.pool.v1.pool_service_pb2_grpc import PoolServiceServicer
 
 MAX_WINDOWS = 100
-_ENDPOINT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
+_ENDPOINT = re.compile(r"(?:grpcs://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 
 
 class PoolServicer(PoolServiceServicer):
@@ -101,7 +101,12 @@ def _endpoint(text: str) -> str:
     match = _ENDPOINT.fullmatch(text)
     if match is None or not 0 < int(match[2]) < 65536:
         check = Inspection()
-        check.refuse("endpoint", text, "须为 主机:端口", "must be host:port, for example 127.0.0.1:7701")
+        check.refuse(
+            "endpoint",
+            text,
+            "须为 主机:端口，TLS 为 grpcs://主机:端口",
+            "must be host:port, or grpcs://host:port over TLS",
+        )
         check.close()
     return text
 

@@ -27,6 +27,7 @@ class ErrorCode(IntEnum):
     INVALID_ARGUMENT = 3
     NOT_FOUND = 5
     ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
     FAILED_PRECONDITION = 9
     UNAVAILABLE = 14
@@ -44,6 +45,14 @@ class RequestError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+def unknown_workload(workload_id: str) -> RequestError:
+    """The same words whether it does not exist or the caller may not see it."""
+    return RequestError(
+        ErrorCode.NOT_FOUND,
+        f"没有作业 {workload_id}；用 xisuan workload ls 查看 / no workload {workload_id}; see xisuan workload ls",
+    )
 
 
 class ControlPlaneUnavailable(Exception):
@@ -74,6 +83,7 @@ class WatchFilter:
     workload_ids: frozenset[str] = frozenset()
     queue: str = ""
     labels: frozenset[tuple[str, str]] = frozenset()  # a workload must carry all of them
+    within: tuple[str, ...] = ()  # subtrees of queues: what lies outside does not exist for this watcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +160,16 @@ class Scheduling(Protocol):
         """RequestError NOT_FOUND for an unknown id."""
 
     async def list_workloads(
-        self, queue: str, states: frozenset[WorkloadState], page_size: int, page_token: str, array_id: str = ""
+        self,
+        queue: str,
+        states: frozenset[WorkloadState],
+        page_size: int,
+        page_token: str,
+        array_id: str = "",
+        within: tuple[str, ...] = (),
     ) -> WorkloadPage:
-        """The elements of an array, or, without one, everything but elements."""
+        """The elements of an array, or, without one, everything but elements; `within`: only queues in one of these
+        subtrees (empty: all)."""
 
     async def changes(self, cursor: int | None, wanted: WatchFilter, wait_ms: int) -> ChangePage:
         """Changes after `cursor` (None: none, only the present cursor); waits up to `wait_ms` for the first."""

@@ -29,7 +29,8 @@ class Act(StrEnum):
 @dataclass(frozen=True, slots=True)
 class RunAction:
     """One act. `step_id` empty: the step that the run waits for. `number` and `sha256` are of the document behind
-    an approval."""
+    an approval. `duties`: approval roles that access control has granted to the actor; None: the order names who has
+    them."""
 
     act: Act
     run_id: str
@@ -38,6 +39,7 @@ class RunAction:
     reason: str = ""
     number: str = ""
     sha256: str = ""
+    duties: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

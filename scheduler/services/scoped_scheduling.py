@@ -6,6 +6,7 @@ new one is not passed on by accident. Without access control (tests) everything 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -13,9 +14,10 @@ from inventory.model.maintenance import Maintenance
 from inventory.model.pool import Pool
 from inventory.model.workload import Submission, WorkloadState
 from scheduler.access.caller import Caller, caller
-from scheduler.access.principals import ROOT
+from scheduler.access.principals import ROOT, covers
 from scheduler.core.admission import Outcome, RefusalKind, Refused
 from scheduler.core.placement.explain import Explanation
+from scheduler.forecast.counterfactuals import Counterfactual
 from scheduler.services.outlooks import Outlook, Warned
 from scheduler.services.ports import (
     ChangePage,
@@ -30,6 +32,8 @@ from scheduler.services.ports import (
     WorkloadRecord,
     unknown_workload,
 )
+
+_WORKLOAD_ID = re.compile(r"w-[0-9a-f]+-[0-9]+")
 
 
 class ScopedScheduling:
@@ -91,7 +95,11 @@ class ScopedScheduling:
 
     async def outlook(self, workload_id: str, with_changes: bool) -> Outlook:
         await self._require_visible(workload_id)
-        return await self._scheduling.outlook(workload_id, with_changes)
+        said = await self._scheduling.outlook(workload_id, with_changes)
+        if not _visible():
+            return said
+        # Workloads of others are spoken of without their names.
+        return replace(said, counterfactuals=tuple([await self._unnamed(one) for one in said.counterfactuals]))
 
     async def warnings(self, workload_ids: Sequence[str]) -> Mapping[str, Warned]:
         """Asked by the servicer itself, of what the caller has just submitted."""
@@ -109,7 +117,14 @@ class ScopedScheduling:
                         else ErrorCode.INVALID_ARGUMENT
                     )
                     raise RequestError(code, refused.message, refused.kind.name)
-        return await self._scheduling.dry_run(submissions)
+        answers = await self._scheduling.dry_run(submissions)
+        limits = _visible()
+        if not limits:
+            return answers
+        return [
+            replace(answer, victims=tuple(one for one in answer.victims if covers(limits, one.queue)))
+            for answer in answers
+        ]
 
     async def log_source(self, workload_id: str, attempt: int) -> LogSource:
         await self._require_visible(workload_id)
@@ -137,8 +152,17 @@ class ScopedScheduling:
     async def leave_pool(self, pool_id: str, reason: str) -> None:
         await self._scheduling.leave_pool(pool_id, reason)
 
+    async def _unnamed(self, change: Counterfactual) -> Counterfactual:
+        text_zh, text_en = change.change_zh, change.change_en
+        for name in set(_WORKLOAD_ID.findall(f"{text_zh} {text_en}")):
+            try:
+                await self.get(name)
+            except RequestError:
+                text_zh, text_en = text_zh.replace(name, "其他作业"), text_en.replace(name, "another workload")
+        return replace(change, change_zh=text_zh, change_en=text_en)
+
     async def _require_visible(self, workload_id: str) -> None:
-        if _limited(caller()) is not None:
+        if _visible():
             await self.get(workload_id)
 
     async def _refusal(self, mine: Caller, submission: Submission) -> Refused | None:

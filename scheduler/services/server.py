@@ -1,12 +1,25 @@
-"""One gateway: a gRPC server with every service, health checking and reflection, on a loopback port by default."""
+"""One gateway: a gRPC server with every service, health checking and reflection, behind access control.
+
+`scheduler.runtime.gateway_actor` makes one; tests make one in their own process.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+from typing import Final
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from adapters.client import AdapterClient, ClientTls
 from adapters.sdk.listening import bind
+from adapters.sdk.tls import ServerTls, require_known_callers
+from scheduler.access.guard import Guard
+from scheduler.access.interceptor import AccessInterceptor
 from scheduler.services.assessment_ports import Assessment
 from scheduler.services.assessment_servicer import AssessmentServicer
 from scheduler.services.call_metrics import CallMetrics
@@ -22,6 +35,8 @@ from scheduler.services.ports import Scheduling
 from scheduler.services.queue_ports import Queues
 from scheduler.services.queue_servicer import QueueServicer
 from scheduler.services.run_ports import Runs
+from scheduler.services.scoped import ScopedLedger, ScopedQueues, ScopedRuns
+from scheduler.services.scoped_scheduling import ScopedScheduling
 from scheduler.services.workload_servicer import WorkloadServicer
 from xisuan.assessment.v1 import assessment_service_pb2
 from xisuan.assessment.v1.assessment_service_pb2_grpc import add_AssessmentServiceServicer_to_server
@@ -58,26 +73,58 @@ _SERVICES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the services are made of: the control plane's parts, or those of a test."""
+
+    scheduling: Scheduling
+    ledger: Ledger
+    migration: Migration
+    runs: Runs
+    assessment: Assessment
+    queues: Queues
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayAccess:
+    """How a gateway knows its callers: its guard, the path of a department in queues, its certificate (None: in the
+    clear, on loopback only), and its own certificate towards adapters, whose logs it reads."""
+
+    guard: Guard
+    path_of: Callable[[str], str]
+    tls: ServerTls | None = None
+    to_adapters: ClientTls | None = None
+
+
+class Unguarded(Enum):
+    """Asked for by tests only: no access control at all, and loopback only."""
+
+    UNGUARDED = auto()
+
+
+UNGUARDED: Final = Unguarded.UNGUARDED
+
+
 class Gateway:
     """Stateless: every call goes on to the ports. Any number of gateways may serve one control plane."""
 
-    def __init__(
-        self,
-        scheduling: Scheduling,
-        ledger: Ledger,
-        migration: Migration,
-        runs: Runs,
-        assessment: Assessment,
-        queues: Queues,
-    ) -> None:
+    def __init__(self, ports: Ports, access: GatewayAccess | Unguarded) -> None:
+        self._access = None if isinstance(access, Unguarded) else access
         self._draining = Draining()
-        self._server = grpc.aio.server(options=_OPTIONS, interceptors=(CallMetrics(), CallTraces(), self._draining))
-        add_WorkloadServiceServicer_to_server(WorkloadServicer(scheduling), self._server)
+        interceptors: list[grpc.aio.ServerInterceptor] = [CallMetrics(), CallTraces(), self._draining]
+        if self._access is not None:
+            interceptors.append(AccessInterceptor(self._access.guard))
+        self._server = grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
+        adapters = partial(AdapterClient, tls=None if self._access is None else self._access.to_adapters)
+        path_of = str if self._access is None else self._access.path_of
+        scheduling = ScopedScheduling(ports.scheduling)
+        add_WorkloadServiceServicer_to_server(WorkloadServicer(scheduling, adapters), self._server)
         add_PoolServiceServicer_to_server(PoolServicer(scheduling), self._server)
-        add_LedgerServiceServicer_to_server(LedgerServicer(ledger), self._server)
-        add_MigrationServiceServicer_to_server(MigrationServicer(migration, runs), self._server)
-        add_AssessmentServiceServicer_to_server(AssessmentServicer(assessment), self._server)
-        add_QueueServiceServicer_to_server(QueueServicer(queues), self._server)
+        add_LedgerServiceServicer_to_server(LedgerServicer(ScopedLedger(ports.ledger, path_of)), self._server)
+        runs = ScopedRuns(ports.runs, path_of)
+        add_MigrationServiceServicer_to_server(MigrationServicer(ports.migration, runs), self._server)
+        add_AssessmentServiceServicer_to_server(AssessmentServicer(ports.assessment), self._server)
+        add_QueueServiceServicer_to_server(QueueServicer(ScopedQueues(ports.queues)), self._server)
         self._vitals = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._vitals, self._server)
         self._names = list(_SERVICES)
@@ -88,10 +135,13 @@ class Gateway:
         self._names.append(operation_service_pb2.DESCRIPTOR.services_by_name["OperationService"].full_name)
 
     async def start(self, host: str, port: int) -> int:
-        """Serves from now on; returns the port (0 asks for a free one). Raises StartRefused for a port in use."""
+        """Serves from now on; returns the port (0 asks for a free one). Raises StartRefused for a port in use, and
+        where strangers could call."""
+        tls = None if self._access is None else self._access.tls
+        require_known_callers(host, are_known=tls is not None)
         names = (*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
-        bound = bind(self._server, host, port)
+        bound = bind(self._server, host, port, None if tls is None else tls.credentials())
         await self._server.start()
         for name in (*self._names, health.OVERALL_HEALTH):
             await self._vitals.set(name, health_pb2.HealthCheckResponse.SERVING)

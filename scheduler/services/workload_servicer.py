@@ -5,7 +5,7 @@ Stateless: it validates, converts, and asks the control plane. Any number of gat
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 import grpc
 
@@ -41,8 +41,11 @@ RESERVED_LABEL = "xisuan."
 
 
 class WorkloadServicer(WorkloadServiceServicer):
-    def __init__(self, scheduling: Scheduling) -> None:
+    """`connect` opens the adapter at an endpoint, for the output of runs."""
+
+    def __init__(self, scheduling: Scheduling, connect: Callable[[str], AdapterClient] = AdapterClient) -> None:
         self._scheduling = scheduling
+        self._connect = connect
 
     async def Submit(self, request: pb.SubmitRequest, context: Context) -> pb.SubmitResponse:
         async with answering(context):
@@ -161,7 +164,7 @@ class WorkloadServicer(WorkloadServiceServicer):
         async with answering(context):
             source = await self._scheduling.log_source(request.workload_id, request.attempt)
             offset = request.offset
-            adapter = AdapterClient(source.endpoint)
+            adapter = self._connect(source.endpoint)
             try:
                 async for chunk in adapter.logs(source.run_id, offset, request.follow):
                     offset += len(chunk)

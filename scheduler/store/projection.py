@@ -24,6 +24,7 @@ from scheduler.core.changes import (
     WorkloadSubmitted,
 )
 from scheduler.core.migration.run import ChangeKind
+from scheduler.store.access_events import ACCESS_ISSUED, ACCESS_REVOKED
 from scheduler.store.documents import pool_document, run_document, submission_document
 from scheduler.store.retry_documents import element_document
 from scheduler.store.schema import pools, runs, wave_plans, workloads
@@ -278,6 +279,8 @@ SCHEDULER = Projection(
         RESERVATION_ENDED: _only_recorded,
         WAVES_PLANNED: _waves_planned,
         WAVE_STARTED: _only_recorded,
+        ACCESS_ISSUED: _only_recorded,
+        ACCESS_REVOKED: _only_recorded,
         # A migration run is the fold of its events (`scheduler.core.migration.run`): no table repeats it.
         **{kind.value: _only_recorded for kind in ChangeKind},
     },

@@ -7,11 +7,22 @@ A thin layer over `inventory.store`: it forms events from changes, and answers q
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, delete, func, insert, select, tuple_
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+)
 
 from inventory.model.pool import Pool
 from inventory.model.workload import Run, Workload, WorkloadState
@@ -178,11 +189,18 @@ class SchedulerStore:
             return workload_of(row), _runs_of(connection, [workload_id]).get(workload_id, ())
 
     def page(
-        self, queue: str, states: frozenset[WorkloadState], after_number: int, size: int, array_id: str = ""
+        self,
+        queue: str,
+        states: frozenset[WorkloadState],
+        after_number: int,
+        size: int,
+        array_id: str = "",
+        within: Collection[str] = (),
     ) -> tuple[tuple[tuple[Workload, tuple[Run, ...]], ...], int | None]:
         """At most `size` workloads after a number, and the number to go on from (None: that was all).
 
-        The elements of the array `array_id`, or, where it is empty, everything but elements.
+        The elements of the array `array_id`, or, where it is empty, everything but elements. `within`: only queues in
+        one of these subtrees; empty: all.
         """
         query = (
             select(workloads).where(workloads.c.number > after_number).order_by(workloads.c.number).limit(size + 1)
@@ -190,6 +208,8 @@ class SchedulerStore:
         query = query.where(workloads.c.array_id == array_id if array_id else workloads.c.array_id.is_(None))
         if queue:
             query = query.where(workloads.c.queue == queue)
+        if within:
+            query = query.where(or_(*(_lies_in(path) for path in within)))
         if states:
             query = query.where(workloads.c.state.in_(sorted(states)))
         with self.store.connect() as connection:
@@ -311,6 +331,12 @@ class SchedulerStore:
     def plan_count(self) -> int:
         with self.store.connect() as connection:
             return int(connection.execute(select(func.count()).select_from(wave_plans)).scalar_one())
+
+
+def _lies_in(path: str) -> ColumnElement[bool]:
+    """Whether the queue is this one or below it. By characters: LIKE would not tell upper from lower case."""
+    below = f"{path}/"
+    return or_(workloads.c.queue == path, func.substr(workloads.c.queue, 1, len(below)) == below)
 
 
 def _recorded(event: Event) -> Recorded:

@@ -13,10 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+import grpc
 import psutil
 
 from tests.shared_inputs import REPOSITORY
 from xisuan.client import Client, Program, Requirements, Resources, WorkloadSpec
+from xisuan.credentials import of_home
 from xisuan.operations import Operations, PoolHealth
 
 # Generous, because a test machine may be busy; nothing waits longer than it must.
@@ -89,7 +91,7 @@ class Service:
                 stderr=log,
             )
         until(self._is_up, f"the start of the service ({self.home / 'up.log'})", START_S)
-        with Operations(self.address) as operations:
+        with self.operations() as operations:
             until(lambda: self._all_ready(operations), "readiness of all pools", START_S)
         self._started += self.parts()
         return self.process
@@ -125,10 +127,18 @@ class Service:
         return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
     def client(self) -> Client:
-        return Client(self.address, patience_s=90)
+        return Client(self.address, patience_s=90, credentials=of_home(self.home))
 
     def operations(self) -> Operations:
-        return Operations(self.address, patience_s=90)
+        return Operations(self.address, patience_s=90, credentials=of_home(self.home))
+
+    def channel(self) -> grpc.Channel:
+        """For the stubs of others, with the local administrator's token in every call."""
+        known = of_home(self.home)
+        assert known.ca is not None
+        secure = grpc.ssl_channel_credentials(known.ca.read_bytes())
+        bearer = grpc.access_token_call_credentials(known.token)
+        return grpc.secure_channel(self.address, grpc.composite_channel_credentials(secure, bearer))
 
     def run_command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One `xisuan` command on this home, as a user types it."""

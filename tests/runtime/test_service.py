@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 
-import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
@@ -53,7 +52,7 @@ class TestAServiceThatIsUp:
         assert log == f"你好 from {started.workload_id}.1\n"
 
     def test_answers_health_checks_and_lists_its_services_by_reflection(self, service: Service) -> None:
-        with grpc.insecure_channel(service.address) as channel:
+        with service.channel() as channel:
             check = health_pb2_grpc.HealthStub(channel).Check
             names = set(ProtoReflectionDescriptorDatabase(channel).get_services())
             ours = {name for name in names if name.startswith("xisuan.")}

@@ -15,6 +15,7 @@ from inventory.model.maintenance import Maintenance
 from inventory.model.placement import PoolOpinion, Reason, ReasonCode
 from inventory.model.pool import Pool
 from inventory.model.workload import Run, RunState, Submission, Workload, WorkloadState
+from scheduler.access.principals import covers
 from scheduler.core.admission import Accepted, Known, Outcome, admit
 from scheduler.core.book import Book
 from scheduler.core.placement.explain import Explanation, explain_opinions
@@ -99,13 +100,21 @@ class MemoryScheduling:
         return self._records[workload_id]
 
     async def list_workloads(
-        self, queue: str, states: frozenset[WorkloadState], page_size: int, page_token: str, array_id: str = ""
+        self,
+        queue: str,
+        states: frozenset[WorkloadState],
+        page_size: int,
+        page_token: str,
+        array_id: str = "",
+        within: tuple[str, ...] = (),
     ) -> WorkloadPage:
         self._fail()
         chosen = [
             record
             for record in self._records.values()
-            if (not queue or record.workload.queue == queue) and (not states or record.workload.state in states)
+            if (not queue or record.workload.queue == queue)
+            and (not within or covers(within, record.workload.queue))
+            and (not states or record.workload.state in states)
         ]
         start = int(page_token or 0)
         following = str(start + page_size) if start + page_size < len(chosen) else ""
@@ -125,6 +134,7 @@ class MemoryScheduling:
             for notice in self._notices[cursor:]
             if (not wanted.workload_ids or notice.workload_id in wanted.workload_ids)
             and (not wanted.queue or notice.queue == wanted.queue)
+            and (not wanted.within or covers(wanted.within, notice.queue))
         )
         return ChangePage(len(self._notices), fresh)
 

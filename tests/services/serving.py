@@ -12,7 +12,7 @@ from scheduler.services.assessment_ports import Assessment
 from scheduler.services.desk_ports import Ledger, Migration
 from scheduler.services.queue_ports import Queues
 from scheduler.services.run_ports import Runs
-from scheduler.services.server import Gateway
+from scheduler.services.server import UNGUARDED, Gateway, Ports
 from tests.services.memory import MemoryScheduling
 
 _START_S = 10.0
@@ -31,7 +31,7 @@ class Serving:
         queues: Any = None,
     ) -> None:
         self.scheduling = scheduling
-        self._ports = (
+        self._ports = Ports(
             scheduling,
             cast(Ledger, ledger),
             cast(Migration, migration),
@@ -53,7 +53,7 @@ class Serving:
         self.port = self._run(self._start())
 
     async def _start(self) -> int:
-        self._gateway = Gateway(*self._ports)
+        self._gateway = Gateway(self._ports, UNGUARDED)
         return await self._gateway.start("127.0.0.1", self.port)
 
     def stop(self) -> None:
