@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from console import printing
-from console.commands import sim_questions, sim_report, sim_scenarios, sim_traces
+from console.commands import sim_calibrate, sim_questions, sim_report, sim_scenarios, sim_traces
 from console.faults import Fault
 from simulations.evaluation import LEVELS, TraceEvaluation, parse_seeds, run_trace_evaluation, write_results
 from simulations.traces.bad_rows import TraceError
@@ -25,6 +25,7 @@ app.command("lose-pool")(sim_questions.lose_pool)
 app.command("capacity")(sim_questions.smallest)
 app.command("saturation")(sim_questions.saturate)
 app.command("waves")(sim_questions.waves)
+app.command("calibrate")(sim_calibrate.calibrate_scenario)
 app.command("inspect")(sim_traces.inspect)
 app.command("convert")(sim_traces.convert)
 app.command("record")(sim_traces.record)

@@ -1,0 +1,110 @@
+"""Starts as intervals: what the futures say, what the correction learns, and that nothing of the state is touched."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.core.history import ENOUGH, Arrival, History
+from scheduler.cycle import CycleSettings
+from scheduler.forecast.correction import Correction
+from scheduler.forecast.forecast import FUTURES, PROBABILITY, Effort, Question, StartForecast, forecast
+from scheduler.forecast.world import Situation
+from tests.forecast.worlds import NOW_MS, QUEUE, Job, shape_of, situation
+
+SETTINGS = CycleSettings()
+FINE = Effort(growth=0.0, least_step_ms=1)
+
+
+def a_history(cores: int = 4, parts: tuple[float, ...] = (0.5,) * ENOUGH) -> History:
+    """Runs of these shapes took these parts of their estimates."""
+    history = History()
+    for part in parts:
+        history.finish(QUEUE, shape_of(cores), 1_000_000, int(part * 1_000_000))
+    return history
+
+
+def said(have: Situation, name: str, history: History | None = None, seed: int = 0) -> StartForecast:
+    return forecast(Question(name, have, history or a_history(), SETTINGS, seed), FINE)
+
+
+def test_who_fits_now_starts_now() -> None:
+    answer = said(situation(2, 4, [Job("a", 4, 100)], [Job("w", 4, 100)]), "w")
+    assert (answer.earliest_ms, answer.latest_ms, answer.pool_id) == (NOW_MS, NOW_MS, "p")
+
+
+def test_who_waits_starts_when_the_run_before_it_ends_as_runs_of_its_kind_do() -> None:
+    have = situation(1, 4, [Job("a", 4, 1000, ran_s=100)], [Job("w", 4, 1000)])
+    answer = said(have, "w")
+    assert answer.earliest_ms == answer.latest_ms == NOW_MS + 400_000  # half of 1,000 s, 100 s of it over
+    assert answer.finish_latest_ms == NOW_MS + 400_000 + 500_000
+
+
+def test_who_stands_behind_another_starts_after_it() -> None:
+    have = situation(1, 4, [Job("a", 4, 1000)], [Job("w1", 4, 1000), Job("w2", 4, 1000)])
+    assert said(have, "w2").median_ms == NOW_MS + 1_000_000
+
+
+def test_a_run_that_has_outlasted_all_that_is_known_is_expected_to_go_on_as_long_at_most() -> None:
+    answer = said(situation(1, 4, [Job("a", 4, 1000, ran_s=600)], [Job("w", 4)]), "w")
+    assert answer.latest_ms is not None
+    assert NOW_MS < answer.earliest_ms <= answer.latest_ms <= NOW_MS + 600_001
+
+
+def test_what_will_never_fit_has_no_latest_start() -> None:
+    answer = said(situation(1, 4, [Job("a", 4, 1000)], [Job("w", 8, 1000)]), "w")
+    assert answer.latest_ms is None
+    assert answer.not_started == answer.futures == FUTURES
+
+
+def test_the_interval_is_as_wide_as_what_is_known_of_running_times() -> None:
+    spread = a_history(parts=tuple(np.linspace(0.1, 1.0, 40)))
+    answer = said(situation(1, 4, [Job("a", 4, 1000)], [Job("w", 4, 1000)]), "w", spread)
+    assert answer.latest_ms is not None
+    assert answer.latest_ms - answer.earliest_ms > 200_000
+
+
+def test_the_same_question_has_the_same_answer_and_leaves_the_state_as_it_was() -> None:
+    have = situation(1, 4, [Job("a", 4, 1000)], [Job("w", 4, 1000)])
+    history = a_history(parts=tuple(np.linspace(0.1, 1.0, 40)))
+    before = have.pools[0].state.totals()
+    assert said(have, "w", history, seed=7) == said(have, "w", history, seed=7)
+    assert have.pools[0].state.totals() == before
+    assert [row.workload_id for row in have.waiting] == ["w"]
+
+
+def test_no_more_futures_are_begun_when_the_time_is_up() -> None:
+    have = situation(1, 4, [Job("a", 4, 1000)], [Job("w", 4, 1000)])
+    answer = forecast(Question("w", have, a_history(), SETTINGS), Effort(clock=lambda: 1.0, ends_at=0.0))
+    assert answer.futures == 3
+
+
+def test_arrivals_of_the_future_are_like_those_of_the_past() -> None:
+    history = History()
+    for number in range(50):
+        history.arrive(Arrival(number * 10_000, QUEUE, shape_of(1 + number % 3), 0, 1000))
+    coming = history.future_arrivals(NOW_MS, np.random.default_rng(1))
+    taken = [next(coming) for _ in range(200)]
+    assert all(one.at_ms >= NOW_MS for one in taken)
+    assert taken == sorted(taken, key=lambda one: one.at_ms)
+    assert taken[-1].at_ms - taken[0].at_ms == pytest.approx(199 * 10_000, rel=0.1)
+
+
+@given(st.lists(st.integers(0, 10**7), min_size=40, max_size=120), st.integers(0, 10**6), st.integers(0, 10**6))
+def test_a_corrected_interval_holds_for_most_of_what_it_has_learned_from(
+    waits: list[int], below: int, above: int
+) -> None:
+    raw = (max(0, 5_000_000 - below), 5_000_000, 5_000_000 + above)
+    correction = Correction()
+    for waited in waits[-100:]:
+        correction.score(raw, waited)
+    low, high = correction.widened(raw)
+    inside = sum(low - 1 <= waited <= high + 1 for waited in waits[-100:])
+    assert inside >= (2 * 0.9 - 1) * min(100, len(waits)) - 1
+    assert 0 <= low <= high
+
+
+def test_eighty_percent_is_what_nine_futures_promise() -> None:
+    assert pytest.approx(0.8) == PROBABILITY
