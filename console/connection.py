@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from console.faults import Fault
 from console.home import Home
 from xisuan.client import Client
-from xisuan.credentials import login_address
+from xisuan.credentials import from_environment, login_address
 from xisuan.operations import Operations
 from xisuan.queues import Queues
 
@@ -36,6 +36,7 @@ def service_address(home: Home) -> str | None:
         return logged_in
     endpoint = home.read_endpoint()
     if endpoint is not None and endpoint.is_process_alive():
+        _require_readable(home)
         with Operations(endpoint.address) as service:
             if service.is_serving(HEALTH_TIMEOUT_S):
                 return endpoint.address
@@ -46,6 +47,17 @@ def service_address(home: Home) -> str | None:
                 "and run xisuan up"
             )
     return None
+
+
+def _require_readable(home: Home) -> None:
+    """The service of another user of this machine keeps its credentials to itself."""
+    access = home.folder / "access"
+    if access.exists() and not os.access(access, os.R_OK | os.X_OK) and from_environment(os.environ) is None:
+        raise Fault(
+            f"{access} 不可读：该服务由其他用户启动；请其签发令牌（xisuan access token create），再用 XISUAN_TOKEN_FILE 与 XISUAN_CA 给出"
+            f" / {access} cannot be read: another user runs this service; ask him for a token, and give it with "
+            "XISUAN_TOKEN_FILE and XISUAN_CA"
+        )
 
 
 def require_service(home: Home) -> str:

@@ -25,7 +25,7 @@ pytest_plugins = [
 
 _WHOLE_SERVICE = frozenset({"console", "rayjobs_adapter", "runbooks", "runtime"})
 _WITH_SERVERS = _WHOLE_SERVICE | {
-    "adapters", "conformance", "control_plane", "kubernetes_adapter", "openstack_adapter", "services", "slurm_adapter",
+    "access", "adapters", "conformance", "control_plane", "kubernetes_adapter", "openstack_adapter", "services", "slurm_adapter",
 }  # fmt: skip
 
 
