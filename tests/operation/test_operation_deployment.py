@@ -59,7 +59,7 @@ def test_every_variable_is_one_that_is_read_and_the_store_is_a_secret(documents:
 def test_ports_selectors_and_volumes_fit_together(documents: dict[str, Any]) -> None:
     (port,) = documents["Service"]["spec"]["ports"]
     assert f"--port={port['targetPort']}" in driver(documents)["args"]
-    assert driver(documents)["readinessProbe"]["grpc"]["port"] == port["targetPort"]
+    assert driver(documents)["readinessProbe"]["tcpSocket"]["port"] == port["targetPort"]
     selector = documents["Service"]["spec"]["selector"].items()
     chosen = [pod for pod in pods(documents) if selector <= pod["metadata"]["labels"].items()]
     assert chosen == [documents["RayCluster"]["spec"]["headGroupSpec"]["template"]]
@@ -75,6 +75,8 @@ def test_its_settings_can_be_read(documents: dict[str, Any], tmp_path: Path) -> 
     (tmp_path / name).write_text(content, encoding="utf-8")
     stated = read_service_settings(tmp_path / name)
     assert (stated.operation.metrics_port, stated.operation.archive_after_days) == (9464, 180)
+    service = documents["Service"]["metadata"]
+    assert f"{service['name']}.{service['namespace']}.svc" in stated.access.names
     assert any(argument.endswith(name) for argument in driver(documents)["args"])
 
 
