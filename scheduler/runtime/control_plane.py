@@ -429,10 +429,11 @@ class ControlPlane:
         """Attaches each pool once when we begin to lead, and again when its host was restarted.
 
         A host that survived our predecessor follows its pools already, with reservations of cycles that died: it
-        gets each pool anew, and reports it.
+        gets each pool anew, and reports it. A leader that slept, and was replaced meanwhile, ends here: Deposed.
         """
         while True:
             try:
+                await asyncio.to_thread(self._store.require_leadership)
                 self._look_at_windows()
                 followed = self._attached & await self._hosts.attached()
                 for pool_id in sorted(self._registry.ids() - followed):

@@ -28,7 +28,7 @@ from inventory.model.pool import Pool
 from inventory.model.workload import Run, Workload, WorkloadState
 from inventory.store.chain import Draft, Event
 from inventory.store.event_store import Store
-from inventory.store.schema import events
+from inventory.store.schema import chain_head, events
 from scheduler.core.admission import Known
 from scheduler.core.queueing.calendar import (
     Created,
@@ -132,6 +132,12 @@ class SchedulerStore:
                 tx.connection.execute(insert(adapter_cursors), {"pool_id": pool_id, "cursor": cursor})
         self._seen_seq = tx.head.seq
         return recorded
+
+    def require_leadership(self) -> None:
+        """Raises Deposed as `record` does, and writes nothing: a leader that has nothing to store asks now and then."""
+        with self.store.connect() as connection:
+            head_seq = connection.execute(select(chain_head.c.seq)).scalar_one()
+            self._require_leadership(connection, head_seq)
 
     def _require_leadership(self, connection: Connection, head_seq: int) -> None:
         """Looks only at what others have recorded since our last transaction: mostly nothing."""

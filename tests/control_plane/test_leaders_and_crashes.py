@@ -46,6 +46,13 @@ async def test_a_newer_leader_on_the_same_store_deposes_this_one_at_its_next_wri
         assert await site.state(a) is QUEUED
 
 
+@story
+async def test_a_leader_with_nothing_to_store_finds_that_it_was_replaced(site: Site) -> None:
+    async with running(site):
+        SchedulerStore(site.store.store).start_leadership("newer", 1)
+        await eventually(lambda: site.deposed == 1, "it is deposed")
+
+
 # Crashes
 
 
