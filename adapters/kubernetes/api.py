@@ -19,7 +19,7 @@ from kubernetes.aio import client, config
 from adapters.sdk.engine import EngineUnavailable
 
 Json = dict[str, Any]
-_CONNECTIONS = 64
+_CONNECTIONS = 96  # 64 for launches and stops, four for the watches, the rest for output and commands
 _TIMEOUT_S = 30.0
 _JSON = "application/json"
 _ACCEPT = {"POST": f"{_JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{_JSON}"}

@@ -16,7 +16,7 @@ from adapters.kubernetes.api import Api, Json
 from adapters.kubernetes.gates import Gatekeeper, is_held
 from adapters.kubernetes.mirror import Change, Mirror
 from adapters.kubernetes.reports import deployment_report, gone_report, is_ended, job_report, run_id_of, task_of
-from adapters.kubernetes.resources import Cards, node_of, requested
+from adapters.kubernetes.resources import Cards, node_of, requested, what_is_told
 from adapters.sdk.engine import Observer, Seen
 from inventory.model.pool import Node
 from inventory.model.units import Resources
@@ -42,6 +42,7 @@ class Cluster:
         self._nodes = Mirror(api, "/api/v1/nodes", of_nodes, self._node_changed)
         self._pods_of: dict[str, dict[str, Json]] = defaultdict(dict)  # our pods: run label -> uid -> pod
         self._others_on: dict[str, dict[str, Json]] = defaultdict(dict)  # pods of others: node -> uid -> pod
+        self._node_names: set[str] = set()
         self._run_of: dict[str, Json] = {}  # run label -> its Job or Deployment
         self._touched: set[str] = set()
         self._gatekeeper = Gatekeeper(api)
@@ -86,8 +87,7 @@ class Cluster:
         return None
 
     def unknown_node(self, node_ids: Iterable[str]) -> str | None:
-        names = {node["metadata"]["name"] for node in self._nodes.objects.values()}
-        return next((node_id for node_id in node_ids if node_id not in names), None)
+        return next((node_id for node_id in node_ids if node_id not in self._node_names), None)
 
     def models(self) -> list[str]:
         """The card models of the pool's nodes."""
@@ -147,8 +147,18 @@ class Cluster:
             self._tell_nodes()
 
     def _node_changed(self, change: Change) -> None:
-        if change.before is None or change.after is None or self._node(change.before) != self._node(change.after):
-            self._tell_nodes()
+        name = change.latest["metadata"]["name"]
+        if change.after is None:
+            self._node_names.discard(name)
+        else:
+            self._node_names.add(name)
+        if change.before is not None and change.after is not None:
+            # A thousand nodes send a hundred heartbeats a second: what is plainly alike is not read any further.
+            if what_is_told(change.before) == what_is_told(change.after):
+                return
+            if self._node(change.before) == self._node(change.after):
+                return
+        self._tell_nodes()
 
     def _node(self, node: Json) -> Node:
         found = self._cards.on(node)

@@ -29,7 +29,7 @@ from adapters.kubernetes.resources import Cards
 from adapters.sdk.engine import Cancel, EngineUnavailable, Observer, Seen, Taken
 from inventory.model.pool import Node, Pool
 
-_AT_ONCE = 32
+_AT_ONCE = 64
 _MAX_BATCH = 500
 _LOG_SILENCE_S = 60.0
 _CODES = {400: RefusalCode.INVALID_ARGUMENT, 404: RefusalCode.NOT_FOUND, 422: RefusalCode.INVALID_ARGUMENT}

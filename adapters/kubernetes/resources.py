@@ -94,6 +94,13 @@ def node_of(node: Json, foreign: Resources, cards: Cards) -> Node:
     )
 
 
+def what_is_told(node: Json) -> tuple[object, ...]:
+    """All that `node_of` reads of a node, unread: where it is alike, so is the node."""
+    status = node.get("status", {})
+    described = (status.get("allocatable"), status.get("nodeInfo"), _is_ready(status))
+    return node["metadata"].get("labels"), node.get("spec"), *described
+
+
 def requested(pod: Json, card_resource: str | None) -> Resources:
     """What a pod requests of its node (Kubernetes, "Pod scheduling": the larger of init and main containers)."""
     spec = pod["spec"]

@@ -30,6 +30,9 @@ HALF_CORE = Resources(cpu_milli=500, memory_bytes=GIB)
 _numbers = itertools.count(1)
 
 
+HALTED_AT_ONCE = 50  # the smallest batch that an adapter of ours takes is 64
+
+
 def new_run_id(word: str = "run") -> str:
     """A run id that no other test of this session uses: the adapters are shared."""
     return f"{word}-{next(_numbers)}"
@@ -219,7 +222,8 @@ def running(adapter: AdapterProcess) -> Iterator[AdapterProcess]:
             run.run_id for run in adapter.stub.List(pb.ListRequest()).runs if not RUN_STATE_OF[run.state].is_final
         ]
         adapter.epoch = 2**62
-        adapter.halt(*active, grace_ms=0)
+        for first in range(0, len(active), HALTED_AT_ONCE):
+            adapter.halt(*active[first : first + HALTED_AT_ONCE], grace_ms=0)
         for run_id in active:
             adapter.ending(run_id)
         assert adapter.stop() == 0
