@@ -77,10 +77,9 @@ class Allotment:
     async def _admit(self, wants: Sequence[Want]) -> tuple[list[Refusal | None], bool]:
         names = {launch.nodes[0] for launch, _ in wants if launch.nodes} & set(self._hypervisors)
         held = {name: await allocations_on(self._cloud, self._hypervisors[name].provider_id) for name in names}
-        room = {
-            name: room_on(self._hypervisors[name], allocations, self._fleet.all())
-            for name, allocations in held.items()
-        }
+        # One whose deletion was asked for holds what Placement says, and no more once that is nothing.
+        staying = [one for one in self._fleet.all() if not self._endings.is_leaving(one.machine_id)]
+        room = {name: room_on(self._hypervisors[name], allocations, staying) for name, allocations in held.items()}
         answers: list[Refusal | None] = []
         for launch, need in wants:
             if not launch.nodes:
@@ -95,7 +94,8 @@ class Allotment:
             else:
                 room[name] = room[name] - need
                 answers.append(None)
-        return answers, any(self._leaving(allocations) for allocations in held.values())
+        is_freeing = any(self._leaving(allocations) for allocations in held.values())
+        return answers, is_freeing or any(self._endings.is_ending(one.run_id) for one in staying)
 
     def _leaving(self, allocations: Allocations) -> set[str]:
         return {consumer for consumer in allocations if self._endings.is_leaving(consumer)}

@@ -51,11 +51,12 @@ class Endings:
             self._ends_at[cancel.run_id] = ends_at
             self._start(cancel.run_id, self._end(cancel.run_id, cancel.handle, ends_at))
 
-    def delete(self, machines: Iterable[Machine]) -> None:
-        """Deletes these at once, in the background."""
+    def delete(self, machines: Iterable[Machine], after_s: float = 0.0) -> None:
+        """Deletes these in the background, where that was not asked for lately."""
         for one in machines:
-            if one.machine_id not in self._tasks:
-                self._start(one.machine_id, self._delete(one.machine_id))
+            if not self.is_leaving(one.machine_id):
+                self._leaving[one.machine_id] = time.monotonic()
+                self._start(one.machine_id, self._delete_later(one.machine_id, after_s))
 
     def is_ending(self, run_id: str) -> bool:
         return run_id in self._tasks
@@ -88,6 +89,13 @@ class Endings:
                 await asyncio.sleep(_LOOK_S)
         except EngineUnavailable:
             self._observer.gap()  # the survey asks again for every stop that is owed
+
+    async def _delete_later(self, machine_id: str, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        try:
+            await self._delete(machine_id)
+        except EngineUnavailable:
+            self._observer.gap()  # the survey finds it again
 
     async def _switch_off(self, machine_id: str, ends_at: float) -> None:
         """As a press on the power button, which the system inside may obey, until it is off or the grace is over."""

@@ -51,7 +51,7 @@ class OpenStackEngine:
         self._images = Images(cloud)
         self._allotment = Allotment(pool, cloud, self._fleet, self._endings) if sees_hosts else None
         self._taken: dict[str, str] = {}  # machine ids by run id, of this life
-        self._over: set[str] = set()  # machines whose time is up: told in one look, deleted in the next
+        self._over: set[str] = set()  # machines whose time is up, and that were told
         self._changes = 0  # of suspension: a listing that was asked for before one of them is out of date
         self._asked = asyncio.Event()
         self._restless_until = 0.0
@@ -275,13 +275,14 @@ class OpenStackEngine:
         return Seen(report, machine.machine_id)
 
     def _look_at_times(self) -> None:
-        """Machines whose time is up are told, and deleted a look later; orders that failed are not kept for ever."""
-        told = self._over
-        self._over = {one.machine_id for one in self._fleet.all() if one.is_alive and _is_over(one)}
-        fresh = [self._fleet.get(machine_id) for machine_id in self._over - told]
-        self._observer.observed([self._seen(one) for one in fresh if one is not None])
-        due = [one for one in self._fleet.all() if one.machine_id in told & self._over or _is_stale(one)]
-        self._endings.delete(one for one in due if not self._endings.is_leaving(one.machine_id))
+        """Machines whose time is up are told, and deleted once that is on disk; failed orders go after an hour."""
+        over = [one for one in self._fleet.all() if one.is_alive and _is_over(one)]
+        fresh = [one for one in over if one.machine_id not in self._over]
+        self._over = {one.machine_id for one in over}
+        if fresh:
+            self._observer.observed([self._seen(one) for one in fresh])
+            self._endings.delete(fresh, after_s=_LOOK_EVERY_S)
+        self._endings.delete(one for one in self._fleet.all() if _is_stale(one))
 
 
 def _is_over(machine: Machine) -> bool:

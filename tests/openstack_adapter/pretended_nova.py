@@ -16,16 +16,17 @@ from adapters.openstack.cloud import CloudRefused, Json
 from adapters.sdk.engine import EngineUnavailable
 
 IMAGE = "11111111-2222-3333-4444-555555555555"
-FLAVOR = {"id": "small", "name": "small", "vcpus": 1, "ram": 64, "disk": 1, "original_name": "small"}
+SMALL = {"id": "small", "name": "small", "vcpus": 1, "ram": 64, "disk": 1}
 
 
 class PretendedNova:
-    """Two hypervisors, c1 and c2, of `cpus` CPUs; one flavor, one image ("busybox")."""
+    """Two hypervisors, c1 and c2, of `cpus` CPUs; a flavor, and those that are made; one image ("busybox")."""
 
     def __init__(self, cpus: int = 4) -> None:
         self.servers: dict[str, Json] = {}
         self.held: dict[str, str] = {}  # machine to host, as Placement counts
         self.cpus = cpus
+        self.flavors: list[Json] = [dict(SMALL)]
         self.deleted_at_once = True
         self.lost_answers = 0  # of so many orders to come, the answer is lost
         self.late_orders = 0  # so many orders to come are carried out at the next `arrive`, their answers lost
@@ -57,10 +58,13 @@ class PretendedNova:
     async def close(self) -> None:
         """Nothing was opened."""
 
+    async def project_id(self) -> str:
+        return "project"
+
     async def pages(self, path: str, key: str, query: Mapping[str, str]) -> list[Json]:
         self._listen()
         if path == "/flavors/detail":
-            return [dict(FLAVOR)]
+            return [dict(one) for one in self.flavors]
         if path == "/os-hypervisors/detail":
             return [
                 {"id": f"u-{name}", "hypervisor_hostname": name, "state": "up", "status": "enabled"}
@@ -83,13 +87,17 @@ class PretendedNova:
             return {"images": [{"id": IMAGE}] if query and query["name"] == "busybox" else []}
         if path.endswith("/inventories"):
             free = {"reserved": 0, "allocation_ratio": 1.0}
-            return {"inventories": {"VCPU": {"total": self.cpus, **free}, "MEMORY_MB": {"total": 4096, **free}}}
+            return {
+                "inventories": {
+                    "VCPU": {"total": self.cpus, **free},
+                    "MEMORY_MB": {"total": 64 * self.cpus, **free},
+                }
+            }
         if path.endswith("/allocations"):
             host = path.split("/")[2].removeprefix("u-")
-            amount = {"resources": {"VCPU": 1, "MEMORY_MB": 64}}
-            return {"allocations": {one: amount for one, where in self.held.items() if where == host}}
+            return {"allocations": {one: self._amount(one) for one, where in self.held.items() if where == host}}
         if path == "/allocation_candidates":
-            return {"allocation_requests": [{}] * (2 * self.cpus - len(self.held))}
+            return {"allocation_requests": [{}][: 2 * self.cpus - len(self.held)]}
         machine = self.servers.get(path.removeprefix("/servers/"))
         if machine is None or machine["status"] == "DELETED":
             raise CloudRefused(404, f"{path}: not found")
@@ -97,6 +105,12 @@ class PretendedNova:
 
     async def post(self, service: str, path: str, body: Json) -> Json:
         self._listen()
+        if path == "/flavors":
+            made = {"id": body["flavor"]["name"], **body["flavor"]}
+            self.flavors.append(made)
+            return {"flavor": made}
+        if path.startswith("/flavors/"):
+            return {}
         if path != "/servers":
             return self._act(path.split("/")[2], next(iter(body)))
         if self.quota_is_used_up:
@@ -131,13 +145,17 @@ class PretendedNova:
             "name": body["name"],
             "metadata": body["metadata"],
             "status": "BUILD",
-            "flavor": dict(FLAVOR),
+            "flavor": next(dict(one) for one in self.flavors if one["id"] == body["flavorRef"]),
             "created": _now(),
             "updated": _now(),
             "OS-EXT-SRV-ATTR:hypervisor_hostname": host,
         }
         self.held[machine_id] = host
         return machine_id
+
+    def _amount(self, machine_id: str) -> Json:
+        flavor = self.servers[machine_id]["flavor"]
+        return {"resources": {"VCPU": flavor["vcpus"], "MEMORY_MB": flavor["ram"]}}
 
     def _act(self, machine_id: str, action: str) -> Json:
         status = {"suspend": "SUSPENDED", "resume": "ACTIVE", "os-stop": "SHUTOFF", "os-start": "ACTIVE"}

@@ -1,4 +1,7 @@
-"""The OpenStack adapter obeys every law of the contract that its capabilities do not excuse it from."""
+"""The OpenStack adapter obeys every law of the contract that its capabilities do not excuse it from.
+
+Asked over a Nova in memory always, and over a real one where XISUAN_REQUIRE names "openstack".
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,14 @@ from adapters.conformance.runner import Suite, run_suite
 from adapters.conformance.session import Options
 from adapters.conformance.spec import Outcome
 from adapters.conformance.specs import ALL
+from adapters.openstack.backend import OpenStackBackend
+from adapters.openstack.engine import OpenStackEngine
+from adapters.openstack.order import MachineSettings
 from adapters.wire.pools import write_pool_file
+from tests.conformance.adapter_in_process import Parts, asked
 from tests.conformance.killed_and_started import KilledAndStarted
 from tests.openstack_adapter.conftest import cloud_pool, options
+from tests.openstack_adapter.pretended_nova import PretendedNova
 from tests.servers.required import free_port
 
 DECLARED_SKIPS = {
@@ -25,6 +33,12 @@ DECLARED_SKIPS = {
     "simulates", "runtimes",  # a machine does not end by itself, and its output is its console's
 }  # fmt: skip
 CORE = ("identity.", "launch.", "idempotency.row", "watch.after", "extras.suspend", "recovery.running")
+
+
+PARTS = (
+    ("identity", "capabilities", "launch", "extras", "input", "limits"),
+    ("idempotency", "fencing", "watch", "partition", "recovery"),
+)
 
 
 def conform(folder: Path, names: Sequence[str]) -> Report:
@@ -43,7 +57,7 @@ def conform(folder: Path, names: Sequence[str]) -> Report:
         endpoint=adapter.endpoint,
         specs=chosen(ALL, names),
         # Nova makes a few machines a second on a small machine: the rate says that none is lost, and no more.
-        options=Options(epoch=10, patience_s=60, load_rate=2, asking=Asking(1000, 64 * MEBIBYTE)),
+        options=Options(epoch=10, patience_s=120, call_s=30, load_rate=2, asking=Asking(1000, 64 * MEBIBYTE)),
         prefix=f"suite-{folder.name}",
         restart=adapter.restart,
     )
@@ -59,6 +73,32 @@ def require_lawful(report: Report) -> None:
     assert {v.excused_by for v in report.verdicts if v.outcome is Outcome.SKIPPED} <= DECLARED_SKIPS
     assert report.conforms
     assert not report.left_running
+
+
+@pytest.mark.parametrize("groups", PARTS, ids=" ".join)
+def test_over_a_nova_in_memory_the_adapter_obeys_the_contract(groups: Sequence[str], tmp_path: Path) -> None:
+    """Group beside group, each with a cloud of its own: most of them wait."""
+
+    async def ask(group: str) -> Report:
+        nova = PretendedNova(cpus=1000)
+
+        def backend(folder: Path) -> OpenStackBackend:
+            engine = OpenStackEngine(
+                cloud_pool(),
+                nova,  # type: ignore[arg-type]  # it answers all that the adapter asks
+                MachineSettings(("none",)),
+                sees_hosts=True,
+                makes_flavors=True,
+            )
+            return OpenStackBackend(engine, folder)
+
+        return await asked(Parts(backend=backend), tmp_path / group, [f"{group}."], patience_s=60)
+
+    async def ask_all() -> list[Report]:
+        return await asyncio.gather(*(ask(group) for group in groups))
+
+    for report in asyncio.run(ask_all()):
+        require_lawful(report)
 
 
 def test_openstack_obeys_the_core_of_the_contract(clouds: Path, tmp_path: Path) -> None:
