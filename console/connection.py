@@ -54,7 +54,7 @@ def _require_readable(home: Home) -> None:
     access = home.folder / "access"
     if access.exists() and not os.access(access, os.R_OK | os.X_OK) and from_environment(os.environ) is None:
         raise Fault(
-            f"{access} 不可读：该服务由其他用户启动；请其签发令牌（xisuan access token create），再用 XISUAN_TOKEN_FILE 与 XISUAN_CA 给出"
+            f"{access} 不可读：该服务由其他用户启动；请其签发令牌，再用 XISUAN_TOKEN_FILE 与 XISUAN_CA 给出"
             f" / {access} cannot be read: another user runs this service; ask him for a token, and give it with "
             "XISUAN_TOKEN_FILE and XISUAN_CA"
         )

@@ -33,7 +33,7 @@ from scheduler.services.ports import (
     unknown_workload,
 )
 
-_WORKLOAD_ID = re.compile(r"w-[0-9a-f]+-[0-9]+")
+_WORKLOAD_ID = re.compile(r"\bw-[0-9a-z]+(?:-[0-9]+)*\b", re.ASCII)
 
 
 class ScopedScheduling:
@@ -153,13 +153,21 @@ class ScopedScheduling:
         await self._scheduling.leave_pool(pool_id, reason)
 
     async def _unnamed(self, change: Counterfactual) -> Counterfactual:
-        text_zh, text_en = change.change_zh, change.change_en
-        for name in set(_WORKLOAD_ID.findall(f"{text_zh} {text_en}")):
+        hidden = set()
+        for name in set(_WORKLOAD_ID.findall(f"{change.change_zh} {change.change_en}")):
             try:
                 await self.get(name)
             except RequestError:
-                text_zh, text_en = text_zh.replace(name, "其他作业"), text_en.replace(name, "another workload")
-        return replace(change, change_zh=text_zh, change_en=text_en)
+                hidden.add(name)
+
+        def unnamed(text: str, instead: str) -> str:
+            return _WORKLOAD_ID.sub(lambda found: instead if found[0] in hidden else found[0], text)
+
+        return replace(
+            change,
+            change_zh=unnamed(change.change_zh, "其他作业"),
+            change_en=unnamed(change.change_en, "another workload"),
+        )
 
     async def _require_visible(self, workload_id: str) -> None:
         if _visible():
