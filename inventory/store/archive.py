@@ -22,7 +22,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, bindparam, select, update
 
-from inventory.store.archived import ARCHIVE, EVENTS_ARCHIVED, ArchiveFile, ArchiveUnusable, ranges_of
+from inventory.store.archived import (
+    ARCHIVE,
+    EVENTS_ARCHIVED,
+    ArchiveFile,
+    ArchiveUnusable,
+    archived_until,
+    ranges_of,
+)
 from inventory.store.chain import Draft, Event, event_hash
 from inventory.store.event_store import Store, event_of
 from inventory.store.schema import events
@@ -53,7 +60,13 @@ def archive(
         for start in range(0, len(found), _CHUNK):
             seqs = [event.seq for event in found[start : start + _CHUNK]]
             tx.connection.execute(_EMPTY, {"wanted": seqs})
-        payload = {"file": written.name, "sha256": written.sha256, "ranges": [list(one) for one in written.ranges]}
+        payload = {
+            "file": written.name,
+            "sha256": written.sha256,
+            "ranges": [list(one) for one in written.ranges],
+            # The highest number in this file and in all before it.
+            "until": max(archived_until(tx.connection), found[-1].seq),
+        }
         tx.append([Draft(EVENTS_ARCHIVED, ARCHIVE, payload)], actor=actor, recorded_ms=recorded_ms)
     return written
 

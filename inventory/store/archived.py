@@ -102,7 +102,9 @@ def archive_files(connection: Connection) -> tuple[ArchiveFile, ...]:
 
 def archived_until(connection: Connection) -> int:
     """The highest number of an archived event; 0 when there is none. Watchers cannot resume from before it."""
-    return max((file.ranges[-1][1] for file in archive_files(connection)), default=0)
+    query = select(events.c.payload).where(events.c.subject == ARCHIVE, events.c.kind == EVENTS_ARCHIVED)
+    newest = connection.execute(query.order_by(events.c.seq.desc()).limit(1)).scalar_one_or_none()
+    return 0 if newest is None else int(json.loads(newest)["until"])
 
 
 def ranges_of(seqs: Iterable[int]) -> tuple[tuple[int, int], ...]:

@@ -6,9 +6,11 @@ A cursor is the sequence number of an event, so a watcher may go on after a rest
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 
 from inventory.model.workload import Run, RunState, WorkloadState
+from inventory.store.archived import archived_until
 from inventory.store.chain import Event
 from scheduler.access.principals import covers
 from scheduler.services.ports import ChangeNotice, ChangePage, ErrorCode, RequestError, WatchFilter
@@ -17,12 +19,15 @@ from scheduler.store.projection import DEADLINE_MISSED, RUN_CHANGED, RUN_PLACED,
 from scheduler.store.scheduler_store import SchedulerStore
 
 PAGE = 500
+LOOK_AGAIN_S = 60.0
 
 
 class ChangeFeed:
     def __init__(self, store: SchedulerStore) -> None:
         self._store = store
         self._committed = asyncio.Event()
+        self._archived_until = 0
+        self._look_again_s = 0.0
 
     def notify(self) -> None:
         """Something was committed. Called on the event loop."""
@@ -53,6 +58,7 @@ class ChangeFeed:
             cursor = page.cursor
 
     def _read(self, cursor: int, wanted: WatchFilter) -> ChangePage:
+        self._require_kept(cursor)
         events = self._store.watched_events(cursor, PAGE)
         if not events:
             self._require_reached(cursor)
@@ -69,6 +75,21 @@ class ChangeFeed:
         if wanted.queue:
             events = tuple(event for event in events if queues[event.subject] == wanted.queue)
         return ChangePage(last, self._notices(events, queues))
+
+    def _require_kept(self, cursor: int) -> None:
+        """What is archived is days old, so it is enough to look now and then how far that goes."""
+        if time.monotonic() >= self._look_again_s:
+            with self._store.store.connect() as connection:
+                self._archived_until = archived_until(connection)
+            self._look_again_s = time.monotonic() + LOOK_AGAIN_S
+        if cursor < self._archived_until:
+            raise RequestError(
+                ErrorCode.FAILED_PRECONDITION,
+                f"游标 {cursor} 之后的部分事件已归档（至 {self._archived_until}）；请重新列出，再不带游标订阅 / "
+                f"events after cursor {cursor} were archived (up to {self._archived_until}): list, then watch without a "
+                "cursor",
+                "CURSOR_EXPIRED",
+            )
 
     def _require_reached(self, cursor: int) -> None:
         end = self._store.store.head().seq

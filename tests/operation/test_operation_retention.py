@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from inventory.store.archived import ArchiveFile, ArchiveUnusable, archive_files
 from inventory.store.engine import writing
 from inventory.store.event_store import Store
 from inventory.store.verify import Fault, verify
+from scheduler.runtime.change_feed import ChangeFeed
+from scheduler.services.ports import ChangePage, RequestError, WatchFilter
 from scheduler.store.opening import open_store
 from scheduler.store.retention import archive_finished, finished_before
 from tests.operation.stores import DAY_MS, NOW_MS, History, url_of
@@ -171,3 +174,16 @@ def test_a_running_service_archives_by_itself_when_its_settings_say_so(tmp_path:
     assert len(list((tmp_path / "archive").glob("*.parquet"))) == 2
     assert verify(made.store, archives=tmp_path / "archive").holds
     made.store.close()
+
+
+def test_a_watcher_from_before_the_archive_is_told_to_list_anew(history: History, tmp_path: Path) -> None:
+    async def read(cursor: int) -> ChangePage:
+        return await ChangeFeed(history.scheduler).changes(cursor, WatchFilter(), 0)
+
+    assert asyncio.run(read(1)).notices
+    (file,) = archived(history.store, tmp_path / "archive")
+    with pytest.raises(RequestError, match="archived") as refused:
+        asyncio.run(read(1))
+    assert refused.value.reason == "CURSOR_EXPIRED"
+    young = asyncio.run(read(file.ranges[-1][1])).notices
+    assert {notice.workload_id for notice in young} >= {f"w-{history.mark}-4"}
