@@ -18,10 +18,13 @@ from types import TracebackType
 import psutil
 import psycopg
 
+from adapters.client import SECURE
 from adapters.wire.pools import pool_to_wire, write_pool_file
 from inventory.model.pool import NodeGroup, Pool
 from inventory.model.system import Architecture
 from inventory.model.units import GIB, Resources
+from scheduler.access.local import LocalAccess
+from scheduler.runtime.clock import SystemClock
 from tests.chaos.history import PoolHistory
 from tests.chaos.isolation import Disk, Line, alone
 from tests.chaos.schedule import FAR, NEAR, POSTGRES
@@ -49,17 +52,30 @@ class Witness:
         self._port = free_port()
         folder.mkdir(parents=True)
         write_pool_file(folder / "pool.json", self.pool)
+        self._certify(folder.parent / "home")
         self.start()
 
     @property
     def endpoint(self) -> str:
-        return f"{self._host}:{self._port}"
+        return f"{SECURE}{self._host}:{self._port}"
+
+    def _certify(self, home: Path) -> None:
+        """By the authority of the service: only its scheduler is answered, also from other networks."""
+        local = LocalAccess(home, SystemClock().now_ms())
+        pair = local.issue_server_certificate(self.pool.pool_id, [self._host])
+        (self._folder / "server.pem").write_bytes(pair.certificate)
+        (self._folder / "server.key").write_bytes(pair.key)
+        self._tls = (
+            *("--tls-certificate", str(self._folder / "server.pem"), "--tls-key", str(self._folder / "server.key")),
+            *("--tls-client-ca", str(local.files.authority)),
+        )
 
     def start(self) -> None:
         command = [
             *(sys.executable, "-m", "tests.chaos.witness_pool", "--pool-spec", str(self._folder / "pool.json")),
             *("--state-dir", str(self._folder / "state"), "--port", str(self._port)),
             *("--host", "0.0.0.0" if self.line else self._host),
+            *self._tls,
         ]
         with (self._folder / "log").open("ab") as log:
             started = alone(command) if self.line else command

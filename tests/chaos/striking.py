@@ -68,7 +68,7 @@ def _freeze_leader(stage: Stage, what: Strike) -> None:
         process.suspend()
     second = subprocess.Popen(
         [sys.executable, "-m", "tests.chaos.second_leader"],
-        env=os.environ | {"XISUAN_STORE": stage.store_url},
+        env=os.environ | {"XISUAN_STORE": stage.store_url, "XISUAN_HOME": str(stage.home)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=(stage.home / "second-leader.log").open("ab"),
