@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from console.faults import Fault
 from console.home import Home
 from xisuan.client import Client
-from xisuan.credentials import from_environment, login_address
+from xisuan.credentials import Credentials, find_credentials, from_environment, login_address
 from xisuan.operations import Operations
 from xisuan.queues import Queues
 
@@ -37,7 +37,7 @@ def service_address(home: Home) -> str | None:
     endpoint = home.read_endpoint()
     if endpoint is not None and endpoint.is_process_alive():
         _require_readable(home)
-        with Operations(endpoint.address) as service:
+        with Operations(endpoint.address, credentials=_credentials(home, endpoint.address)) as service:
             if service.is_serving(HEALTH_TIMEOUT_S):
                 return endpoint.address
         if home.is_locked():
@@ -47,6 +47,11 @@ def service_address(home: Home) -> str | None:
                 "and run xisuan up"
             )
     return None
+
+
+def _credentials(home: Home, address: str) -> Credentials:
+    """Those of this home, whichever the environment names."""
+    return find_credentials(address, {**os.environ, "XISUAN_HOME": str(home.folder)})
 
 
 def _require_readable(home: Home) -> None:
@@ -74,19 +79,22 @@ def require_service(home: Home) -> str:
 @contextmanager
 def workloads(home: Home) -> Iterator[Client]:
     """A client for workloads, of the running service."""
-    with Client(require_service(home), patience_s=PATIENCE_S) as client:
+    address = require_service(home)
+    with Client(address, patience_s=PATIENCE_S, credentials=_credentials(home, address)) as client:
         yield client
 
 
 @contextmanager
 def operations(home: Home) -> Iterator[Operations]:
     """A client for pools, ledger and migration, of the running service."""
-    with Operations(require_service(home), patience_s=PATIENCE_S) as service:
+    address = require_service(home)
+    with Operations(address, patience_s=PATIENCE_S, credentials=_credentials(home, address)) as service:
         yield service
 
 
 @contextmanager
 def queues(home: Home) -> Iterator[Queues]:
     """A client for queues and reservations, of the running service."""
-    with Queues(require_service(home), patience_s=PATIENCE_S) as client:
+    address = require_service(home)
+    with Queues(address, patience_s=PATIENCE_S, credentials=_credentials(home, address)) as client:
         yield client

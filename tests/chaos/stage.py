@@ -66,7 +66,12 @@ class Witness:
         (self._folder / "server.pem").write_bytes(pair.certificate)
         (self._folder / "server.key").write_bytes(pair.key)
         self._tls = (
-            *("--tls-certificate", str(self._folder / "server.pem"), "--tls-key", str(self._folder / "server.key")),
+            *(
+                "--tls-certificate",
+                str(self._folder / "server.pem"),
+                "--tls-key",
+                str(self._folder / "server.key"),
+            ),
             *("--tls-client-ca", str(local.files.authority)),
         )
 
