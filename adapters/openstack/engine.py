@@ -20,7 +20,7 @@ from adapters.openstack.flavors import Flavors, NoFlavor, amount_of
 from adapters.openstack.fleet import Fleet, doubles
 from adapters.openstack.images import Images, NoImage
 from adapters.openstack.machines import Machine, deleted_report, report_of
-from adapters.openstack.order import MachineSettings, Order, body_of, ordered, refusal, why_not
+from adapters.openstack.order import MachineSettings, Order, body_of, no_such_node, ordered, refusal, why_not
 from adapters.sdk.engine import Cancel, EngineUnavailable, Observer, Seen, Taken
 from inventory.model.pool import Node, Pool
 from inventory.model.workload import RunState
@@ -67,8 +67,6 @@ class OpenStackEngine:
             chooses_nodes=True,
             suspend=True,
             refuses_when_full=sees_hosts,
-            # Nova counts whole seconds of its hosts' clocks.
-            max_clock_skew_ms=1000,
         )
 
     # -- Engine -------------------------------------------------------------------------------------------------
@@ -188,6 +186,8 @@ class OpenStackEngine:
         why = why_not(launch)
         if why:
             return Refusal(launch.run_id, RefusalCode.INVALID_ARGUMENT, why)
+        if launch.nodes and self._allotment is None:
+            return no_such_node(launch)
         try:
             image_id = await self._images.find(launch.program.image or "")
             flavor = await self._flavors.choose(amount_of(launch.requirements.per_task))

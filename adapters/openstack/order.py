@@ -118,7 +118,7 @@ def refusal(launch: Launch, refused: CloudRefused) -> Refusal:
     if refused.status == 403 and "quota" in said.lower():
         text = f"{launch.run_id}: 项目配额不足 / the project's quota is used up: {said}"
         return Refusal(launch.run_id, RefusalCode.RESOURCE_EXHAUSTED, text)
-    if launch.nodes and refused.status in (400, 404) and launch.nodes[0] in said:
+    if launch.nodes and refused.status in (400, 404) and f"host {launch.nodes[0]} could not be found" in said:
         return no_such_node(launch)
     if refused.status == 409:
         text = f"{launch.run_id}: 云平台暂时冲突，请重试 / a conflict in the cloud, try again: {said}"

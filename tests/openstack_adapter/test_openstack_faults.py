@@ -250,6 +250,9 @@ def test_a_tenant_lists_no_nodes_and_is_refused_beyond_the_quota(tmp_path: Path)
 
     async def story(adapter: Adapter) -> None:
         assert list((await adapter.backend.nodes("", 10)).items) == []
+        (placed,) = await adapter.launch("r-1")
+        assert isinstance(placed, Refusal)
+        assert placed.code is RefusalCode.NOT_FOUND
         (answer,) = await adapter.launch("r-1", nodes=())
         assert isinstance(answer, Refusal)
         assert answer.code is RefusalCode.RESOURCE_EXHAUSTED
