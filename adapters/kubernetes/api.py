@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from urllib.request import getproxies
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -60,6 +61,8 @@ class Api:
                 f"the cluster's credentials cannot be read: name another file or --context"
             ) from error
         settings.connection_pool_maxsize = _CONNECTIONS
+        # Looked for once: otherwise the environment is searched for a proxy before every call.
+        settings.client_session_kwargs = {"trust_env": bool(getproxies())}
         self.endpoint = settings.host
         self._client = client.ApiClient(settings)
 
