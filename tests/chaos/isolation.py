@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+_LOOKS = 100
 _MARK = "XISUAN_CHAOS_INSIDE"
 _UNSHARE = ("unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
 
@@ -49,10 +50,14 @@ class Disk:
         _run("mount", "-t", "tmpfs", "-o", f"{self._size},mode=755", "none", str(path))
 
     def fill(self) -> None:
-        """Not a byte more can be written: the disk is as large as what lies on it."""
-        seen = os.statvfs(self.path)
-        used_kb = (seen.f_blocks - seen.f_bfree) * seen.f_frsize // 1024
-        _run("mount", "-o", f"remount,size={max(4, used_kb)}k", str(self.path))
+        """Not a byte more can be written: the disk is as large as what lies on it, which may grow while we look."""
+        for _ in range(_LOOKS):
+            seen = os.statvfs(self.path)
+            used_kb = (seen.f_blocks - seen.f_bfree) * seen.f_frsize // 1024
+            remount = ("mount", "-o", f"remount,size={used_kb}k", str(self.path))
+            if subprocess.run(remount, check=False, capture_output=True).returncode == 0:
+                return
+        raise AssertionError(f"{self.path} grows faster than it can be measured")
 
     def free(self) -> None:
         _run("mount", "-o", f"remount,{self._size}", str(self.path))
@@ -69,21 +74,22 @@ class Line:
         _ip("link", "add", self._ours, "type", "veth", "peer", "name", self._theirs)
         _ip("addr", "add", f"{self._our_address}/30", "dev", self._ours)
         _ip("link", "set", self._ours, "up")
+        self._inside: tuple[str, ...] = ()
 
     def plug_into(self, pid: int) -> None:
         """The process must have been started by `alone`."""
         _ip("link", "set", self._theirs, "netns", str(pid))
-        inside = ("nsenter", "-t", str(pid), "-n", "ip")
-        _run(*inside, "addr", "add", f"{self.their_address}/30", "dev", self._theirs)
+        self._inside = ("nsenter", "-t", str(pid), "-n", "ip")
+        _run(*self._inside, "addr", "add", f"{self.their_address}/30", "dev", self._theirs)
         for device in ("lo", self._theirs):
-            _run(*inside, "link", "set", device, "up")
+            _run(*self._inside, "link", "set", device, "up")
 
     def cut(self) -> None:
-        """From now on packets are lost without a word."""
-        _ip("link", "set", self._ours, "down")
+        """From now on packets are lost without a word: at the far end, so that our side sees no error of its own."""
+        _run(*self._inside, "link", "set", self._theirs, "down")
 
     def mend(self) -> None:
-        _ip("link", "set", self._ours, "up")
+        _run(*self._inside, "link", "set", self._theirs, "up")
 
 
 _numbers = itertools.count(1)

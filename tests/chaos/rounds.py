@@ -16,6 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -132,10 +133,8 @@ def _keep(stage: Stage, folder: Path) -> None:
     """Logs, journals and the store, for whoever looks into the failure."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    ignored = shutil.ignore_patterns("*.sock", "sockets", "runtime_resources", "pg")
-    shutil.copytree(
-        stage.folder, folder, dirs_exist_ok=True, ignore=ignored, symlinks=True, ignore_dangling_symlinks=True
-    )
+    with suppress(shutil.Error):  # sockets of Ray cannot be copied, everything else is
+        shutil.copytree(stage.folder, folder, dirs_exist_ok=True, symlinks=True, ignore_dangling_symlinks=True)
     sys.stdout.write(f"  kept in {folder}; again: make chaos SEEDS={folder.name.removeprefix('seed-')}\n")
 
 

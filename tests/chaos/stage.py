@@ -86,7 +86,7 @@ class Witness:
             started = alone(command) if self.line else command
             self._process = subprocess.Popen(started, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         if self.line is not None:
-            time.sleep(0.1)  # `unshare` has to have happened, which nothing tells
+            until(self._is_alone, f"a network of its own for {self.pool.pool_id}")
             self.line.plug_into(self._process.pid)
         until(self._answers, f"{self.pool.pool_id} ({self._folder / 'log'})")
 
@@ -96,6 +96,9 @@ class Witness:
 
     def history(self) -> PoolHistory:
         return read_history(self.pool, self._folder / "state")
+
+    def _is_alone(self) -> bool:
+        return Path(f"/proc/{self._process.pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
 
     def _answers(self) -> bool:
         assert self._process.poll() is None, (self._folder / "log").read_text(encoding="utf-8")[-2000:]

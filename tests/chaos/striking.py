@@ -80,7 +80,7 @@ def _freeze_leader(stage: Stage, what: Strike) -> None:
         time.sleep(what.length_s)
         for process in frozen:
             process.send_signal(signal.SIGCONT)
-        # The first ends at its first write and comes back with a newer epoch, which ends the second.
+        # The first finds that it was replaced, ends, and comes back with a newer epoch: that ends the second.
         until(lambda: second.poll() is not None, "the end of the second leader")
         assert second.returncode == DEPOSED, f"the second leader ended with {second.returncode}"
     finally:
