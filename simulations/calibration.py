@@ -141,7 +141,9 @@ class _Life:
             str(job), self._world.situation_now(), self._history, self._settings.cycle, self._settings.seed + job
         )
         correction = self._correction if self._settings.corrects else None
-        self._open.append((job, self._world.now_ms, forecast(question, self._settings.effort, correction)))
+        said = forecast(question, self._settings.effort, correction)
+        assert said is not None, "an effort without a clock always has an answer"
+        self._open.append((job, self._world.now_ms, said))
 
     def _learn(self) -> None:
         """From runs that have ended, and from forecasts whose workloads have started."""

@@ -30,8 +30,8 @@ HORIZON_MS: Final = 30 * 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """What a forecast may cost. `clock` gives seconds and `ends_at` is on it: futures that are not begun by then are left
-    out (at least three are run). `growth` is the part of the time since now by which cycles lie apart."""
+    """What a forecast may cost. `clock` gives seconds and `ends_at` is on it: futures that are not over by then are left
+    out. `growth` is the part of the time since now by which cycles lie apart."""
 
     futures: int = FUTURES
     horizon_ms: int = HORIZON_MS
@@ -39,6 +39,9 @@ class Effort:
     least_step_ms: int = 1_000
     clock: Callable[[], float] | None = None
     ends_at: float = 0.0
+
+    def is_over(self) -> bool:
+        return self.clock is not None and self.clock() >= self.ends_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +74,19 @@ class Question:
 
 def forecast(
     question: Question, effort: Effort | None = None, correction: Correction | None = None
-) -> StartForecast:
-    """Same arguments (without a clock): same answer."""
+) -> StartForecast | None:
+    """None where not one future was over in time. Same arguments (without a clock): same answer."""
     effort = effort or Effort()
     starts: list[Started] = []
     run = 0
     for number in range(effort.futures):
-        if number >= 3 and effort.clock is not None and effort.clock() >= effort.ends_at:
-            break
         started = _future(question, effort, np.random.default_rng([question.seed, number]))
+        if started is None and effort.is_over():
+            break
         starts += [started] if started is not None else []
         run += 1
+    if not run:
+        return None
     return _interval(question.situation.now_ms, starts, run, correction or Correction())
 
 
@@ -102,7 +107,7 @@ def _future(question: Question, effort: Effort, random: np.random.Generator) -> 
     until_ms = situation.now_ms + effort.horizon_ms
     coming = history.future_arrivals(situation.now_ms, random)
     world.arrive((one.at_ms, _row_of(one, number, situation)) for number, one in enumerate(coming))
-    world.run(until_ms, lambda: workload_id in world.started)
+    world.run(until_ms, lambda: workload_id in world.started or effort.is_over())
     return world.started.get(workload_id)
 
 

@@ -47,6 +47,7 @@ class Outlooks:
         self._hosts = hosts
         self._settings = settings
         self._turn = asyncio.Semaphore(1)
+        self._is_warm = False
 
     async def outlook(self, workload: Workload, *, with_changes: bool) -> Outlook:
         """Of a workload that waits for room, or of the first such element of an array."""
@@ -91,6 +92,7 @@ class Outlooks:
 
     async def dry_run(self, submissions: Sequence[Submission]) -> list[DryRunPlacement]:
         plan = await self._planner.dry_run(submissions)
+        await self._warm_up(submissions)
         views, stack = await self._planner.views(), self._settings().stack
         now_ms = self._planner.now_ms()
         asked = [as_workload(submission, number, now_ms) for number, submission in enumerate(submissions)]
@@ -120,7 +122,19 @@ class Outlooks:
             )
         return answers
 
-    async def _futures(self, asked: Sequence[Workload], plan: Plan) -> Mapping[str, StartForecast]:
+    async def _warm_up(self, submissions: Sequence[Submission]) -> None:
+        """Once, which is when the service rehearses: what a probe compiles or loads on first use is ready before anybody
+        waits for it."""
+        if self._is_warm or not submissions:
+            return
+        self._is_warm = True
+        asked = as_workload(submissions[0], 0, self._planner.now_ms())
+        async with self._turn:
+            have = await self._copy([asked])
+            probe, (row,) = Probe(have.situation, self._settings()), have.rows
+            await asyncio.to_thread(probe.placement, row, have.situation.shapes.shapes[row.shape])
+
+    async def _futures(self, asked: Sequence[Workload], plan: Plan) -> Mapping[str, StartForecast | None]:
         """Of the first few that would wait."""
         placed = {placement.workload_id for placement in plan.placements}
         waiting = [one for one in asked if one.workload_id not in placed][:MOST_FORECASTS]
@@ -155,7 +169,7 @@ class Outlooks:
             self._writer.look, lambda book: copied(book, (views, states), now_ms, asked)
         )
 
-    def _forecast(self, have: Copied, number: int, seconds: float) -> StartForecast:
+    def _forecast(self, have: Copied, number: int, seconds: float) -> StartForecast | None:
         row = have.rows[number]
         situation = with_waiting(have.situation, [row])
         effort = Effort(clock=time.monotonic, ends_at=time.monotonic() + seconds)

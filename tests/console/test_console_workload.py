@@ -147,7 +147,7 @@ def test_cancelling_twice_says_the_same(job: Path) -> None:
 def test_an_explanation_says_what_would_have_to_change(job: Path) -> None:
     workload_id = submitted(job)
     said = xisuan("workload", "explain", workload_id).done()
-    assert "pool-a\tzone\t政务内网\t政务外网\t改到政务外网" in said.out
+    assert "pool-a\tzone 不可解/unresolvable\t政务内网\t政务外网\t改到政务外网" in said.out
     document = xisuan("workload", "explain", workload_id, "--json").done().json
     assert document["refusals_by_code"] == {"zone": 1}
     assert document["opinions"][0]["reasons"][0]["verdict"] == "unresolvable"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,7 +29,9 @@ def a_history(cores: int = 4, parts: tuple[float, ...] = (0.5,) * ENOUGH) -> His
 
 
 def said(have: Situation, name: str, history: History | None = None, seed: int = 0) -> StartForecast:
-    return forecast(Question(name, have, history or a_history(), SETTINGS, seed), FINE)
+    answer = forecast(Question(name, have, history or a_history(), SETTINGS, seed), FINE)
+    assert answer is not None  # without a clock there is always one
+    return answer
 
 
 def test_who_fits_now_starts_now() -> None:
@@ -75,10 +79,14 @@ def test_the_same_question_has_the_same_answer_and_leaves_the_state_as_it_was() 
     assert [row.workload_id for row in have.waiting] == ["w"]
 
 
-def test_no_more_futures_are_begun_when_the_time_is_up() -> None:
+@pytest.mark.parametrize(("ticks", "is_none"), [(0, True), (12, False)], ids=["none in time", "some in time"])
+def test_futures_that_are_not_over_in_time_are_left_out(ticks: int, is_none: bool) -> None:
     have = situation(1, 4, [Job("a", 4, 1000)], [Job("w", 4, 1000)])
-    answer = forecast(Question("w", have, a_history(), SETTINGS), Effort(clock=lambda: 1.0, ends_at=0.0))
-    assert answer.futures == 3
+    looks = itertools.count()
+    effort = Effort(growth=0.0, least_step_ms=1, clock=lambda: float(next(looks)), ends_at=float(ticks))
+    answer = forecast(Question("w", have, a_history(), SETTINGS), effort)
+    assert (answer is None) == is_none
+    assert answer is None or 0 < answer.futures < FUTURES
 
 
 def test_arrivals_of_the_future_are_like_those_of_the_past() -> None:
