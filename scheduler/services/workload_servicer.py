@@ -117,9 +117,7 @@ class WorkloadServicer(WorkloadServiceServicer):
 
     async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
         async with answering(context):
-            wanted = WatchFilter(
-                frozenset(request.workload_ids), request.queue, frozenset(request.labels.items())
-            )
+            wanted = WatchFilter(frozenset(request.workload_ids), request.queue, frozenset(request.labels.items()))
             cursor = _cursor(request.cursor)
             if cursor is None:
                 page = await self._scheduling.changes(None, wanted, 0)
