@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any
 
 from adapters.openstack.cloud import Cloud, CloudRefused
 from adapters.openstack.fleet import Fleet
@@ -66,8 +67,7 @@ class Endings:
         asked = self._leaving.get(machine_id)
         return asked is not None and time.monotonic() - asked < _REMEMBERED_S
 
-    def _start(self, key: str, work: object) -> None:
-        assert asyncio.iscoroutine(work)
+    def _start(self, key: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks[key] = task
 

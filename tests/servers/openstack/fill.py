@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import openstack
+from keystoneauth1.exceptions import ClientException
 
 FLAVORS = (("small", 1, 64, 1), ("medium", 2, 4096, 10), ("large", 8, 16384, 40))  # CPUs, MiB, GiB
 SERVICES = (
@@ -60,7 +61,7 @@ def _is_up(cloud: Any) -> bool:
     try:
         up = [one for one in cloud.compute.hypervisors() if one.state == "up"]
         known = list(cloud.placement.resource_providers())
-    except (openstack.exceptions.SDKException, OSError):
+    except (openstack.exceptions.SDKException, ClientException):
         return False  # Nova is still starting
     return len(up) == HYPERVISORS == len(known)
 
