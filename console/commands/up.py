@@ -187,10 +187,8 @@ def _announce(home: Home, service: Running, settings: EmbeddedSettings, pools: S
         )
 
 
-def _watch(
-    service: Running, stopping: threading.Event, in_force: SettingsInForce, archiving: Archiving
-) -> None:
-    """Adapters of ours that die are started again: their runs are on disk, and are found again."""
+def _watch(service: Running, stopping: threading.Event, in_force: SettingsInForce, archiving: Archiving) -> None:
+    """Parts of ours that die are started again; the runs of adapters are on disk, and are found again."""
     log = logging.getLogger("xisuan.up")
     asked_to_reload = threading.Event()
     signal.signal(signal.SIGHUP, lambda *_: asked_to_reload.set())
@@ -200,6 +198,7 @@ def _watch(
             in_force.reload()
         service.runtime.keep_settings()
         archiving.look(in_force.stated.operation.archive_after_days)
+        service.runtime.restore()
         if not service.runbook_host.is_alive():
             log.warning("the runbook host ended; it is started again")
             service.runbook_host.restart()

@@ -27,8 +27,8 @@ from scheduler.services.ports import ControlPlaneUnavailable
 
 if TYPE_CHECKING:
     # A gateway calls, and decides nothing: it need not load what a cycle is made of.
-    from scheduler.core.placement.pool_state import PoolState
     from scheduler.access.guard import AccessSettings
+    from scheduler.core.placement.pool_state import PoolState
     from scheduler.cycle import CycleSettings
 
 NAMESPACE = "xisuan"
@@ -52,9 +52,28 @@ def pool_host_name(number: int) -> str:
     return f"pool-host-{number}"
 
 
+def actor(name: str) -> Any:
+    """The handle of an actor. Raises ValueError while there is none.
+
+    Looked up once: Ray asks its head for a name, and blocks the caller's event loop for that long. A handle outlives
+    restarts of its actor; after an error it is forgotten all the same (`lost`), in case another has taken the name.
+    """
+    if name not in _handles:
+        _handles[name] = ray.get_actor(name, NAMESPACE)
+    return _handles[name]
+
+
+def lost(name: str) -> None:
+    """A call of this actor found it gone: it is looked up anew."""
+    _handles.pop(name, None)
+
+
+_handles: dict[str, Any] = {}
+
+
 def control_plane() -> Any:
     """The handle of the control-plane actor. Raises ValueError while there is none."""
-    return ray.get_actor(CONTROL_PLANE, NAMESPACE)
+    return actor(CONTROL_PLANE)
 
 
 def _riding() -> tuple[attribution.Attribution | None, str]:
@@ -75,6 +94,7 @@ class RemotePart:
             except RayTaskError as error:
                 raise error.cause from None
             except (RayActorError, ValueError) as error:
+                lost(CONTROL_PLANE)
                 raise ControlPlaneUnavailable(
                     "控制平面正在启动或重启，请重试 / the control plane is starting or restarting; retry"
                 ) from error
@@ -147,10 +167,11 @@ class RayHosts:
 
     async def _call(self, name: str, method: str, *arguments: Any) -> Any:
         try:
-            return await ray.get_actor(name, NAMESPACE).call.remote(method, arguments, launching.get())
+            return await actor(name).call.remote(method, arguments, launching.get())
         except RayTaskError as error:
             raise error.cause from None
         except (RayActorError, ValueError) as error:
+            lost(name)
             raise AdapterUnavailable(f"池主机 {name} 正在重启 / pool host {name} is being restarted") from error
 
 

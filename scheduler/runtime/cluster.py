@@ -100,9 +100,13 @@ class Runtime:
         self._cycle: CycleSettings | None = None  # as last reconfigured
         self._plane: Any = ray.remote(ControlPlaneShell).options(name=CONTROL_PLANE, **_ACTOR).remote(settings)
         self._gateways: list[Any] = [
-            ray.remote(GatewayShell).options(**(_ACTOR | {"max_restarts": 0}), **_gateway_place()).remote(settings.access)
+            ray.remote(GatewayShell).options(**_ACTOR, **_gateway_place()).remote(settings.access)
             for _ in range(settings.gateways)
         ]
+        self._leading: Any = None
+        self._lead()
+        # Of each gateway: where it listens, and a call that lasts as long as its process.
+        self._listening: list[tuple[str, int, Any]] = []
 
     def call(self, part: str, method: str, *arguments: Any) -> Any:
         """One operation of a port, from this process; blocks."""
@@ -114,7 +118,30 @@ class Runtime:
         started: list[int] = _get(
             [gateway.start.remote(host, wanted) for gateway, wanted in zip(self._gateways, ports, strict=True)]
         )
+        self._listening = [
+            (host, bound, gateway.serving.remote()) for gateway, bound in zip(self._gateways, started, strict=True)
+        ]
         return started
+
+    def restore(self) -> None:
+        """Gives actors that died, and that Ray has started again, their work back: to lead, to listen on a port. Called
+        every second or so; without deaths it asks nobody."""
+        if ray.wait([self._leading], timeout=0)[0]:
+            self._lead()
+        for number, (host, port, serving) in enumerate(self._listening):
+            if not ray.wait([serving], timeout=0)[0]:
+                continue
+            gateway = self._gateways[number]
+            try:
+                ray.get(gateway.start.remote(host, port), timeout=_CLOSE_S)
+            except RayError as error:
+                logging.getLogger("xisuan.runtime").warning("gateway %d is not back yet: %s", number, error)
+                continue
+            self._listening[number] = (host, port, gateway.serving.remote())
+
+    def _lead(self) -> None:
+        """Has the control plane begin to lead. The call lasts as long as its process."""
+        self._leading = self._plane.leading.remote()
 
     def reconfigure(self, cycle: CycleSettings) -> None:
         """How placements are decided from now on, after restarts of the control plane too (`keep_settings`)."""

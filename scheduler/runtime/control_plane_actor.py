@@ -69,6 +69,12 @@ class ControlPlaneShell:
                 RUN_TRACES.accepted(_created(answer), traceparent, began_ms)
         return answer
 
+    async def leading(self) -> None:
+        """Begins to lead, whether or not anybody calls, and lasts as long as this process: `Runtime.restore` sees its
+        end, and that of a start which failed."""
+        await self._ready()
+        await asyncio.Event().wait()
+
     async def metrics(self) -> tuple[Metric, ...]:
         await self._ready()
         gathered: tuple[Metric, ...] = await self._parts["operation"].metrics()

@@ -30,8 +30,10 @@ class GatewayShell:
         start_tracing("xisuan-gateway")
         configure_actor(f"gateway-{os.getpid()}")
         self._gateway: Gateway | None = None
+        self._closed = asyncio.Event()
 
     async def start(self, host: str, port: int) -> int:
+        """Serves from now on; returns the port. Called again by `Runtime.restore` after a restart by Ray."""
         ports = Ports(
             cast(Scheduling, RemotePart("scheduling")),
             cast(Ledger, RemotePart("ledger")),
@@ -50,6 +52,10 @@ class GatewayShell:
         self._gateway.offer_operation(cast(Operation, RemotePart("operation")))
         return await self._gateway.start(host, port)
 
+    async def serving(self) -> None:
+        """Returns when the gateway is closed; a caller learns from the error of this call that the process died."""
+        await self._closed.wait()
+
     async def metrics(self) -> tuple[Metric, ...]:
         return collected()
 
@@ -57,3 +63,4 @@ class GatewayShell:
         if self._gateway is not None:
             await self._gateway.close()
         await asyncio.to_thread(stop_tracing)
+        self._closed.set()

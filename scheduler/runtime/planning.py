@@ -45,7 +45,7 @@ from scheduler.services.ports import ControlPlaneUnavailable
 
 log = logging.getLogger("xisuan.planner")
 
-# Arrivals within this time share a cycle.
+# Between two cycles: what arrives meanwhile shares the next one. After a pause nobody waits for others.
 GATHER_S = 0.005
 # Holding a pool for a workload that waits too long depends on time alone, so look again now and then.
 LOOK_AGAIN_S = 30.0
@@ -115,9 +115,11 @@ class Planner:
         return self._registry.views(live)
 
     async def serve(self) -> None:
+        last_cycle_s = float("-inf")
         while True:
             await self._until_wanted()
-            await asyncio.sleep(GATHER_S)
+            if self._loop.time() - last_cycle_s < GATHER_S:
+                await asyncio.sleep(GATHER_S)
             self._wanted.clear()
             try:
                 self._look_again_s = await self._due.settle(LOOK_AGAIN_S)
@@ -126,6 +128,7 @@ class Planner:
                 log.warning("a plan could not be stored and is made again: %s", error)
                 await asyncio.sleep(PAUSE_S)
                 self._wanted.set()
+            last_cycle_s = self._loop.time()
 
     async def _look_at_all(self) -> None:
         """Cycles over the whole queue, a window each: who cannot be placed must not hide those behind it."""

@@ -20,7 +20,7 @@ from scheduler.access.transport import to_adapters
 from scheduler.operation.exposition import collected
 from scheduler.operation.instruments import POOL_CALL
 from scheduler.operation.logs import configure_actor
-from scheduler.runtime.calls import control_plane
+from scheduler.runtime.calls import CONTROL_PLANE, control_plane, lost
 from scheduler.runtime.pool_host import PoolHost
 from scheduler.runtime.pool_link import PoolReport
 
@@ -56,5 +56,6 @@ async def _deliver(report: PoolReport) -> None:
             await control_plane().report.remote(report)
             return
         except (RayActorError, RayTaskError, ValueError) as error:
+            lost(CONTROL_PLANE)
             log.warning("report of %s is delivered again: %s", report.pool_id, error)
             await asyncio.sleep(_REDELIVER_S)
