@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from inventory.model.workload import WorkloadState
-from inventory.store.errors import Locked, Unreachable
+from inventory.store.errors import Locked, NewerSchema, Unreachable
 from scheduler.services.answering import ControlPlaneUnavailable
 from scheduler.services.ports import ErrorCode, RequestError
 from tests.services.failures import failure_of, fields_of
@@ -264,10 +264,10 @@ def test_logs_of_a_pool_that_is_gone_may_be_asked_for_again(
         ),
         pytest.param(Locked("锁", "locked"), grpc.StatusCode.UNAVAILABLE, 1000, id="the store is locked: retry"),
         pytest.param(
-            Unreachable("坏", "broken"),
-            grpc.StatusCode.FAILED_PRECONDITION,
-            None,
-            id="the store is broken: give up",
+            Unreachable("停", "down"), grpc.StatusCode.UNAVAILABLE, 1000, id="the store does not answer: retry"
+        ),
+        pytest.param(
+            NewerSchema("新", "newer"), grpc.StatusCode.FAILED_PRECONDITION, None, id="the store is newer: give up"
         ),
     ],
 )
