@@ -201,6 +201,7 @@ class Book:
                     self._change_workload(WorkloadChanged(run.workload_id, WorkloadState.ACTIVE))
                     self._attempts[run.workload_id].runs = run.attempt
                     self._attempts[run.workload_id].failures.pause_ms = 0
+                    self.history.start(run.workload_id, run.placed_ms)
                     self._hold(run)
                 case RunChanged():
                     self._change_run(change)

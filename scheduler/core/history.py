@@ -22,6 +22,7 @@ KEPT_ALIKE: Final = 64  # runs of one queue and shape
 KEPT_QUEUE: Final = 256
 KEPT_ALL: Final = 1024
 KEPT_ARRIVALS: Final = 512
+KEPT_STARTS: Final = 4096
 KEPT_KINDS: Final = 4096  # queues with their shapes; the oldest is forgotten
 # What is assumed while nothing has finished: log-uniform parts of the estimate (people ask for one to twenty times what
 # they need: Mu'alem and Feitelson, TPDS 2001), or log-uniform times from a minute to a day where there is none.
@@ -43,14 +44,22 @@ class Arrival:
 @dataclass(slots=True)
 class History:
     """Running times by queue and shape, by queue, and of all, as parts of their estimates and (where there was none) in
-    milliseconds; and the newest arrivals."""
+    milliseconds; the newest arrivals; and when the newest placed workloads were first placed."""
 
     arrivals: deque[Arrival] = field(default_factory=lambda: deque(maxlen=KEPT_ARRIVALS))
+    starts: dict[str, int] = field(default_factory=dict)
     _parts: dict[Hashable, deque[float]] = field(default_factory=dict)
     _times: dict[Hashable, deque[float]] = field(default_factory=dict)
 
     def arrive(self, arrival: Arrival) -> None:
         self.arrivals.append(arrival)
+
+    def start(self, workload_id: str, at_ms: int) -> None:
+        """A workload was placed; only its first time counts."""
+        if workload_id not in self.starts:
+            if len(self.starts) >= KEPT_STARTS:
+                del self.starts[next(iter(self.starts))]
+            self.starts[workload_id] = at_ms
 
     def finish(self, queue: str, shape: Shape, estimated_ms: int, ran_ms: int) -> None:
         """A run has ended by itself after `ran_ms`."""
@@ -67,7 +76,7 @@ class History:
         """As it is now, for whoever reads it while this one goes on."""
         parts = {key: deque(values, values.maxlen) for key, values in self._parts.items()}
         times = {key: deque(values, values.maxlen) for key, values in self._times.items()}
-        return History(deque(self.arrivals, self.arrivals.maxlen), parts, times)
+        return History(deque(self.arrivals, self.arrivals.maxlen), dict(self.starts), parts, times)
 
     def is_known(self, queue: str, shape: Shape, estimated_ms: int) -> bool:
         """False where nothing but the assumption is left."""

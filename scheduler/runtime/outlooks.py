@@ -21,6 +21,7 @@ from scheduler.core.placement.scores.energy import added_milliwatts
 from scheduler.core.placement.scores.input_locality import staging_ms
 from scheduler.core.queueing.tables import expected_ms
 from scheduler.cycle import CycleSettings
+from scheduler.forecast.correction import Correction, Raw
 from scheduler.forecast.counterfactuals import Counterfactual, counterfactuals
 from scheduler.forecast.forecast import Effort, Question, StartForecast, forecast
 from scheduler.forecast.probe import Probe
@@ -36,6 +37,8 @@ from scheduler.services.ports import DryRunPlacement
 LONGEST_S: Final = 3.0
 # Dry runs and submissions of many: so many of them are forecast.
 MOST_FORECASTS: Final = 4
+# Forecasts that are remembered until their workloads start.
+MOST_OPEN: Final = 1000
 
 
 class Outlooks:
@@ -48,6 +51,10 @@ class Outlooks:
         self._settings = settings
         self._turn = asyncio.Semaphore(1)
         self._is_warm = False
+        self._correction = Correction()
+        self._open: dict[
+            str, tuple[int, Raw]
+        ] = {}  # forecasts whose workloads have not started: when, and what was said
 
     async def outlook(self, workload: Workload, *, with_changes: bool) -> Outlook:
         """Of a workload that waits for room, or of the first such element of an array."""
@@ -55,8 +62,25 @@ class Outlooks:
             asked = await asyncio.to_thread(self._writer.look, lambda book: _waiting(book, workload))
             if asked is None:
                 return Outlook()
+            await self._learn()
             have = await self._copy([asked])
-            return await asyncio.to_thread(self._outlook, have, with_changes)
+            outlook = await asyncio.to_thread(self._outlook, have, with_changes)
+            said = outlook.forecast
+            if said is not None and said.raw is not None and len(self._open) < MOST_OPEN:
+                self._open.setdefault(asked.workload_id, (have.situation.now_ms, said.raw))
+            return outlook
+
+    async def _learn(self) -> None:
+        """From forecasts whose workloads have started since: what they were off by widens or narrows the next."""
+        ids = tuple(self._open)
+        starts = await asyncio.to_thread(
+            self._writer.look,
+            lambda book: {one: book.history.starts[one] for one in ids if one in book.history.starts},
+        )
+        for workload_id, started_ms in starts.items():
+            asked_ms, raw = self._open.pop(workload_id)
+            if started_ms >= asked_ms:  # else it had been placed before, and waits again
+                self._correction.score(raw, started_ms - asked_ms)
 
     def _outlook(self, have: Copied, with_changes: bool) -> Outlook:
         (row,) = have.rows
@@ -173,7 +197,8 @@ class Outlooks:
         row = have.rows[number]
         situation = with_waiting(have.situation, [row])
         effort = Effort(clock=time.monotonic, ends_at=time.monotonic() + seconds)
-        return forecast(Question(row.workload_id, situation, have.history, self._settings()), effort)
+        question = Question(row.workload_id, situation, have.history, self._settings())
+        return forecast(question, effort, self._correction)
 
 
 def _waiting(book: Book, workload: Workload) -> Workload | None:

@@ -97,3 +97,16 @@ async def test_a_deadline_that_cannot_be_met_is_warned_of(site: Site) -> None:
         warned = await site.plane.warnings([late, fine])
         assert set(warned) == {late}
         assert "can't be met" in warned[late].message_en
+
+
+@story
+async def test_an_estimate_learns_from_those_that_have_started(site: Site) -> None:
+    async with running(site):
+        (holder,) = await a_full_pool(site)
+        (waiter,) = await site.submit(submission("w", requirements=WHOLE_NODE, estimated_ms=HOUR_MS))
+        await site.plane.outlook(waiter, False)
+        site.pools["p"].finish(f"{holder}.1")
+        await site.until_run(waiter, RunState.RUNNING)
+        (next_one,) = await site.submit(submission("next", requirements=WHOLE_NODE, estimated_ms=HOUR_MS))
+        await site.plane.outlook(next_one, False)
+        assert site.plane._outlooks._correction.scored == 1

@@ -57,7 +57,8 @@ class Shape:
     """All of a workload that placement looks at. Workloads of one shape get one opinion from each pool.
 
     `runtime` is what its program needs: a command without an image is a "process", an image is a "container".
-    `inputs` is the data that it reads; `secrets`: it names some of the pool's own secret store. `total` is what all its tasks need together.
+    `inputs` is the data that it reads; `secrets`: it names some of the pool's own secret store. `total` is what all its
+    tasks need together.
     """
 
     requirements: Requirements
