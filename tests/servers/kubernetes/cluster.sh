@@ -50,9 +50,11 @@ END
         --kube-api-qps 1000 --kube-api-burst 1000
     serve controllers "$programs/kube-controller-manager" --kubeconfig "$folder/kubeconfig" --leader-elect=false \
         --secure-port 0 --service-account-private-key-file "$folder/accounts.key" --concurrent-job-syncs 20 \
-        --kube-api-qps 1000 --kube-api-burst 1000
+        --kube-api-qps 1000 --kube-api-burst 1000 --node-monitor-grace-period 10m
+    # A thousand nodes renew ten leases a second in all: with the usual 40 s it is a hundred, which a small machine
+    # does not keep up with, and nodes that are late are tainted, and come back, and are late again.
     serve kwok "$programs/kwok" --kubeconfig "$folder/kubeconfig" --config "$here/stages.yaml" \
-        --manage-nodes-with-annotation-selector kwok.x-k8s.io/node=fake --node-lease-duration-seconds 40
+        --manage-nodes-with-annotation-selector kwok.x-k8s.io/node=fake --node-lease-duration-seconds 400
     ;;
 watch)
     cd /
