@@ -195,7 +195,7 @@ def _add_dependencies(systems: list[dict[str, Any]], shape: EstateShape, chance:
         used = int(user * chance.random() ** 2)
         if seen and chance.random() < shape.cycle_share:
             # A cycle of two: somebody's platform calls back. Few paths lead between neighbours, so it stays small.
-            used, user = max(added[-200:], key=lambda edge: edge[1] / edge[0])
+            used, user = max(added[-200:], key=lambda edge: edge[1] / max(1, edge[0]))
         if user != used and (user, used) not in seen:
             seen.add((user, used))
             added.append((user, used))

@@ -46,7 +46,8 @@ def test_the_random_estates_hold_what_the_properties_are_about() -> None:
     wanted = {
         *("plans of three waves and more", "splits", "groups of several", "provisional windows"),
         *("封网", "试点窗口只收", "余位不足", "须等", "拷不完"),
-        *set(UnplacedRule) - {UnplacedRule.DUPLICATE_KEY, UnplacedRule.ZONE_UNKNOWN},
+        # Nothing moves yet in an estate that was only drawn.
+        *set(UnplacedRule) - {UnplacedRule.DUPLICATE_KEY, UnplacedRule.ZONE_UNKNOWN, UnplacedRule.UNDER_WAY},
     } - {UnplacedRule.PROTECTION_LEVEL_UNKNOWN, UnplacedRule.ARCHITECTURE_UNKNOWN}
     assert {what for what in wanted if not met[what]} == set()
 

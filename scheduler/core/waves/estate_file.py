@@ -116,7 +116,9 @@ def _name_of(fault: FormFault, text: str | bytes) -> str:
     if len(fault.place) < 3 or not isinstance(fault.place[1], int):
         return ""
     entry = json.loads(text)[fault.place[0]][fault.place[1]]
-    return str(entry.get("id") or entry.get("name") or entry.get("system") or "") if isinstance(entry, dict) else ""
+    return (
+        str(entry.get("id") or entry.get("name") or entry.get("system") or "") if isinstance(entry, dict) else ""
+    )
 
 
 def _settings(calendar: CalendarEntry, windows: Sequence[Window]) -> WaveSettings:

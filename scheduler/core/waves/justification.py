@@ -2,7 +2,8 @@
 
 Who calls this: `solve.py`, between the greedy plans and CP-SAT. Packed late, whatever can wait for a gap after a freeze
 waits there, and what is left before the freeze is what has to be; packed early in that order, the gaps fill up.
-Pools stay as they are, and so do cycles that move in one window. Pure and deterministic: effort is counted in packings.
+The first order comes from a choice about the long gaps of the calendar (`gap_guide.py`). Pools stay as they are, and so do
+cycles that move in one window, unless they may be split. Pure and deterministic: effort is counted in packings.
 Source: Valls, Ballestin, Quintanilla, Justification and RCPSP, European Journal of Operational Research 165, 2005;
 Joslin, Clements, Squeaky wheel optimization, Journal of AI Research 10, 1999 (systems at the tail are let in first).
 """
@@ -18,11 +19,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler.core.budget import Budget
+from scheduler.core.waves.gap_guide import GapNode, guide
 from scheduler.core.waves.shape import Shape
 from scheduler.core.waves.solution import NOWHERE, Solution, cycle_ties, replaced
 
 _EFFORT_A_GROUP = 6e-5  # deterministic seconds of packing one group once
 _PATIENCE = 60  # packings without gain
+_TIES = (0.0, 0.5, 0.9, 0.9, 0.9, 0.9, 2.0, 2.0)  # how far units of nearby latest windows are shuffled
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,9 @@ class _Unit:
 
 
 class _Units:
-    """The units of a solution, and which use which."""
+    """The units of a solution, and which use which. `tied`: groups of a cycle that share a window are one unit."""
 
-    def __init__(self, shape: Shape, solution: Solution) -> None:
+    def __init__(self, shape: Shape, solution: Solution, *, tied: bool) -> None:
         leader = list(range(len(shape.groups)))
 
         def head(g: int) -> int:
@@ -51,7 +54,7 @@ class _Units:
                 g = leader[g]
             return g
 
-        for one, other in cycle_ties(shape, solution):
+        for one, other in cycle_ties(shape, solution) if tied else ():
             leader[head(one)] = head(other)
         together: dict[int, list[int]] = defaultdict(list)
         for g, w in enumerate(solution.window):
@@ -181,10 +184,11 @@ class _Packing:
 
 
 class Justifier:
-    def __init__(self, shape: Shape, solution: Solution, bound: int, seed: int) -> None:
+    def __init__(self, shape: Shape, solution: Solution, bound: int, seed: int, *, tied: bool = True) -> None:
+        """`tied`: what moves in one window with its cycle now stays with it; else cycles may be split."""
         self._shape = shape
         self._first = solution
-        self._units = _Units(shape, solution)
+        self._units = _Units(shape, solution, tied=tied)
         self._bound = bound
         self._chance = random.Random(seed)
         self.effort = 0.0
@@ -194,6 +198,10 @@ class Justifier:
         windows = list(self._units.windows)
         mine = self._rank(windows)
         best, best_teams = windows, None
+        guided = self._guided(windows)
+        if guided is not None and self._rank(guided[0]) < mine:
+            best, best_teams = guided
+            windows, mine = best, self._rank(best)
         idle = 0
         while idle < _PATIENCE and mine[0] > self._bound and self.effort < budget.effort and not budget.is_spent:
             late = self._late(windows)
@@ -211,6 +219,24 @@ class Justifier:
             return self._first
         moved = {g: best[u] for u, unit in enumerate(self._units.all) for g in unit.groups}
         return replaced(self._first, moved, {}, best_teams)
+
+    def _guided(self, windows: Sequence[int]) -> tuple[list[int], dict[int, int]] | None:
+        """Packed early by the latest windows that a choice about the long gaps of the calendar leaves; the best of a few
+        ways to settle ties."""
+        units = self._units
+        nodes = [GapNode(unit.groups, unit.allowed) for unit in units.all]
+        uses = [(user, used) for user, all_used in enumerate(units.uses) for used in all_used]
+        found = guide(self._shape, nodes, uses, max(windows), self._chance.randrange(1 << 31))
+        if found is None:
+            return None
+        self.effort += found.effort
+        best: tuple[list[int], dict[int, int]] | None = None
+        for spread in _TIES:
+            ranks = [latest + self._chance.uniform(0, spread) for latest in found.latest]
+            packed = self._packed(windows, ranks)
+            if packed is not None and (best is None or self._rank(packed[0]) < self._rank(best[0])):
+                best = packed
+        return best
 
     def _rank(self, windows: Sequence[int]) -> tuple[int, int]:
         """The last window, then how far systems lie beyond the bound."""
@@ -245,6 +271,10 @@ class Justifier:
         first = self._let_in_first(windows)
         spread = self._chance.choice((0.0, 0.5, 1.0, 3.0, 8.0))
         ranks = [w + self._chance.uniform(0, spread) - (1000 if u in first else 0) for u, w in enumerate(late)]
+        return self._packed(windows, ranks)
+
+    def _packed(self, windows: Sequence[int], ranks: Sequence[float]) -> tuple[list[int], dict[int, int]] | None:
+        """Every unit in the first window that takes it; of those whose used ones are placed, the least rank first."""
         packing = _Packing(self._shape, self._units, rising=True)
         found = list(windows)
         floor = [0] * len(found)

@@ -121,12 +121,21 @@ def _justified(shape: Shape, found: _Found, seed: int, budget: Budget) -> tuple[
     last = found.solution.last
     if not by_finish or last <= found.bound or not _all_placed(shape, found.solution):
         return found, budget
-    justifier = Justifier(shape, found.solution, found.bound, seed)
-    solution = justifier.run(_half(budget))
-    left = replace(budget, effort=max(0.01, budget.effort - justifier.effort))
-    if score(shape, solution).rank(problem) >= score(shape, found.solution).rank(problem):
-        return found, left
-    return (found if broken(shape, solution) is not None else _Found(solution, found.bound)), left
+    # Cycles stay whole if that costs no time; splitting them is what the finish is worth.
+    for tied in (True, False):
+        if (
+            found.solution.last <= found.bound
+            or budget.is_spent
+            or not (tied or cycle_ties(shape, found.solution))
+        ):
+            break
+        justifier = Justifier(shape, found.solution, found.bound, seed, tied=tied)
+        solution = justifier.run(_half(budget))
+        budget = replace(budget, effort=max(0.01, budget.effort - justifier.effort))
+        better = score(shape, solution).rank(problem) < score(shape, found.solution).rank(problem)
+        if better and broken(shape, solution) is None:
+            found = _Found(solution, found.bound)
+    return found, budget
 
 
 def _less_the_telling(budget: Budget, began: float | None) -> Budget:
