@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import grpc
-
 from adapters.contract import Execution, ExecutionOutput
 from adapters.kubernetes.engine import KubernetesEngine
+from adapters.sdk.engine import NotNow
 from adapters.sdk.engine_backend import EngineBackend
-from adapters.wire.status import CallFailed, Failure
 
 
 class KubernetesBackend(EngineBackend):
@@ -33,6 +31,6 @@ class KubernetesBackend(EngineBackend):
                 f"{execution.run_id}: 任务 {execution.task} 此刻没有运行中的 Pod，请稍后重试 / "
                 f"task {execution.task} has no running pod now: try again"
             )
-            raise CallFailed(Failure(grpc.StatusCode.FAILED_PRECONDITION, text))
+            raise NotNow(text)
         async for piece in self.engine.run_beside(pod, execution):
             yield piece

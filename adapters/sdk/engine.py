@@ -30,6 +30,13 @@ class EngineUnavailable(CallFailed):
         super().__init__(Failure(grpc.StatusCode.UNAVAILABLE, message, retry_after_ms=_RETRY_AFTER_MS))
 
 
+class NotNow(CallFailed):
+    """The run is not in a state for what was asked. One line; a call that it escapes from ends as FAILED_PRECONDITION."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Failure(grpc.StatusCode.FAILED_PRECONDITION, message))
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """The engine has a run, and calls it `handle` (never empty). `nodes` where they are known already."""
