@@ -26,7 +26,7 @@ from xisuan.client import (
     Resources,
     WorkloadSpec,
 )
-from xisuan.common.v1.common_pb2 import PartitionPolicy
+from xisuan.common.v1.common_pb2 import ON_DISCONNECT_STOP
 
 BATCH = 5
 _EVERY_S = 0.15
@@ -65,6 +65,10 @@ class Load:
         self._until = time.monotonic() + LOAD_S
         for client in self._clients:
             client.start()
+
+    def stop(self) -> None:
+        """Before its time is up: nothing new is asked from now on."""
+        self._until = 0.0
 
     def finish(self) -> None:
         """Waits until every submission is acknowledged, everything has ended, and the watchers have seen it."""
@@ -118,7 +122,7 @@ class Load:
             spec.requirements.pools.extend(FAR)
             spec.partition.lost_after.FromSeconds(2)
             # With "keep", two runs at once would be what was asked for.
-            spec.partition.on_disconnect = PartitionPolicy.ON_DISCONNECT_STOP
+            spec.partition.on_disconnect = ON_DISCONNECT_STOP
         return spec
 
     def _spec(self, asked: Asked, *, lasting_ms: int) -> WorkloadSpec:
