@@ -82,9 +82,12 @@ def elements_of(workload: Workload) -> str:
 
 
 def deadline_of(workload: Workload) -> str:
-    """Its deadline, and whether it is past; empty where there is none."""
-    spec = workload.spec
-    return local_time(timestamp_from_wire(spec.finish_by)) if spec.HasField("finish_by") else ""
+    """Its deadline, and whether its last run ended behind it; empty where there is none."""
+    if not workload.spec.HasField("finish_by"):
+        return ""
+    due_ms = timestamp_from_wire(workload.spec.finish_by)
+    ended_ms = max((timestamp_from_wire(run.ended_at) for run in workload.runs), default=0)
+    return f"{local_time(due_ms)}{' 已错过/missed' if ended_ms > due_ms else ''}"
 
 
 def failure_of(run: Run) -> str:
