@@ -87,7 +87,7 @@ class OpenStackAdapter(AdapterProcess):
 
     def refusal_to_start(self) -> str:
         """What it says, once, when it does not start."""
-        done = subprocess.run(self.command(), capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(self.command(), input="", capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode in (1, 2), done
         return done.stderr
 

@@ -143,7 +143,7 @@ def test_a_second_machine_of_one_run_is_deleted(
 def test_machines_of_others_are_taken_off_what_nodes_offer(
     cloud: OpenStackAdapter, administrator: Administrator
 ) -> None:
-    assert node(cloud, "c2").allocatable.cpu_milli == 1_000_000
+    eventually(lambda: node(cloud, "c2").allocatable.cpu_milli == 1_000_000, "nobody else is there")
     other = administrator.order(
         {
             "name": "of-somebody-else",

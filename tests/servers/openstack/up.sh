@@ -194,8 +194,12 @@ migrate() {  # PORT
     mariadb-admin -uroot -S "$folder/mariadb.sock" shutdown
 }
 
-# Every process of a cloud has its folder in its environment: that is how `end` knows them.
+# Every process of a cloud has its folder in its environment: that is how `end` knows them. Some of Nova's overwrite
+# theirs with a title: those go with the group whose leader wrote its id when it was started.
 end() {
+    for file in "$1"/*.pid; do
+        if [ -e "$file" ]; then kill -s KILL -- "-$(cat "$file")" 2>/dev/null || true; fi
+    done
     for environment in $(grep -lzxF "XISUAN_TEST_OPENSTACK=$1" /proc/[0-9]*/environ 2>/dev/null || true); do
         process=${environment#/proc/}
         process=${process%/environ}
@@ -209,7 +213,7 @@ end() {
 
 serve() {  # NAME COMMAND...
     name=$1; shift
-    setsid "$@" >"$folder/$name.log" 2>&1 </dev/null &
+    setsid sh -c 'echo $$ >"$0.pid"; exec "$@"' "$folder/$name" "$@" >"$folder/$name.log" 2>&1 </dev/null &
 }
 
 start() {  # PORT
