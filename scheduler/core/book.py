@@ -212,9 +212,7 @@ class Book:
         if workload.array is None:
             length = expected_ms(workload)
             shape = Shape.of(workload)
-            self.history.arrive(
-                Arrival(workload.submitted_ms, workload.queue, shape, workload.priority, length)
-            )
+            self.history.arrive(Arrival(workload.submitted_ms, workload.queue, shape, workload.priority, length))
 
     def remember_end(self, workload: Workload, run: Run) -> None:
         """How long a run took that ended by itself."""
