@@ -130,9 +130,6 @@ class Holding:
                 self.choice.close(pool)
                 self._set_head(pool, row, None)
             return True
-        if self.rules.policy is Backfill.EASY and all(each in self._looked_at for each in pools):
-            self._hopeless.add(row.shape)
-            return False
         if self.rules.policy is Backfill.EASY and all(pool in self._looked_at for pool in pools):
             self._hopeless.add(row.shape)
             return False
