@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from waitress import serve
+from waitress import serve  # type: ignore[import-untyped]  # it lives in the environment of the services
 
 module, port = sys.argv[1], int(sys.argv[2])
 sys.argv = [module]  # the services read it
