@@ -61,7 +61,8 @@ def ray_of(folder: Path) -> Iterator[None]:
 
 def _gateway_place() -> dict[str, Any]:
     """On a cluster gateways run where their Service looks for them: on nodes that offer GATEWAY_RESOURCE, if any does."""
-    offered = ray.cluster_resources().get(GATEWAY_RESOURCE, 0)
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray gives it no types
+    offered = resources.get(GATEWAY_RESOURCE, 0)
     return {"resources": {GATEWAY_RESOURCE: 1}} if offered else {}
 
 
