@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from inventory.model.pool import PoolHealth
+from scheduler.core.history import Arrival, History
 from scheduler.core.queueing.queues import QueueTree
 from scheduler.core.queueing.running import RunningRow
 from scheduler.core.queueing.shapes import ShapeTable
@@ -21,7 +22,6 @@ from scheduler.core.queueing.waiting import WaitingRow
 from scheduler.cycle import CycleSettings
 from scheduler.forecast.correction import Correction
 from scheduler.forecast.forecast import Effort, Question, StartForecast, forecast
-from scheduler.core.history import Arrival, History
 from scheduler.forecast.world import PoolCopy, Situation, World
 from simulations.engine.site import BOTH_RUNTIMES, PoolPlan, build_site
 from simulations.traces.trace import Trace

@@ -21,7 +21,8 @@ class RayMap:
 
     def __call__(self, function: Callable[[Any], Any], tasks: Iterable[Any], /) -> Iterator[Any]:
         waiting = list(tasks)
-        if len(waiting) < 2 or ray.cluster_resources().get("CPU", 0) < 2:
+        offered: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray gives it no types
+        if len(waiting) < 2 or offered.get("CPU", 0) < 2:
             yield from map(function, waiting)
             return
         remote = self._remote.get(function)
