@@ -23,10 +23,11 @@ pytest_plugins = [
     "tests.servers.slurm_cluster",
 ]
 
-_WHOLE_SERVICE = frozenset({"console", "rayjobs_adapter", "runbooks", "runtime"})
-_WITH_SERVERS = _WHOLE_SERVICE | {
-    "access", "adapters", "conformance", "control_plane", "kubernetes_adapter", "openstack_adapter", "services", "slurm_adapter",
-}  # fmt: skip
+_PARTS = frozenset(
+    {"access", "adapters", "conformance", "control_plane", "kubernetes_adapter", "openstack_adapter", "services"}
+    | {"servers", "slurm_adapter"}
+)
+_WITH_SERVERS = _PARTS | {"console", "rayjobs_adapter", "runbooks", "runtime"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist, which reads the groups
@@ -35,4 +36,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         group = item.path.parent.name
         if group in _WITH_SERVERS:
             item.add_marker("servers")
-            item.add_marker(pytest.mark.xdist_group("service" if group in _WHOLE_SERVICE else "parts"))
+        if item.get_closest_marker("servers"):
+            item.add_marker(pytest.mark.xdist_group("parts" if group in _PARTS else "service"))
