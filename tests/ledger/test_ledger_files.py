@@ -258,7 +258,7 @@ class TestFuzz:
         content = self.SOURCES[source]
         self._read(content[: int(len(content) * share)], source)
 
-    @settings(max_examples=140, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(
         source=st.integers(0, 2),
         changes=st.lists(st.tuples(st.floats(0, 0.9999), st.integers(0, 255)), min_size=1, max_size=12),
