@@ -6,6 +6,7 @@ Kept apart from the actors themselves, so that a process loads only what its own
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import zlib
 from collections.abc import Mapping, Sequence
@@ -124,7 +125,9 @@ class RayHosts:
 
     async def states(self) -> Mapping[str, PoolState]:
         calls = (self._call(name, "states") for name in self._names)
-        return _merged(await asyncio.gather(*calls, return_exceptions=True))
+        states: Mapping[str, PoolState] = _merged(await asyncio.gather(*calls, return_exceptions=True))
+        # Arrays that Ray hands over lie in its store and cannot be written; whoever asks wants to try something.
+        return copy.deepcopy(states)
 
     async def place(self, requests: Mapping[str, NodeBatch]) -> Mapping[str, NodeAnswers]:
         return await self._spread("place", requests)

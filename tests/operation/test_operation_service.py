@@ -22,7 +22,7 @@ from tests.operation.otlp import Receiver, receiving
 from tests.runtime.service import Service, until, workload
 from xisuan.client import CallError
 
-pytestmark = [pytest.mark.ray, pytest.mark.servers, pytest.mark.xdist_group("service")]
+pytestmark = [pytest.mark.ray, pytest.mark.servers]
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 

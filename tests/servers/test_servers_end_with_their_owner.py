@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def test_a_server_ends_when_its_owner_is_killed_and_left_a_zombie(
 ) -> None:
     script, more = _SCRIPTS[server]
     # Right under the temporary folder: PostgreSQL runs as another user, who must get through to it.
-    folder = tmp_path_factory.getbasetemp().parent.parent / f"xisuan-owned-{server}-{os.getpid()}"
+    folder = Path(tempfile.gettempdir()) / f"xisuan-owned-{server}-{os.getpid()}"
     start = [str(_HERE / script), "start", str(folder), str(free_port(following=4)), str(owner.pid), *more]
     log = tmp_path_factory.mktemp(server) / "start.log"
     with log.open("w") as output:

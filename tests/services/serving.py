@@ -29,6 +29,7 @@ class Serving:
         runs: Any = None,
         assessment: Any = None,
         queues: Any = None,
+        operation: Any = None,
     ) -> None:
         self.scheduling = scheduling
         self._ports = Ports(
@@ -39,6 +40,7 @@ class Serving:
             cast(Assessment, assessment),
             cast(Queues, queues),
         )
+        self._operation = operation
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gateway", daemon=True)
@@ -54,6 +56,8 @@ class Serving:
 
     async def _start(self) -> int:
         self._gateway = Gateway(self._ports, UNGUARDED)
+        if self._operation is not None:
+            self._gateway.offer_operation(self._operation)
         return await self._gateway.start("127.0.0.1", self.port)
 
     def stop(self) -> None:
@@ -77,8 +81,9 @@ def serving(
     runs: Any = None,
     assessment: Any = None,
     queues: Any = None,
+    operation: Any = None,
 ) -> Iterator[Serving]:
-    service = Serving(scheduling, ledger, migration, runs, assessment, queues)
+    service = Serving(scheduling, ledger, migration, runs, assessment, queues, operation)
     try:
         yield service
     finally:

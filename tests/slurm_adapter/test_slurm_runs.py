@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -72,8 +73,17 @@ def test_a_run_whose_node_dies_is_lost(slurm: AdapterProcess, slurm_cluster: Pat
         eventually(lambda: is_cordoned(slurm, "n8"), "a node that is down takes no new runs")
     finally:
         start_slurmd(slurm_cluster, "n8")
-        ask(slurm_cluster, "scontrol", "update", "NodeName=n8", "State=RESUME")
+        eventually(lambda: resumed(slurm_cluster, "n8"), "the controller takes the node back")
     eventually(lambda: not is_cordoned(slurm, "n8"), "the node is back")
+
+
+def resumed(cluster: Path, name: str) -> bool:
+    """Whether it was taken back: a node that has registered by itself meanwhile is in no state to be resumed from."""
+    try:
+        ask(cluster, "scontrol", "update", f"NodeName={name}", "State=RESUME")
+    except subprocess.CalledProcessError:
+        return "DOWN" not in ask(cluster, "scontrol", "show", "node", name)
+    return True
 
 
 def is_cordoned(adapter: AdapterProcess, name: str) -> bool:
