@@ -14,16 +14,28 @@ _SERVER_EXTRA = frozenset(
     {"alembic", "chinese_calendar", "defusedxml", "grpc_health", "grpc_reflection", "networkx", "numpy"}
     | {"openpyxl", "psutil", "pydantic", "ray", "rich", "sqlalchemy", "typer", "xlrd", "yaml"}
 )
+_A_MOMENT_S = 0.01
 
 
 def main() -> None:
     # Whoever is asked to end cleans up, as after Ctrl-C; `xisuan up` puts its own, slower end in place of this.
     signal.signal(signal.SIGTERM, _interrupt)
+    sys.unraisablehook = _deliver_again
     sys.exit(run(sys.argv[1:]))
 
 
 def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
+
+
+def _deliver_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """An interruption that came while a finalizer or a callback of a weak reference ran would be printed and forgotten
+    there: it comes again in a moment, when the command is where it was."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        signal.signal(signal.SIGALRM, _interrupt)
+        signal.setitimer(signal.ITIMER_REAL, _A_MOMENT_S)
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def run(arguments: Sequence[str]) -> int:

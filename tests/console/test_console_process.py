@@ -130,3 +130,32 @@ def test_doctor_answers_no_where_the_store_is_broken(home: Home) -> None:
     home.create()
     (home.folder / "xisuan.db").write_bytes(b"no database at all" * 100)
     xisuan("doctor").refused("xisuan.db", code=3)
+
+
+INTERRUPTED_IN_A_CALLBACK = """
+import os, signal, sys, time, weakref
+import console.entry
+
+class Thing:
+    pass
+
+def interrupted(arguments):
+    thing = Thing()
+    watched = weakref.ref(thing, lambda reference: os.kill(os.getpid(), signal.SIGINT))
+    try:
+        del thing
+        time.sleep(30)
+    except KeyboardInterrupt:
+        return 7
+    return 0
+
+console.entry.run = interrupted
+console.entry.main()
+"""
+
+
+def test_an_interruption_amid_a_callback_of_python_is_not_lost() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IN_A_CALLBACK], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (7, "")
