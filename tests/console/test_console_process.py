@@ -156,6 +156,11 @@ console.entry.main()
 
 def test_an_interruption_amid_a_callback_of_python_is_not_lost() -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_IN_A_CALLBACK], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", INTERRUPTED_IN_A_CALLBACK],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert (ended.returncode, ended.stderr) == (7, "")
