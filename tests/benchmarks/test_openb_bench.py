@@ -1,14 +1,13 @@
 """How fast the placement kernels are: arrivals a second on one core, after compilation, arrays to arrays.
 
-`make bench` runs these and compares them with the last recorded run. Each prints, and writes to the JSON (`extra_info`),
-how many arrivals a second its median is, and how many times a naive numpy scan of the same work, measured in the
-same run, that is. They assert what was placed, never how fast.
+`make bench` runs these and compares them with the last recorded run (`tests/benchmarks/rates.py`). They assert what was
+placed, never how fast.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -30,18 +29,10 @@ from scheduler.core.placement.policies.registry import PolicyStack
 from scheduler.core.placement.policies.shape import NodeFree, TaskShape
 from simulations.evaluation import OpenbRuns
 from simulations.traces.openb import read_nodes, read_pods
+from tests.benchmarks.rates import Work, report_rate
 from tests.simulations.openb_input import openb
 
-REPORTED: dict[str, str] = {}  # by benchmark, printed when all are done
 NO_DEMAND = Demand((), ())  # fragmentation is not tracked
-
-
-@pytest.fixture(scope="module", autouse=True)
-def report(request: pytest.FixtureRequest) -> Iterator[None]:
-    yield
-    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
-    for name, line in REPORTED.items():
-        terminal.write_line(f"{name}: {line}")
 
 
 def pool_of(nodes: list[NodeFree], policy: str) -> PoolArrays:
@@ -55,8 +46,8 @@ def pool_of(nodes: list[NodeFree], policy: str) -> PoolArrays:
     )
 
 
-def naive_arrivals_per_second(pool: PoolArrays, shape: np.ndarray, arrivals: int = 300) -> float:
-    """The same decision the plain numpy way: every arrival filters and scores every node (best fit)."""
+def naive(pool: PoolArrays, shape: np.ndarray, arrivals: int = 300) -> float:
+    """Arrivals a second of the plain numpy way: every arrival filters and scores every node (best fit), cards one by one."""
     cpu, memory = pool.nodes.cpu.copy(), pool.nodes.memory.copy()
     cards = np.where(np.arange(8) < pool.nodes.cards[:, None], 1000, -1)
     started = time.perf_counter()
@@ -69,15 +60,13 @@ def naive_arrivals_per_second(pool: PoolArrays, shape: np.ndarray, arrivals: int
     return arrivals / (time.perf_counter() - started)
 
 
-def measure(
-    benchmark: BenchmarkFixture, work: Callable[[], object], arrivals: int, naive: float, rounds: int
-) -> None:
+def measure(benchmark: BenchmarkFixture, work: Callable[[], object], about: Work, rounds: int) -> None:
     work()  # compiles, or loads the compiled kernel
     benchmark.pedantic(work, rounds=rounds, iterations=1)
-    rate = arrivals / benchmark.stats.stats.median
-    benchmark.extra_info["arrivals_per_second"] = round(rate)
-    benchmark.extra_info["times_naive_numpy"] = round(float(rate / naive), 1)
-    REPORTED[benchmark.name] = f"{rate:,.0f} arrivals/s, {rate / naive:,.0f} x a naive numpy scan"
+    report_rate(benchmark, about)
+
+
+FLOORS = {"fgd": 150_000, "bestfit": 500_000, "future-fill": None}
 
 
 @pytest.mark.parametrize("policy", ["fgd", "future-fill", "bestfit"])
@@ -90,8 +79,9 @@ def test_openb_default(benchmark: BenchmarkFixture, policy: str) -> None:
     pool, tasks = runs.arrays(policy, order)
     if policy == "bestfit":
         pool = pool._replace(demand=encode_demand(NO_DEMAND, model_numbers(nodes.nodes)))
-    naive = naive_arrivals_per_second(pool, np.array([11_300, 40_000, 1, 1000]))
-    measure(benchmark, lambda: place(pool, tasks), len(order.pods), naive, rounds=9)
+    scan = naive(pool, np.array([11_300, 40_000, 1, 1000]))
+    about = Work(f"openb default, {policy}", len(order.pods), scan, FLOORS[policy])
+    measure(benchmark, lambda: place(pool, tasks), about, rounds=9)
     assert place(pool, tasks).allocated[-1] > 0.9 * nodes.card_milli
 
 
@@ -104,8 +94,8 @@ def test_scheduling_basic(benchmark: BenchmarkFixture) -> None:
     tasks = Tasks(
         shapes, np.zeros(count, dtype=np.int32), np.zeros(count, dtype=np.int64), np.arange(count, dtype=np.int64)
     )
-    naive = naive_arrivals_per_second(pool, shapes.rows[0])
-    measure(benchmark, lambda: place(pool, tasks), count, naive, rounds=7)
+    about = Work("5,000 nodes, 50,000 pods, least-allocated", count, naive(pool, shapes.rows[0]), 1_000_000)
+    measure(benchmark, lambda: place(pool, tasks), about, rounds=7)
     placed = np.bincount(place(pool, tasks).node, minlength=5_000)
     assert (placed.min(), placed.max()) == (10, 10)
 
@@ -141,6 +131,7 @@ def test_a_hundred_thousand_nodes_with_departures(benchmark: BenchmarkFixture) -
     events[stay::2] = ~arrivals[: count - stay]
     events[stay + 1 :: 2] = arrivals[stay:]
     tasks = Tasks(shapes, random.integers(0, 200, count).astype(np.int32), np.zeros(count, dtype=np.int64), events)
-    naive = naive_arrivals_per_second(pool, shapes.rows[1], arrivals=20)
-    measure(benchmark, lambda: place(pool, tasks), count, naive, rounds=1)
+    scan = naive(pool, shapes.rows[1], arrivals=20)
+    about = Work("100,000 nodes, 1,000,000 tasks with departures", count, scan, 50_000)
+    measure(benchmark, lambda: place(pool, tasks), about, rounds=1)
     assert (place(pool, tasks).node[-1000:] >= 0).all()
