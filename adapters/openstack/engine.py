@@ -22,6 +22,7 @@ from adapters.openstack.images import Images, NoImage
 from adapters.openstack.machines import Machine, deleted_report, report_of
 from adapters.openstack.order import MachineSettings, Order, body_of, no_such_node, ordered, refusal, why_not
 from adapters.sdk.engine import Cancel, EngineUnavailable, Observer, Seen, Taken
+from adapters.sdk.pacing import Pacing
 from inventory.model.pool import Node, Pool
 from inventory.model.workload import RunState
 
@@ -53,8 +54,7 @@ class OpenStackEngine:
         self._taken: dict[str, str] = {}  # machine ids by run id, of this life
         self._over: set[str] = set()  # machines whose time is up, and that were told
         self._changes = 0  # of suspension: a listing that was asked for before one of them is out of date
-        self._asked = asyncio.Event()
-        self._restless_until = 0.0
+        self._pace = Pacing(every_s=_LOOK_EVERY_S, again_s=_LOOK_AGAIN_S, restless_s=_RESTLESS_S)
         self._tasks: list[asyncio.Task[None]] = []
         self.shared_disk_bytes = pool.disk_bytes
         self.capabilities = Capabilities(
@@ -115,12 +115,12 @@ class OpenStackEngine:
             answers |= {no.run_id: no for no in refused if no is not None}
         made = await asyncio.gather(*(self._create(one) for one in orders if one.launch.run_id not in answers))
         answers |= {one.run_id: one for one in made}
-        self._expect_changes()
+        self._pace.expect_changes()
         return [answers[launch.run_id] for launch in launches]
 
     async def cancel(self, cancels: Sequence[Cancel]) -> None:
         self._endings.ask(cancels)
-        self._expect_changes()
+        self._pace.expect_changes()
 
     async def survey(self) -> Sequence[Seen]:
         found = await self._fleet.list_all()
@@ -177,7 +177,7 @@ class OpenStackEngine:
                 break
             await asyncio.sleep(_LOOK_AGAIN_S)
         self._changes += 1
-        self._expect_changes()
+        self._pace.expect_changes()
 
     # -- one run ------------------------------------------------------------------------------------------------
 
@@ -231,7 +231,7 @@ class OpenStackEngine:
         """One question a second for everything; troubles are waited out, and then everything is surveyed."""
         was_away = False
         while True:
-            await self._pause()
+            await self._pace.pause()
             asked_at = self._changes
             try:
                 changed = await self._fleet.list_changes()
@@ -251,20 +251,6 @@ class OpenStackEngine:
             with contextlib.suppress(CloudRefused, EngineUnavailable):  # asked again soon, and by every launch
                 if await allotment.refresh():
                     self._observer.nodes_changed()
-
-    async def _pause(self) -> None:
-        """Until it is time to look: a second, and less for a while after something was asked."""
-        if time.monotonic() < self._restless_until:
-            await asyncio.sleep(_LOOK_AGAIN_S)
-            return
-        self._asked.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_EVERY_S):
-                await self._asked.wait()
-
-    def _expect_changes(self) -> None:
-        self._restless_until = time.monotonic() + _RESTLESS_S
-        self._asked.set()
 
     def _seen(self, machine: Machine) -> Seen:
         is_ending = self._endings.is_ending(machine.run_id)

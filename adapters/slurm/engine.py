@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from adapters.contract import AcceleratorSupport, Capabilities, Launch, Refusal, RefusalCode
 from adapters.sdk.engine import Cancel, EngineUnavailable, Observer, Seen, Taken
+from adapters.sdk.pacing import Pacing
 from adapters.slurm import accounts, jobs, naming, nodes
 from adapters.slurm.commands import Slurm, SlurmRefused
 from adapters.slurm.reservations import is_gone
@@ -58,8 +58,7 @@ class SlurmEngine:
         self._stopping: dict[str, asyncio.Task[None]] = {}
         self._lookout: asyncio.Task[None] | None = None
         self._suspended: set[str] = set()  # job ids, before a listing shows it
-        self._asked = asyncio.Event()
-        self._restless_until = 0.0
+        self._pace = Pacing(every_s=_LOOK_EVERY_S, again_s=_LOOK_AGAIN_S, restless_s=_RESTLESS_S)
         self.shared_disk_bytes = pool.disk_bytes
         self.capabilities = Capabilities(
             pool_id=pool.pool_id,
@@ -97,7 +96,7 @@ class SlurmEngine:
         """What squeue already lists is taken again: sbatch itself would start it a second time."""
         there = {job.name: job for job in await self._list() if job.name.startswith(self._prefix)}
         answers = await asyncio.gather(*(self._submit(launch, there) for launch in launches))
-        self._expect_changes()
+        self._pace.expect_changes()
         return answers
 
     async def cancel(self, cancels: Sequence[Cancel]) -> None:
@@ -109,7 +108,7 @@ class SlurmEngine:
             earlier = self._stopping.pop(cancel.run_id, None)
             if earlier is not None:
                 earlier.cancel()
-            self._expect_changes()
+            self._pace.expect_changes()
             self._stopping[cancel.run_id] = asyncio.create_task(self._end(job_id, cancel.grace_ms))
 
     async def survey(self) -> Sequence[Seen]:
@@ -263,7 +262,7 @@ class SlurmEngine:
         """One squeue a second for everything; troubles are waited out, and then everything is surveyed."""
         was_away = False
         while True:
-            await self._pause()
+            await self._pace.pause()
             try:
                 listed = await self._list()
                 await self._look_at_nodes(listed)
@@ -274,20 +273,6 @@ class SlurmEngine:
             if was_away:
                 was_away = False
                 self._observer.gap()
-
-    async def _pause(self) -> None:
-        """Until it is time to look: a second, and less for a while after something was asked."""
-        if time.monotonic() < self._restless_until:
-            await asyncio.sleep(_LOOK_AGAIN_S)
-            return
-        self._asked.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_EVERY_S):
-                await self._asked.wait()
-
-    def _expect_changes(self) -> None:
-        self._restless_until = time.monotonic() + _RESTLESS_S
-        self._asked.set()
 
     def _tell(self, listed: Sequence[jobs.Job]) -> None:
         """Tells what differs from the listing before; jobs that are listed no more are left to the survey."""
