@@ -33,7 +33,7 @@ from adapters.sdk.pages import cut_token, make_token, page_size, unknown_token
 from adapters.tracing import is_tracing, record_launches
 from adapters.wire.capabilities import capabilities_to_wire, version_to_wire
 from adapters.wire.inspection import Inspection, InvalidMessage
-from adapters.wire.launches import invalid_item, refusal_to_wire, report_to_wire, stop_from_wire
+from adapters.wire.launches import invalid_item, put_report, refusal_to_wire, report_to_wire, stop_from_wire
 from adapters.wire.pools import node_to_wire
 from adapters.wire.scalars import timestamp_to_wire
 from adapters.wire.status import CURSOR_EXPIRED, Answering, CallFailed, Failure
@@ -130,11 +130,10 @@ class AdapterServicer(OptionalCalls):
             # The first response comes at once, with or without changes: the watcher knows that it is connected.
             changes = self._read(cursor)
             while not self._closing.is_set():
-                yield pb.WatchResponse(
-                    cursor=changes.cursor,
-                    runs=[report_to_wire(report) for report in changes.reports],
-                    nodes_changed=changes.nodes_changed,
-                )
+                response = pb.WatchResponse(cursor=changes.cursor, nodes_changed=changes.nodes_changed)
+                for report in changes.reports:
+                    put_report(report, response.runs.add())
+                yield response
                 await self._wait_beyond(changes.cursor)
                 changes = self._read(changes.cursor)
             raise CallFailed(
@@ -201,12 +200,10 @@ class AdapterServicer(OptionalCalls):
         return response
 
     def _add_outcome(self, response: pb.LaunchResponse, outcome: RunReport | Refusal) -> None:
-        """Made in its place: a message that is put into another is copied, and batches are large."""
         if isinstance(outcome, Refusal):
             response.results.add(run_id=outcome.run_id, error=refusal_to_wire(outcome))
         else:
-            status = report_to_wire(self._gate.leases.stamp(outcome))
-            response.results.add(run_id=outcome.run_id, accepted=status)
+            put_report(self._gate.leases.stamp(outcome), response.results.add(run_id=outcome.run_id).accepted)
 
     async def _stop(self, items: Sequence[pb.StopItem]) -> pb.StopResponse:
         stops: list[Stop] = []

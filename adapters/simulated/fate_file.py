@@ -81,18 +81,8 @@ def _to_lines(fates: Iterable[Fate]) -> bytes:
 
 
 def _to_json(fate: Fate) -> list[object]:
-    load = fate.load
-    return [
-        fate.run_id,
-        fate.nodes,
-        [load.cpu_milli, load.memory_bytes, load.accelerator_milli],
-        fate.disk_bytes,
-        fate.starts_ms,
-        fate.ends_ms,
-        fate.outcome,
-        fate.exit_code,
-        fate.message,
-    ]
+    run_id, nodes, load, *rest = fate
+    return [run_id, nodes, [load.cpu_milli, load.memory_bytes, load.accelerator_milli], *rest]
 
 
 def _from_json(record: list[object]) -> Fate:

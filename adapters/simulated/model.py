@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from adapters.contract import Launch, Page, Refusal, RefusalCode, RunReport, Stop, take_page
 from adapters.simulated.fates import Fate, Profile, draw_fate, tombstone
@@ -157,7 +157,7 @@ class SimulatedPool:
         """
         self._now_ms = max(self._now_ms, now_ms)
         if fate.ends_ms > now_ms and not self._room.take(fate.nodes, fate.load, fate.disk_bytes):
-            fate = replace(fate, outcome=RunState.LOST, exit_code=None, ends_ms=now_ms, message=_NODE_GONE)
+            fate = fate._replace(outcome=RunState.LOST, exit_code=None, ends_ms=now_ms, message=_NODE_GONE)
         if fate.ends_ms <= now_ms:
             self._remember(fate, fate.outcome)
             self._retire(fate.run_id)
@@ -196,8 +196,7 @@ class SimulatedPool:
             self._changes.append(run.report())
             self._retire(run_id)
         elif not run.state.is_final:
-            run.fate = replace(
-                run.fate,
+            run.fate = run.fate._replace(
                 # A run that is stopped in the instant of its start has started: the two times may be equal.
                 starts_ms=run.fate.starts_ms if run.state is RunState.RUNNING else self._now_ms + 1,
                 ends_ms=self._now_ms,

@@ -12,28 +12,17 @@ from adapters.wire.launches import launch_from_wire
 from adapters.wire.scalars import MAX_DURATION_MS
 from xisuan.pool.v1 import pool_adapter_service_pb2 as pb
 
-_Shape = tuple[bytes, bytes, bytes, bytes, str, str, bool, str, str]
-
 
 class LaunchBatch:
     """Reads the items of one batch; keeps the first launch of each shape for the time of the batch."""
 
     def __init__(self) -> None:
-        self._first: dict[_Shape, Launch] = {}
+        self._first: dict[bytes, Launch] = {}
+        self._shape = pb.LaunchItem()
 
     def read(self, item: pb.LaunchItem, path: str) -> Launch:
         """As `launch_from_wire`: the validated launch, or InvalidMessage with every violation."""
-        shape = (
-            item.requirements.SerializeToString(deterministic=True),
-            item.program.SerializeToString(deterministic=True),
-            item.partition.SerializeToString(),
-            item.max_runtime.SerializeToString(),
-            item.queue,
-            item.runtime,
-            item.service,
-            item.reservation_id,
-            item.restore_from,
-        )
+        shape = self._shape_of(item)
         like = self._first.get(shape)
         if like is not None:
             nodes = tuple(item.nodes)
@@ -65,3 +54,12 @@ class LaunchBatch:
         launch = launch_from_wire(item, path)
         self._first.setdefault(shape, launch)
         return launch
+
+    def _shape_of(self, item: pb.LaunchItem) -> bytes:
+        """All of an item but what tells it from its like: whatever else it says, known here or not, is in its shape."""
+        shape = self._shape
+        shape.CopyFrom(item)
+        shape.run_id = shape.workload_id = shape.name = ""
+        shape.ClearField("nodes")
+        shape.ClearField("estimated_runtime")
+        return shape.SerializeToString(deterministic=True)

@@ -20,9 +20,9 @@ from adapters.wire.scalars import (
     duration_from_wire,
     duration_to_wire,
     failure_to_wire,
+    put_timestamp,
     run_state_from_wire,
     timestamp_from_wire,
-    timestamp_to_wire,
 )
 from adapters.wire.words import QUEUE, WordRule
 from adapters.wire.workloads import requirements_from_wire, requirements_to_wire
@@ -113,19 +113,33 @@ def stop_from_wire(item: pb.StopItem, path: str = "item") -> Stop:
 
 
 def report_to_wire(report: RunReport) -> pb.RunStatus:
-    return pb.RunStatus(
-        run_id=report.run_id,
-        state=RUN_STATES[report.state],
-        exit_code=report.exit_code,
-        message=report.message[:_MAX_MESSAGE],
-        started_at=timestamp_to_wire(report.started_ms),
-        ended_at=timestamp_to_wire(report.ended_ms),
-        nodes=report.nodes,
-        suspended=report.suspended,
-        lease_expired=report.lease_expired,
-        estimated_start_at=timestamp_to_wire(report.estimated_start_ms),
-        failure=failure_to_wire(report.failure),
-    )
+    status = pb.RunStatus()
+    put_report(report, status)
+    return status
+
+
+def put_report(report: RunReport, status: pb.RunStatus) -> None:
+    """Writes a report into an empty status, in its place: a message that is put into another is copied, and batches
+    are large. Most of what a status can say is not set for most runs, and costs nothing then."""
+    status.run_id = report.run_id
+    status.state = RUN_STATES[report.state]
+    status.nodes.extend(report.nodes)
+    if report.exit_code is not None:
+        status.exit_code = report.exit_code
+    if report.message:
+        status.message = report.message[:_MAX_MESSAGE]
+    if report.started_ms is not None:
+        put_timestamp(report.started_ms, status.started_at)
+    if report.ended_ms is not None:
+        put_timestamp(report.ended_ms, status.ended_at)
+    if report.estimated_start_ms is not None:
+        put_timestamp(report.estimated_start_ms, status.estimated_start_at)
+    if report.suspended:
+        status.suspended = True
+    if report.lease_expired:
+        status.lease_expired = True
+    if report.failure is not None:
+        status.failure = failure_to_wire(report.failure)
 
 
 def report_from_wire(status: pb.RunStatus, path: str = "status") -> RunReport:

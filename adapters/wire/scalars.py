@@ -116,6 +116,13 @@ def timestamp_to_wire(ms: int | None) -> Timestamp | None:
     return None if ms is None else Timestamp(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000)
 
 
+def put_timestamp(ms: int, stamp: Timestamp) -> None:
+    """Writes UTC milliseconds since 1970 into a Timestamp in its place; 1970 itself is present too."""
+    stamp.SetInParent()
+    stamp.seconds = ms // 1000
+    stamp.nanos = ms % 1000 * 1_000_000
+
+
 def timestamp_from_wire(stamp: Timestamp) -> int:
     """UTC milliseconds since 1970, cut (not rounded) to the millisecond."""
     return stamp.seconds * 1000 + stamp.nanos // 1_000_000
