@@ -14,12 +14,16 @@ RPCS: dict[str, bool] = {
 
 
 class CountedStub:
-    """`PoolAdapterServiceStub` with the same names. Streams have the deadline that their caller gives."""
+    """`PoolAdapterServiceStub` with the same names. Streams have the deadline that their caller gives; `metadata` goes
+    with every call."""
 
-    def __init__(self, stub: object, called: dict[str, int], call_s: float) -> None:
+    def __init__(
+        self, stub: object, called: dict[str, int], call_s: float, metadata: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         self._stub = stub
         self._called = called
         self._call_s = call_s
+        self._metadata = metadata
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._stub, name)
@@ -29,6 +33,8 @@ class CountedStub:
             self._called[name] = self._called.get(name, 0) + 1
             if not streams:
                 options.setdefault("timeout", self._call_s)
+            if self._metadata:
+                options.setdefault("metadata", self._metadata)
             return method(request, **options)
 
         return call

@@ -47,11 +47,12 @@ class Suite:
 async def run_suite(suite: Suite, tell: Callable[[Verdict], None]) -> Report:
     """Asks every spec; `tell` hears each verdict as it comes. When cancelled, cleans up and reports what it has.
 
-    Raises NotAsked before anything was asked.
+    Raises NotAsked before anything was asked, CallerUnusable where it cannot be asked as said.
     """
-    proxy = FaultProxy(suite.endpoint)
+    line = suite.options.caller.line(suite.endpoint)
+    proxy = FaultProxy(line.target)
     await proxy.start()
-    session = Session(proxy, suite.options, suite.prefix, suite.restart)
+    session = Session(proxy, line, suite.options, suite.prefix, suite.restart)
     verdicts: list[Verdict] = []
     interrupted = False
     left: list[str] = []

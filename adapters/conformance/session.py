@@ -16,6 +16,7 @@ from typing import Any
 
 import grpc
 
+from adapters.conformance.caller import Caller, Line
 from adapters.conformance.calls import CountedStub
 from adapters.conformance.programs import Asking, choose_runtime, program, requirements, seconds, set_runtime
 from adapters.conformance.proxy import FaultProxy
@@ -50,6 +51,7 @@ class Options:
     call_s: float = 10.0
     load_rate: int = 100
     asking: Asking = field(default_factory=Asking)
+    caller: Caller = field(default_factory=Caller)
 
 
 class Session:
@@ -58,12 +60,14 @@ class Session:
     def __init__(
         self,
         proxy: FaultProxy,
+        line: Line,
         options: Options,
         prefix: str,
         restart: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.proxy = proxy
         self.options = options
+        self.line = line
         self.epoch = options.epoch
         self.called: dict[str, int] = {}
         self.can = pb.GetCapabilitiesResponse()
@@ -81,8 +85,8 @@ class Session:
 
     async def connect(self) -> None:
         """Opens the channel and learns what the adapter can do. Raises grpc.RpcError where it does not answer."""
-        self._channel = grpc.aio.insecure_channel(self.proxy.endpoint, options=CHANNEL_OPTIONS)
-        self.stub: Any = CountedStub(PoolAdapterServiceStub(self._channel), self.called, self.options.call_s)
+        self._channel = self.line.channel(self.proxy.endpoint, CHANNEL_OPTIONS)
+        self.stub: Any = self._counted(self._channel)
         self.can = await self.stub.GetCapabilities(pb.GetCapabilitiesRequest(), wait_for_ready=True)
         self.runtime = choose_runtime(list(self.can.runtimes))
         token = ""
@@ -96,8 +100,12 @@ class Session:
     @asynccontextmanager
     async def another(self) -> AsyncIterator[Any]:
         """A second connection of its own, through the same proxy."""
-        async with grpc.aio.insecure_channel(self.proxy.endpoint, options=CHANNEL_OPTIONS) as channel:
-            yield CountedStub(PoolAdapterServiceStub(channel), self.called, self.options.call_s)
+        async with self.line.channel(self.proxy.endpoint, CHANNEL_OPTIONS) as channel:
+            yield self._counted(channel)
+
+    def _counted(self, channel: grpc.aio.Channel) -> CountedStub:
+        stub = PoolAdapterServiceStub(channel)
+        return CountedStub(stub, self.called, self.options.call_s, self.line.metadata)
 
     async def reconnected(self) -> None:
         """Waits until the adapter answers again, after a fault or a restart."""

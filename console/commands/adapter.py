@@ -9,11 +9,13 @@ import secrets
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from adapters.conformance.caller import SECURE, Caller, CallerUnusable
 from adapters.conformance.programs import MEBIBYTE, Asking
 from adapters.conformance.report import Report, Verdict, chosen
 from adapters.conformance.runner import NotAsked, RestartFailed, Suite, run_suite
@@ -22,6 +24,10 @@ from adapters.conformance.spec import Outcome
 from adapters.conformance.specs import ALL, GROUPS
 from console.commands.options import AsJson
 from console.faults import AnswerIsNo, ExitCode, Fault
+from console.files import read_input
+from console.home import find_home
+from scheduler.access.local import AccessFiles
+from scheduler.access.transport import to_adapters
 
 app = typer.Typer(no_args_is_help=True, help="算力池适配器 / pool adapters")
 
@@ -36,6 +42,7 @@ TECHNOLOGIES = {
 }
 _SIGNS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.SKIPPED: "–"}
 _RESTART_S = 120.0
+_LARGEST_TOKEN = 64 * 1024
 
 
 @app.command(
@@ -59,7 +66,13 @@ def serve(
 
 @app.command()
 def conformance(
-    endpoint: Annotated[str, typer.Argument(metavar="HOST:PORT", help="适配器地址 / the adapter's address")],
+    endpoint: Annotated[
+        str,
+        typer.Argument(
+            metavar="HOST:PORT",
+            help="适配器地址 / its address (grpcs://… TLS)",
+        ),
+    ],
     report: Annotated[
         Path | None, typer.Option("--report", help="JSON 报告写到此处 / where to write the report")
     ] = None,
@@ -80,6 +93,19 @@ def conformance(
     cpu_milli: Annotated[int, typer.Option("--cpu-milli", help="每个运行的 CPU / CPU a run")] = 20,
     memory_mib: Annotated[int, typer.Option("--memory-mib", help="每个运行的内存 / memory a run")] = 64,
     epoch: Annotated[int, typer.Option("--epoch", help="起始任期，默认为当前时间 / default: the time")] = 0,
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca", help="适配器证书的 CA；缺省为本机服务的 / its authority; default: this home's service's"
+        ),
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option("--certificate", help="客户端证书，同上 / client certificate, as above")
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="客户端证书的私钥 / its key")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", help="令牌文件 / a file with a token for every call")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """检验任一适配器是否符合契约；只用于测试池，会抬高其任期 / prove any adapter, by its endpoint (a pool for tests)."""
@@ -98,13 +124,14 @@ def conformance(
             patience_s=patience,
             load_rate=load_rate,
             asking=Asking(cpu_milli=cpu_milli, memory_bytes=memory_mib * MEBIBYTE, image=image),
+            caller=_caller(endpoint, Caller(ca, certificate, key), token_file),
         ),
         prefix=f"conf-{secrets.token_hex(4)}",
         restart=(lambda: _run(restart_command)) if restart_command else None,
     )
     try:
         result = asyncio.run(_interruptible(suite, quiet=as_json))
-    except NotAsked as error:
+    except (NotAsked, CallerUnusable) as error:
         raise Fault(str(error)) from error
     _write(result, report, as_json)
     if result.interrupted:
@@ -115,6 +142,18 @@ def conformance(
             f"{endpoint}: 不符合契约：{failed} 条未通过，{len(result.left_running)} 个运行未能停止 / does not conform: "
             f"{failed} specs failed, {len(result.left_running)} runs could not be ended"
         )
+
+
+def _caller(endpoint: str, stated: Caller, token_file: Path | None) -> Caller:
+    """As stated; where nothing is, and the adapter serves over TLS, the scheduler of this home's service, if any."""
+    if token_file is not None:
+        token = read_input(token_file, _LARGEST_TOKEN).decode("utf-8", "replace").strip()
+        return replace(stated, token=token)
+    files = AccessFiles(find_home().folder / "access")
+    if stated != Caller() or not endpoint.startswith(SECURE) or not files.authority.exists():
+        return stated
+    tls = to_adapters(files)
+    return Caller(tls.ca, tls.certificate, tls.key)
 
 
 async def _interruptible(suite: Suite, *, quiet: bool) -> Report:
@@ -169,9 +208,12 @@ def _write(result: Report, path: Path | None, as_json: bool) -> None:
 
 
 def _require_endpoint(endpoint: str) -> None:
-    host, _, port = endpoint.rpartition(":")
+    host, _, port = endpoint.removeprefix(SECURE).rpartition(":")
     if not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise Fault(f"{endpoint!r}: 须为 主机:端口 / must be HOST:PORT, for example 127.0.0.1:7001")
+        raise Fault(
+            f"{endpoint!r}: 须为 主机:端口，TLS 用 {SECURE}主机:端口 / must be HOST:PORT, for example 127.0.0.1:7001, or "
+            f"{SECURE}HOST:PORT over TLS"
+        )
 
 
 async def _run(command: str) -> None:
