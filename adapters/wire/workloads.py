@@ -71,15 +71,14 @@ _ELEMENT_KEY = re.compile(r"w-[0-9a-f]+-[0-9]+\[[0-9]+\]")
 def submission_from_wire(spec: workload_pb2.WorkloadSpec, path: str = "workload") -> Submission:
     """The validated submission. Raises InvalidMessage with every violation; paths begin with `path`."""
     check = Inspection()
-    client_key = _KEY.inspect(spec.client_key, check, f"{path}.client_key")
     after = tuple(spec.after)
     check.whole_number(f"{path}.after.length", len(after), 0, MAX_AFTER)
     for i, name in enumerate(after):
         _KEY.inspect(name, check, f"{path}.after[{i}]")
     submission = Submission(
         queue=QUEUE.inspect(spec.queue, check, f"{path}.queue"),
-        client_key=client_key,
-        name=_LABEL.inspect(spec.name, check, f"{path}.name") or client_key,
+        client_key=inspect_key(spec, check, path),
+        name=inspect_name(spec, check, path),
         requirements=requirements_from_wire(spec.requirements, check, f"{path}.requirements"),
         program=program_from_wire(spec.program, check, f"{path}.program"),
         priority=check.whole_number(f"{path}.priority", spec.priority, 0, MAX_PRIORITY),
@@ -94,15 +93,26 @@ def submission_from_wire(spec: workload_pb2.WorkloadSpec, path: str = "workload"
         array=array_from_wire(spec, check, f"{path}.array"),
         finish_by_ms=deadline_from_wire(spec, check, f"{path}.finish_by"),
     )
-    if _ELEMENT_KEY.fullmatch(client_key):
+    check.close()
+    return submission
+
+
+def inspect_key(spec: workload_pb2.WorkloadSpec, check: Inspection, path: str) -> str:
+    """The client key; violations go to `check`."""
+    key = _KEY.inspect(spec.client_key, check, f"{path}.client_key")
+    if _ELEMENT_KEY.fullmatch(key):
         check.refuse(
             f"{path}.client_key",
-            client_key,
+            key,
             "此形式留给数组的元素，请换一个",
             "keys of this form belong to elements of arrays; choose another",
         )
-    check.close()
-    return submission
+    return key
+
+
+def inspect_name(spec: workload_pb2.WorkloadSpec, check: Inspection, path: str) -> str:
+    """The name, which is the client key where none is given; violations go to `check`."""
+    return _LABEL.inspect(spec.name, check, f"{path}.name") or spec.client_key
 
 
 def _labels(spec: workload_pb2.WorkloadSpec, check: Inspection, path: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 GENESIS = "0" * 64
@@ -28,11 +28,19 @@ _CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",
 
 
 @dataclass(frozen=True, slots=True)
+class JsonText:
+    """A value that is canonical JSON already: parts that many payloads share are written once."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """An event before it is recorded. `kind` is "area.happened", `subject` the id that it is about.
 
-    `payload` holds JSON values only. `effective_on` is the day from which the fact holds; None means the civil
-    day (China) on which it is recorded. `actor` is whose decision it is, where that is not who records it.
+    `payload` holds JSON values only; those at its top may be given as `JsonText`. `effective_on` is the day from which the
+    fact holds; None means the civil day (China) on which it is recorded. `actor` is whose decision it is, where that is
+    not who records it.
     """
 
     kind: str
@@ -79,6 +87,18 @@ def canonical_json(value: object) -> str:
     return text
 
 
+def payload_text(payload: Mapping[str, object]) -> str:
+    """`canonical_json` of a payload, some of whose values may be `JsonText`."""
+    if not any(isinstance(value, JsonText) for value in payload.values()):
+        return canonical_json(payload)
+    written = [
+        f"{canonical_json(key)}:{value.text if isinstance(value, JsonText) else canonical_json(value)}"
+        for key, value in sorted(payload.items())
+    ]
+    return "{" + ",".join(written) + "}"
+
+
+@lru_cache(maxsize=64)
 def civil_day(recorded_ms: int) -> date:
     """The day in China (UTC+8, no summer time) of a moment in UTC milliseconds since 1970."""
     return (datetime.fromtimestamp(recorded_ms / 1000, UTC) + _CHINA).date()
@@ -96,10 +116,11 @@ def event_hash(fields: tuple[bytes, ...]) -> str:
 def link(head: Head, draft: Draft, *, actor: str, recorded_ms: int) -> Event:
     """The event that `draft` becomes when it is recorded right after `head`, by `actor` unless the draft says whose it is."""
     actor = draft.actor or actor
-    for name, text in (("kind", draft.kind), ("subject", draft.subject), ("actor", actor)):
-        if "\x00" in text:
-            raise ValueError(f"the {name} {text!r} of an event must not hold a NUL character")
-    payload_json = canonical_json(draft.payload)
+    if "\x00" in draft.kind or "\x00" in draft.subject or "\x00" in actor:
+        named = (("kind", draft.kind), ("subject", draft.subject), ("actor", actor))
+        name, text = next((name, text) for name, text in named if "\x00" in text)
+        raise ValueError(f"the {name} {text!r} of an event must not hold a NUL character")
+    payload_json = payload_text(draft.payload)
     effective_on = draft.effective_on or civil_day(recorded_ms)
     seq = head.seq + 1
     digest = event_hash(

@@ -7,12 +7,26 @@ driver's error means.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Engine,
+    StaticPool,
+    Text,
+    any_,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -84,6 +98,19 @@ def translated(engine: Engine) -> Iterator[None]:
         if known is None:
             raise
         raise known from error
+
+
+def is_listed(dialect: str, column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+    """That `column` is one of the texts bound as `name` by `listed`: one parameter and one look at the index a text,
+    however many they are. A list of parameters costs several times as much, and has a limit."""
+    if dialect == "postgresql":
+        return column == any_(bindparam(name, type_=ARRAY(Text)))
+    return column.in_(select(func.json_each(bindparam(name, type_=Text)).table_valued("value").c.value))
+
+
+def listed(dialect: str, texts: Iterable[str]) -> Any:
+    """The value of the parameter of `is_listed`."""
+    return list(texts) if dialect == "postgresql" else json.dumps(list(texts), ensure_ascii=False)
 
 
 def name_of(engine: Engine) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
+from typing import Any, NamedTuple
 
+from inventory.model.submission_batch import SubmissionBatch
 from inventory.model.workload import Submission, Workload, WorkloadState
 from scheduler.core.arrays import elements
 from scheduler.core.book import Book
@@ -26,12 +28,29 @@ class RefusalKind(StrEnum):
     DENIED = "denied"  # the queue is not the caller's
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The stored workload; `created` is False when the same submission was accepted before."""
+class Accepted(NamedTuple):
+    """What a submission has become: the rest of the stored workload is as it was submitted. `after` holds ids.
 
-    workload: Workload
+    `created` is False when the same submission was accepted before; `state` and `message` are those of now.
+    """
+
+    workload_id: str
+    submitted_ms: int
+    state: WorkloadState
+    message: str
+    after: tuple[str, ...]
     created: bool
+
+    @classmethod
+    def of(cls, workload: Workload, *, created: bool) -> Accepted:
+        return cls(
+            workload.workload_id,
+            workload.submitted_ms,
+            workload.state,
+            workload.message,
+            workload.after,
+            created,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,33 +77,39 @@ def admit(
     book: Book, known: Known, submissions: Sequence[Submission], new_id: Callable[[], str], now_ms: int
 ) -> tuple[list[Outcome], list[Change]]:
     """One outcome for each submission, in order, and the changes that make the accepted ones true."""
-    batch = _Batch(book, known, submissions)
+    batch = _Batch(book, known, SubmissionBatch.of(submissions))
     batch.match_known()
     batch.refuse_cycles()
     return batch.accept(new_id, now_ms)
 
 
 class _Batch:
-    def __init__(self, book: Book, known: Known, submissions: Sequence[Submission]) -> None:
+    def __init__(self, book: Book, known: Known, batch: SubmissionBatch) -> None:
         self._book = book
         self._known = known
-        self._items = submissions
+        self._items = batch
         self._outcomes: dict[int, Outcome] = {}
+        # Most batches wait for nothing: then nobody looks for predecessors.
+        self._waits = any(like.after for like in batch.templates)
+        self._keys = [
+            (batch.templates[like].queue, key) for like, key in zip(batch.template, batch.client_keys, strict=True)
+        ]
         self._index: dict[tuple[str, str], int] = {}
         self._repeats: dict[int, int] = {}
-        for position, item in enumerate(submissions):
-            key = (item.queue, item.client_key)
-            if key in self._index:
-                self._repeats[position] = self._index[key]
-            else:
-                self._index[key] = position
+        # The workloads of this batch, and those that were accepted before under the same keys.
+        self._workloads: dict[int, Workload] = {}
+        for position, key in enumerate(self._keys):
+            first = self._index.setdefault(key, position)
+            if first != position:
+                self._repeats[position] = first
 
     def match_known(self) -> None:
         """Items whose client key exists: the same body is the same workload, another body is refused."""
-        for position, item in enumerate(self._items):
-            stored = self._stored_by_key(item.queue, item.client_key)
+        for position, key in enumerate(self._keys):
+            stored = self._stored_by_key(*key)
             if stored is not None:
-                self._outcomes[position] = self._compare(item, stored)
+                self._workloads[position] = stored
+                self._outcomes[position] = self._compare(self._items[position], stored)
         for position, first in self._repeats.items():
             if position not in self._outcomes and (
                 difference := _difference(self._items[position], self._items[first])
@@ -93,6 +118,8 @@ class _Batch:
 
     def refuse_cycles(self) -> None:
         """Items of this batch that wait for each other in a circle (three-colour depth-first search)."""
+        if not self._waits:
+            return
         done: set[int] = set(self._outcomes)
         for start in range(len(self._items)):
             if start in done or start in self._repeats:
@@ -120,27 +147,35 @@ class _Batch:
 
     def accept(self, new_id: Callable[[], str], now_ms: int) -> tuple[list[Outcome], list[Change]]:
         changes: list[Change] = []
+        bodies = [_fields(like) for like in self._items.templates]
         for position in self._in_dependency_order():
             if position in self._outcomes:
                 continue
-            item = self._items[position]
-            resolved = self._resolve_after(item)
+            resolved = self._resolve_after(self._items.like(position))
             if isinstance(resolved, Refused):
                 self._outcomes[position] = resolved
                 continue
             after, ready = resolved
-            state = WorkloadState.QUEUED if ready else WorkloadState.SUBMITTED
-            body = {f.name: getattr(item, f.name) for f in fields(Submission)} | {"after": after}
-            workload = Workload(**body, workload_id=new_id(), submitted_ms=now_ms, state=state)
-            self._outcomes[position] = Accepted(workload, created=True)
+            own = {
+                "client_key": self._items.client_keys[position],
+                "name": self._items.names[position],
+                "after": after,
+                "workload_id": new_id(),
+                "submitted_ms": now_ms,
+                "state": WorkloadState.QUEUED if ready else WorkloadState.SUBMITTED,
+            }
+            workload = Workload(**(bodies[self._items.template[position]] | own))
+            self._workloads[position] = workload
+            self._outcomes[position] = Accepted.of(workload, created=True)
             changes.append(WorkloadSubmitted(workload))
             if workload.array is not None:
                 changes += [WorkloadSubmitted(element) for element in elements(workload, new_id)]
         for position, first in self._repeats.items():
             if position not in self._outcomes:
                 outcome = self._outcomes[first]
-                created = replace(outcome, created=False) if isinstance(outcome, Accepted) else outcome
-                self._outcomes[position] = created
+                self._outcomes[position] = (
+                    outcome._replace(created=False) if isinstance(outcome, Accepted) else outcome
+                )
         return [self._outcomes[position] for position in range(len(self._items))], changes
 
     def _stored_by_key(self, queue: str, client_key: str) -> Workload | None:
@@ -150,7 +185,7 @@ class _Batch:
         # As `accept` did when it was new: ids for names, each once.
         resolved = dict.fromkeys(self._stored_id(item.queue, name) for name in item.after)
         difference = _difference(replace(item, after=tuple(resolved)), stored)
-        return _conflict(item, difference) if difference else Accepted(stored, created=False)
+        return _conflict(item, difference) if difference else Accepted.of(stored, created=False)
 
     def _stored_id(self, queue: str, name: str) -> str:
         stored = self._stored_by_key(queue, name)
@@ -175,7 +210,9 @@ class _Batch:
                 ),
             )
 
-    def _in_dependency_order(self) -> list[int]:
+    def _in_dependency_order(self) -> Sequence[int]:
+        if not self._waits:
+            return [position for position in range(len(self._items)) if position not in self._repeats]
         order: list[int] = []
         seen: set[int] = set()
         for start in range(len(self._items)):
@@ -192,6 +229,8 @@ class _Batch:
 
     def _resolve_after(self, item: Submission) -> tuple[tuple[str, ...], bool] | Refused:
         """Ids of the predecessors, and whether all of them have succeeded."""
+        if not item.after:
+            return (), True
         ids: list[str] = []
         ready = True
         for name in item.after:
@@ -213,9 +252,8 @@ class _Batch:
     def _awaited(self, queue: str, name: str) -> Workload | Refused:
         position = self._index.get((queue, name))
         if position is not None:
-            outcome = self._outcomes[position]
-            if isinstance(outcome, Accepted):
-                return outcome.workload
+            if isinstance(self._outcomes[position], Accepted):
+                return self._workloads[position]
             return Refused(
                 RefusalKind.INVALID,
                 f"after: {name} 自身未被接受；请先修正它 / {name} was itself refused; fix it first",
@@ -230,6 +268,10 @@ class _Batch:
                 "after",
             )
         return stored
+
+
+def _fields(submission: Submission) -> dict[str, Any]:
+    return {field.name: getattr(submission, field.name) for field in fields(Submission)}
 
 
 def _difference(mine: Submission, stored: Submission) -> str:

@@ -211,7 +211,7 @@ class Book:
     def remember_arrival(self, workload: Workload) -> None:
         if workload.array is None:
             length = expected_ms(workload)
-            shape = Shape.of(workload)
+            shape = self._shape(workload)
             self.history.arrive(Arrival(workload.submitted_ms, workload.queue, shape, workload.priority, length))
 
     def remember_end(self, workload: Workload, run: Run) -> None:
@@ -219,7 +219,10 @@ class Book:
         by_itself = run.state in (RunState.SUCCEEDED, RunState.FAILED)
         if by_itself and run.started_ms is not None and run.ended_ms is not None:
             ran_ms = run.ended_ms - run.started_ms
-            self.history.finish(workload.queue, Shape.of(workload), expected_ms(workload), ran_ms)
+            self.history.finish(workload.queue, self._shape(workload), expected_ms(workload), ran_ms)
+
+    def _shape(self, workload: Workload) -> Shape:
+        return self.tables.shapes.shapes[self.tables.shapes.number_of(workload)]
 
     def _enter(self, workload: Workload) -> None:
         self._workloads[workload.workload_id] = workload

@@ -17,6 +17,7 @@ from adapters.contract import DEFAULT_GRACE_MS
 from adapters.port import AdapterUnavailable, StaleEpoch
 from inventory.model.maintenance import Maintenance
 from inventory.model.pool import Pool, PoolHealth
+from inventory.model.submission_batch import SubmissionBatch
 from inventory.model.workload import Submission, WorkloadState
 from inventory.store.errors import StoreError
 from scheduler.core.admission import Known, Outcome, admit
@@ -144,13 +145,15 @@ class ControlPlane:
     # Workloads
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
+        batch = SubmissionBatch.of(submissions)
 
         def decide(book: Book) -> Decision[list[Outcome]]:
-            asked = sum(1 + (item.array.count if item.array else 0) for item in submissions)
+            arrays = [like.array.count if like.array else 0 for like in batch.templates]
+            asked = len(batch) + sum(arrays[like] for like in batch.template)
             if book.live_count + asked > self._settings.live_limit:
                 raise _too_many(book.live_count, self._settings.live_limit)
-            known = self._known(book, submissions)
-            outcomes, changes = admit(book, known, submissions, self._new_id, self._clock.now_ms())
+            known = self._known(book, batch)
+            outcomes, changes = admit(book, known, batch, self._new_id, self._clock.now_ms())
             return Decision(outcomes, changes)
 
         return await self._write(decide)
@@ -386,10 +389,12 @@ class ControlPlane:
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
 
-    def _known(self, book: Book, submissions: Sequence[Submission]) -> Known:
+    def _known(self, book: Book, batch: SubmissionBatch) -> Known:
         """Stored workloads that the batch may refer to and the book has let go."""
-        keys = {(item.queue, name) for item in submissions for name in (item.client_key, *item.after)}
-        ids = {name for item in submissions for name in item.after}
+        likes = batch.templates
+        keys = {(likes[like].queue, key) for like, key in zip(batch.template, batch.client_keys, strict=True)}
+        keys |= {(like.queue, name) for like in likes for name in like.after}
+        ids = {name for like in likes for name in like.after}
         return self._store.lookup(
             [key for key in keys if book.workload_by_key(*key) is None],
             [name for name in ids if book.workload(name) is None],

@@ -131,7 +131,7 @@ def _plane_settings(settings: RuntimeSettings) -> ControlPlaneSettings:
 
 
 def _created(outcomes: Sequence[Outcome]) -> list[str]:
-    return [one.workload.workload_id for one in outcomes if isinstance(one, Accepted) and one.created]
+    return [one.workload_id for one in outcomes if isinstance(one, Accepted) and one.created]
 
 
 def _committed(seconds: float, events: int) -> None:

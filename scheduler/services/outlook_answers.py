@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from adapters.wire.opinions import opinion_to_wire
-from adapters.wire.scalars import VERDICTS, duration_to_wire, timestamp_to_wire
-from adapters.wire.workloads import workload_to_wire
+from adapters.wire.scalars import VERDICTS, WORKLOAD_STATES, duration_to_wire, timestamp_to_wire
+from adapters.wire.workloads import submission_to_wire
+from inventory.model.submission_batch import SubmissionBatch
 from scheduler.core.admission import Accepted
 from scheduler.core.placement.explain import Explanation
 from scheduler.forecast.counterfactuals import Counterfactual
@@ -64,13 +65,29 @@ def dry_run_result(answer: DryRunPlacement) -> pb.DryRunResult:
     )
 
 
-def accepted_answer(outcome: Accepted, warned: Mapping[str, Warned]) -> pb.SubmitResponse:
-    warning = warned.get(outcome.workload.workload_id)
-    return pb.SubmitResponse(
-        workload=workload_to_wire(outcome.workload),
-        created=outcome.created,
-        warnings=[warning_to_wire(warning)] if warning is not None else [],
-    )
+class AcceptedAnswers:
+    """Answers to one call: the workloads as stored, from what was submitted and what has become of it."""
+
+    def __init__(self, batch: SubmissionBatch, warned: Mapping[str, Warned]) -> None:
+        self._batch = batch
+        self._specs = [submission_to_wire(like) for like in batch.templates]
+        self._warned = warned
+
+    def fill(self, answer: pb.SubmitResponse, position: int, outcome: Accepted) -> None:
+        """Writes the answer to submission `position` of the batch."""
+        workload = answer.workload
+        workload.workload_id = outcome.workload_id
+        workload.spec.CopyFrom(self._specs[self._batch.template[position]])
+        workload.spec.client_key = self._batch.client_keys[position]
+        workload.spec.name = self._batch.names[position]
+        if outcome.after:
+            workload.spec.after[:] = outcome.after  # ids, where the submission may have named keys
+        workload.state = WORKLOAD_STATES[outcome.state]
+        workload.submitted_at.FromMilliseconds(outcome.submitted_ms)
+        workload.message = outcome.message
+        answer.created = outcome.created
+        if (warning := self._warned.get(outcome.workload_id)) is not None:
+            answer.warnings.append(warning_to_wire(warning))
 
 
 def warning_to_wire(one: Warned) -> pb.Warning:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from inventory.model.maintenance import Maintenance
 from inventory.model.pool import Pool
+from inventory.model.submission_batch import SubmissionBatch
 from inventory.model.workload import Submission, WorkloadState
 from scheduler.access.caller import Caller, caller
 from scheduler.access.principals import ROOT, covers
@@ -47,16 +48,18 @@ class ScopedScheduling:
         mine = _limited(caller())
         if mine is None:
             return await self._scheduling.submit(submissions)
-        outcomes: dict[int, Outcome] = {}
-        for position, submission in enumerate(submissions):
-            refused = await self._refusal(mine, submission)
-            if refused is not None:
-                outcomes[position] = refused
-        passed = [position for position in range(len(submissions)) if position not in outcomes]
+        batch = SubmissionBatch.of(submissions)
+        refusals = [await self._refusal(mine, like) for like in batch.templates]
+        outcomes: dict[int, Outcome] = {
+            position: refused
+            for position, like in enumerate(batch.template)
+            if (refused := refusals[like]) is not None
+        }
+        passed = [position for position in range(len(batch)) if position not in outcomes]
         if passed:
-            decided = await self._scheduling.submit([submissions[position] for position in passed])
+            decided = await self._scheduling.submit(batch.take(passed))
             outcomes |= dict(zip(passed, decided, strict=True))
-        return [outcomes[position] for position in range(len(submissions))]
+        return [outcomes[position] for position in range(len(batch))]
 
     async def get(self, workload_id: str) -> WorkloadRecord:
         record = await self._scheduling.get(workload_id)

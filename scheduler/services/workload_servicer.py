@@ -5,19 +5,21 @@ Stateless: it validates, converts, and asks the control plane. Any number of gat
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import grpc
 
 from adapters.client import AdapterClient
-from adapters.wire.inspection import Inspection, InvalidMessage
+from adapters.wire.inspection import Inspection
 from adapters.wire.scalars import WORKLOAD_STATE_OF, WORKLOAD_STATES, timestamp_to_wire
 from adapters.wire.status import details_of
-from adapters.wire.workloads import run_to_wire, submission_from_wire, workload_to_wire
+from adapters.wire.submissions import SubmissionReader
+from adapters.wire.workloads import run_to_wire, workload_to_wire
+from inventory.model.submission_batch import SubmissionBatch
 from inventory.model.workload import Submission
-from scheduler.core.admission import Accepted, Outcome
+from scheduler.core.admission import Accepted, Outcome, Refused
 from scheduler.services.answering import Context, answering, exhausted_item, invalid_item, refused, refused_item
-from scheduler.services.outlook_answers import accepted_answer, dry_run_result, explain_answer, forecast_to_wire
+from scheduler.services.outlook_answers import AcceptedAnswers, dry_run_result, explain_answer, forecast_to_wire
 from scheduler.services.outlooks import Warned
 from scheduler.services.ports import (
     ChangeNotice,
@@ -27,7 +29,6 @@ from scheduler.services.ports import (
     WatchFilter,
     WorkloadRecord,
 )
-from xisuan.common.v1 import common_pb2
 from xisuan.workload.v1 import workload_pb2
 from xisuan.workload.v1 import workload_service_pb2 as pb
 from xisuan.workload.v1.workload_service_pb2_grpc import WorkloadServiceServicer
@@ -46,38 +47,50 @@ class WorkloadServicer(WorkloadServiceServicer):
     def __init__(self, scheduling: Scheduling, connect: Callable[[str], AdapterClient] = AdapterClient) -> None:
         self._scheduling = scheduling
         self._connect = connect
+        self._reader = SubmissionReader(_inspect_labels)
 
     async def Submit(self, request: pb.SubmitRequest, context: Context) -> pb.SubmitResponse:
         async with answering(context):
-            submission = _submission(request.workload, "workload")
-            (outcome,) = await self._scheduling.submit([submission])
-            if isinstance(outcome, Accepted):
-                return accepted_answer(outcome, await self._warnings([outcome]))
-            raise refused(outcome, "workload")
+            batch = self._reader.read_one(request.workload, "workload")
+            (outcome,) = await self._scheduling.submit(batch)
+            if isinstance(outcome, Refused):
+                raise refused(outcome, "workload")
+            answer = pb.SubmitResponse()
+            AcceptedAnswers(batch, await self._warnings(batch, [outcome])).fill(answer, 0, outcome)
+            return answer
 
     async def SubmitBatch(self, request: pb.SubmitBatchRequest, context: Context) -> pb.SubmitBatchResponse:
         async with answering(context):
-            return pb.SubmitBatchResponse(results=await self._batch(request.workloads))
+            answer = pb.SubmitBatchResponse()
+            await self._batch(request.workloads, answer.results.add)
+            return answer
 
-    async def _batch(self, specs: Sequence[workload_pb2.WorkloadSpec]) -> list[pb.SubmitResult]:
+    async def _batch(self, specs: Sequence[workload_pb2.WorkloadSpec], add: Callable[[], pb.SubmitResult]) -> None:
+        """Submits them and adds a result for each, in order."""
         _require_batch(specs)
-        valid, errors = _convert(specs)
-        outcomes = await self._scheduling.submit(list(valid.values())) if valid else []
-        decided = dict(zip(valid, outcomes, strict=True))
-        warned = await self._warnings(outcomes)
-        return [
-            pb.SubmitResult(error=errors[i])
-            if i in errors
-            else _submit_result(decided[i], f"workloads[{i}]", warned)
-            for i in range(len(specs))
-        ]
+        batch, errors = self._reader.read(specs, "workloads")
+        outcomes = await self._scheduling.submit(batch) if batch else []
+        answers = AcceptedAnswers(batch, await self._warnings(batch, outcomes))
+        decided = enumerate(outcomes)
+        for position in range(len(specs)):
+            result = add()
+            if position in errors:
+                result.error.CopyFrom(invalid_item(errors[position]))
+                continue
+            number, outcome = next(decided)
+            if isinstance(outcome, Accepted):
+                answers.fill(result.accepted, number, outcome)
+            else:
+                result.error.CopyFrom(refused_item(outcome, f"workloads[{position}]"))
 
-    async def _warnings(self, outcomes: Sequence[Outcome]) -> Mapping[str, Warned]:
+    async def _warnings(self, batch: SubmissionBatch, outcomes: Sequence[Outcome]) -> Mapping[str, Warned]:
         """Only what was created with a deadline is looked at: nobody else waits for it."""
+        if not any(like.finish_by_ms for like in batch.templates):
+            return {}
         dated = [
-            outcome.workload.workload_id
-            for outcome in outcomes
-            if isinstance(outcome, Accepted) and outcome.created and outcome.workload.finish_by_ms
+            outcome.workload_id
+            for number, outcome in enumerate(outcomes)
+            if isinstance(outcome, Accepted) and outcome.created and batch.like(number).finish_by_ms
         ]
         return await self._scheduling.warnings(dated) if dated else {}
 
@@ -87,13 +100,14 @@ class WorkloadServicer(WorkloadServiceServicer):
         """The next message is read when the last is stored, so that the transport slows a sender who is too fast."""
         async with answering(context):
             async for request in requests:
+                answer = pb.SubmitStreamResponse()
                 try:
-                    results = await self._batch(request.workloads)
+                    await self._batch(request.workloads, answer.results.add)
                 except RequestError as error:
                     if error.code is not ErrorCode.RESOURCE_EXHAUSTED:
                         raise
-                    results = [pb.SubmitResult(error=exhausted_item(error))] * len(request.workloads)
-                yield pb.SubmitStreamResponse(results=results)
+                    answer.results.extend([pb.SubmitResult(error=exhausted_item(error))] * len(request.workloads))
+                yield answer
 
     async def Get(self, request: pb.GetRequest, context: Context) -> pb.GetResponse:
         async with answering(context):
@@ -149,11 +163,10 @@ class WorkloadServicer(WorkloadServiceServicer):
     async def DryRun(self, request: pb.DryRunRequest, context: Context) -> pb.DryRunResponse:
         async with answering(context):
             _require_batch(request.workloads)
-            valid, errors = _convert(request.workloads)
-            placements = await self._scheduling.dry_run(list(valid.values())) if valid else []
-            decided = dict(zip(valid, placements, strict=True))
+            batch, errors = self._reader.read(request.workloads, "workloads")
+            placements = iter(await self._scheduling.dry_run(batch) if batch else ())
             results = [
-                pb.DryRunResult(error=errors[i]) if i in errors else dry_run_result(decided[i])
+                pb.DryRunResult(error=invalid_item(errors[i])) if i in errors else dry_run_result(next(placements))
                 for i in range(len(request.workloads))
             ]
             return pb.DryRunResponse(results=results)
@@ -173,9 +186,7 @@ class WorkloadServicer(WorkloadServiceServicer):
                 await adapter.close()
 
 
-def _submission(spec: workload_pb2.WorkloadSpec, path: str) -> Submission:
-    submission = submission_from_wire(spec, path)
-    check = Inspection()
+def _inspect_labels(submission: Submission, check: Inspection, path: str) -> None:
     for label in submission.labels:
         if label.startswith(RESERVED_LABEL):
             check.refuse(
@@ -184,8 +195,6 @@ def _submission(spec: workload_pb2.WorkloadSpec, path: str) -> Submission:
                 f"以 {RESERVED_LABEL} 开头的标签由系统保留，请改名",
                 f"labels that begin with {RESERVED_LABEL} are reserved; rename it",
             )
-    check.close()
-    return submission
 
 
 def _require_batch(specs: Sequence[workload_pb2.WorkloadSpec]) -> None:
@@ -195,26 +204,6 @@ def _require_batch(specs: Sequence[workload_pb2.WorkloadSpec]) -> None:
     elements = sum(spec.array.count for spec in specs)
     check.whole_number("workloads.array.count in all", elements, 0, MAX_CALL_ELEMENTS)
     check.close()
-
-
-def _convert(
-    specs: Iterable[workload_pb2.WorkloadSpec],
-) -> tuple[dict[int, Submission], dict[int, common_pb2.ItemError]]:
-    """Valid items and errors, each by its position in the batch."""
-    valid: dict[int, Submission] = {}
-    errors: dict[int, common_pb2.ItemError] = {}
-    for position, spec in enumerate(specs):
-        try:
-            valid[position] = _submission(spec, f"workloads[{position}]")
-        except InvalidMessage as error:
-            errors[position] = invalid_item(error)
-    return valid, errors
-
-
-def _submit_result(outcome: Outcome, path: str, warned: Mapping[str, Warned]) -> pb.SubmitResult:
-    if isinstance(outcome, Accepted):
-        return pb.SubmitResult(accepted=accepted_answer(outcome, warned))
-    return pb.SubmitResult(error=refused_item(outcome, path))
 
 
 def _record(record: WorkloadRecord) -> workload_pb2.Workload:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+import orjson
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from inventory.model.pool import Pool
 from inventory.store.archived import EVENTS_ARCHIVED
+from inventory.store.bulk import insert_rows
 from inventory.store.chain import Draft, Event
 from inventory.store.event_store import Projection
 from scheduler.core.changes import (
@@ -25,8 +27,8 @@ from scheduler.core.changes import (
 )
 from scheduler.core.migration.run import ChangeKind
 from scheduler.store.access_events import ACCESS_ISSUED, ACCESS_REVOKED
-from scheduler.store.documents import pool_document, run_document, submission_document
-from scheduler.store.retry_documents import element_document
+from scheduler.store.body_texts import BodyTexts
+from scheduler.store.documents import pool_document, run_document
 from scheduler.store.schema import pools, runs, wave_plans, workloads
 
 WORKLOAD_SUBMITTED = "workload.submitted"
@@ -48,13 +50,17 @@ WAVES_PLANNED = "migration.waves_planned"
 WAVE_STARTED = "migration.wave_started"  # of earlier releases, whose chains are still read
 
 
+_BODIES = BodyTexts()
+
+
 def draft_of(change: Change) -> Draft:
+    """The event of a change. Called by one thread, the writer's."""
     match change:
         case WorkloadSubmitted(workload):
             submitted: dict[str, object] = {
                 "state": workload.state.value,
                 "submitted_ms": workload.submitted_ms,
-                "body": submission_document(workload) | element_document(workload),
+                "body": _BODIES.of(workload),
             }
             return Draft(WORKLOAD_SUBMITTED, workload.workload_id, submitted)
         case WorkloadChanged(workload_id, state, message):
@@ -135,7 +141,6 @@ def waves_planned(plan_id: str, document: object, repairs: object = None) -> Dra
 
 
 # Made once: making a statement costs as much as executing it.
-_SUBMIT = insert(workloads)
 _CHANGE_WORKLOAD = (
     update(workloads)
     .where(workloads.c.workload_id == bindparam("id"))
@@ -161,21 +166,22 @@ _CHANGE_RUN = (
 def _submitted(connection: Connection, events: Sequence[Event]) -> None:
     rows = []
     for event in events:
-        body = event.payload["body"]
+        said = orjson.loads(event.payload_json)
+        body = said["body"]
         rows.append(
             {
                 "workload_id": event.subject,
                 "number": number_of(event.subject),
                 "queue": body["queue"],
                 "client_key": body["client_key"],
-                "state": event.payload["state"],
+                "state": said["state"],
                 "message": "",
-                "submitted_ms": event.payload["submitted_ms"],
-                "body": json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")),
+                "submitted_ms": said["submitted_ms"],
+                "body": orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode(),
                 "array_id": body["element"][0] if "element" in body else None,
             }
         )
-    connection.execute(_SUBMIT, rows)
+    insert_rows(connection, workloads, rows)
 
 
 def _workload_changed(connection: Connection, events: Sequence[Event]) -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
     Connection,
     bindparam,
@@ -21,12 +20,12 @@ from sqlalchemy import (
     insert,
     or_,
     select,
-    tuple_,
 )
 
 from inventory.model.pool import Pool
 from inventory.model.workload import Run, Workload, WorkloadState
 from inventory.store.chain import Draft, Event
+from inventory.store.engine import is_listed, listed
 from inventory.store.event_store import Store
 from inventory.store.schema import chain_head, events
 from scheduler.core.admission import Known
@@ -60,9 +59,16 @@ from scheduler.store.schema import adapter_cursors, pools, runs, wave_plans, wor
 WATCHED_KINDS = (WORKLOAD_SUBMITTED, WORKLOAD_CHANGED, RUN_PLACED, RUN_CHANGED, DEADLINE_MISSED)
 _LOOKUP_CHUNK = 500
 # Made once: making a statement costs as much as executing it.
-_WANTED: BindParameter[Any] = bindparam("wanted", expanding=True)
-_BY_KEY = select(workloads).where(tuple_(workloads.c.queue, workloads.c.client_key).in_(_WANTED))
-_BY_ID = select(workloads).where(workloads.c.workload_id.in_(_WANTED))
+_BY_KEY = {
+    dialect: select(workloads).where(
+        workloads.c.queue == bindparam("of_queue"), is_listed(dialect, workloads.c.client_key, "wanted")
+    )
+    for dialect in ("sqlite", "postgresql")
+}
+_BY_ID = {
+    dialect: select(workloads).where(is_listed(dialect, workloads.c.workload_id, "wanted"))
+    for dialect in ("sqlite", "postgresql")
+}
 _FINAL = tuple(state.value for state in WorkloadState if state.is_final)
 
 
@@ -169,20 +175,23 @@ class SchedulerStore:
                 for row in chunk:
                     yield workload_of(row), runs_of.get(row["workload_id"], ())
 
-    def lookup(self, keys: Sequence[tuple[str, str]], ids: Sequence[str]) -> Known:
+    def lookup(self, keys: Iterable[tuple[str, str]], ids: Sequence[str]) -> Known:
         """Stored workloads by (queue, client key) and by id; unknown ones are absent."""
         by_key: dict[tuple[str, str], Workload] = {}
         by_id: dict[str, Workload] = {}
-        if not keys and not ids:
+        keys_of: dict[str, list[str]] = {}
+        for queue, key in keys:
+            keys_of.setdefault(queue, []).append(key)
+        if not keys_of and not ids:
             return Known(by_key, by_id)
+        dialect = self.store.engine.dialect.name
         with self.store.connect() as connection:
-            for start in range(0, len(keys), _LOOKUP_CHUNK):
-                wanted = {"wanted": list(keys[start : start + _LOOKUP_CHUNK])}
-                for row in connection.execute(_BY_KEY, wanted).mappings():
-                    by_key[row["queue"], row["client_key"]] = workload_of(row)
-            for start in range(0, len(ids), _LOOKUP_CHUNK):
-                wanted_ids = {"wanted": list(ids[start : start + _LOOKUP_CHUNK])}
-                for row in connection.execute(_BY_ID, wanted_ids).mappings():
+            for queue, wanted in keys_of.items():
+                values = {"of_queue": queue, "wanted": listed(dialect, wanted)}
+                for row in connection.execute(_BY_KEY[dialect], values).mappings():
+                    by_key[queue, row["client_key"]] = workload_of(row)
+            if ids:
+                for row in connection.execute(_BY_ID[dialect], {"wanted": listed(dialect, ids)}).mappings():
                     by_id[row["workload_id"]] = workload_of(row)
         return Known(by_key, by_id)
 

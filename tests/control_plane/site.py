@@ -135,7 +135,7 @@ class Site:
         """The ids of items that must be accepted."""
         outcomes = await self.plane.submit(items)
         assert all(isinstance(outcome, Accepted) for outcome in outcomes), outcomes
-        return [outcome.workload.workload_id for outcome in outcomes if isinstance(outcome, Accepted)]
+        return [outcome.workload_id for outcome in outcomes if isinstance(outcome, Accepted)]
 
     async def state(self, workload_id: str) -> WorkloadState:
         return (await self.plane.get(workload_id)).workload.state

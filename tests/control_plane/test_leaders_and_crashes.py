@@ -130,7 +130,7 @@ async def test_closing_with_calls_under_way_stores_them_or_says_no(site: Site) -
         await site.plane.submit([submission("late")])
     assert caught.value.code is ErrorCode.UNAVAILABLE
     await site.plane.close()  # twice is harmless
-    acknowledged = [answer[0].workload.workload_id for answer in answers if isinstance(answer, list)]
+    acknowledged = [answer[0].workload_id for answer in answers if isinstance(answer, list)]
     assert all(isinstance(answer, list | RequestError) for answer in answers)
     site.start()
     await site.until(SUCCEEDED, acknowledged)

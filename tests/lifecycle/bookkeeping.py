@@ -66,7 +66,7 @@ class Bookkeeping:
         ids = []
         for outcome in self.submit(*items):
             assert isinstance(outcome, Accepted), outcome
-            ids.append(outcome.workload.workload_id)
+            ids.append(outcome.workload_id)
         return ids
 
     def place(self, workload_id: str, pool_id: str = "p") -> str:

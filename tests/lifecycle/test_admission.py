@@ -20,7 +20,7 @@ def test_a_new_key_is_a_new_workload_that_is_queued_at_once() -> None:
     (outcome,) = Bookkeeping().submit(submission("a"))
     assert isinstance(outcome, Accepted)
     assert outcome.created
-    assert (outcome.workload.workload_id, outcome.workload.state, outcome.workload.submitted_ms) == (
+    assert (outcome.workload_id, outcome.state, outcome.submitted_ms) == (
         "w1",
         QUEUED,
         1_000,
@@ -41,7 +41,7 @@ def test_the_same_key_and_body_is_the_same_workload_whatever_has_become_of_it(un
     if until.startswith("cancelled"):
         keeping.cancel(a)
     (outcome,) = keeping.submit(submission("a"))
-    assert outcome == Accepted(keeping.workload(a), created=False)
+    assert outcome == Accepted.of(keeping.workload(a), created=False)
 
 
 def test_the_same_key_in_another_queue_is_another_workload() -> None:
@@ -113,7 +113,7 @@ def test_who_names_the_same_predecessor_twice_waits_for_it_once_and_may_say_so_a
     twice = submission("second", "first", "w1", "first")
     (second,) = keeping.accepted(twice)
     assert keeping.workload(second).after == ("w1",)
-    assert keeping.submit(twice) == [Accepted(keeping.workload(second), created=False)]
+    assert keeping.submit(twice) == [Accepted.of(keeping.workload(second), created=False)]
 
 
 @pytest.mark.parametrize("name", ["w1", "first"])
@@ -151,8 +151,8 @@ def test_what_ended_a_moment_ago_in_the_same_commit_counts_as_ended() -> None:
     known = Known({}, {})
     outcomes, _ = admit(keeping.book, known, [submission("second", "first"), submission("first")], lambda: "w9", 0)
     assert isinstance(outcomes[0], Accepted)
-    assert outcomes[0].workload.state is QUEUED
-    assert outcomes[1] == Accepted(stale, created=False)
+    assert outcomes[0].state is QUEUED
+    assert outcomes[1] == Accepted.of(stale, created=False)
     keeping.book.settle()
     assert keeping.book.workload(first) is None
 
@@ -194,7 +194,7 @@ def test_an_item_that_comes_twice_in_a_batch_is_accepted_once() -> None:
     keeping = Bookkeeping()
     first, again = keeping.submit(submission("a"), submission("a"))
     assert isinstance(first, Accepted)
-    assert again == Accepted(first.workload, created=False)
+    assert again == first._replace(created=False)
     assert keeping.book.live_count == 1
 
 

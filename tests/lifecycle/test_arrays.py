@@ -112,7 +112,7 @@ def test_the_same_array_again_is_the_array_that_exists() -> None:
     keeping, array_id, _ = an_array(3)
     (again,) = keeping.submit(submission("a", array=JobArray(3)))
     assert isinstance(again, Accepted)
-    assert (again.created, again.workload.workload_id) == (False, array_id)
+    assert (again.created, again.workload_id) == (False, array_id)
 
 
 @settings(max_examples=60, deadline=None)

@@ -97,10 +97,9 @@ class BookModel(RuleBasedStateMachine):
             doomed = doomed or any(plain.state in (FAILED, CANCELLED) for plain in waits_for)
             assert isinstance(outcome, Accepted) is not doomed
             if isinstance(outcome, Accepted):
-                workload = outcome.workload
-                ready = all(self.model[name].state is SUCCEEDED for name in workload.after)
-                plain = Plain(queue, workload.after, attempts, QUEUED if ready else SUBMITTED)
-                self.model[workload.workload_id] = plain
+                ready = all(self.model[name].state is SUCCEEDED for name in outcome.after)
+                plain = Plain(queue, outcome.after, attempts, QUEUED if ready else SUBMITTED)
+                self.model[outcome.workload_id] = plain
 
     @precondition(lambda self: self._in(QUEUED))
     @rule(at=chance, pool=st.sampled_from(POOLS), states=st.lists(st.sampled_from(COURSE), min_size=2, max_size=3))

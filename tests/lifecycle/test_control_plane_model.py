@@ -281,7 +281,7 @@ class ControlPlaneModel(RuleBasedStateMachine):
 
 def _accepted_id(outcome: Outcome) -> str:
     assert isinstance(outcome, Accepted), outcome
-    return outcome.workload.workload_id
+    return outcome.workload_id
 
 
 TestControlPlaneModel = ControlPlaneModel.TestCase

@@ -49,7 +49,7 @@ class TracedScheduling(MemoryScheduling):
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
         outcomes = await super().submit(submissions)
-        ids = [one.workload.workload_id for one in outcomes if isinstance(one, Accepted)]
+        ids = [one.workload_id for one in outcomes if isinstance(one, Accepted)]
         RUN_TRACES.accepted(ids, tracing.current_traceparent(), NOW_MS)
         self.accepted += ids
         return outcomes

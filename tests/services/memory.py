@@ -16,8 +16,9 @@ from inventory.model.placement import PoolOpinion, Reason, ReasonCode
 from inventory.model.pool import Pool
 from inventory.model.workload import Run, RunState, Submission, Workload, WorkloadState
 from scheduler.access.principals import covers
-from scheduler.core.admission import Accepted, Known, Outcome, admit
+from scheduler.core.admission import Known, Outcome, admit
 from scheduler.core.book import Book
+from scheduler.core.changes import WorkloadSubmitted
 from scheduler.core.placement.explain import Explanation, explain_opinions
 from scheduler.services.outlooks import Outlook, Warned
 from scheduler.services.ports import (
@@ -78,9 +79,9 @@ class MemoryScheduling:
         )
         outcomes, changes = admit(self._book, known, submissions, self._new_id, NOW_MS)
         self._book.apply(changes)
-        for outcome in outcomes:
-            if isinstance(outcome, Accepted) and outcome.workload.workload_id not in self._records:
-                self._enter(outcome.workload)
+        for change in changes:
+            if isinstance(change, WorkloadSubmitted):
+                self._enter(change.workload)
         if self._store is not None and changes:
             self._store.record(Batch([draft_of(change) for change in changes]), actor="memory", now_ms=NOW_MS)
         return outcomes

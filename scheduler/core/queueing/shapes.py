@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inventory.model.units import Resources
+from inventory.model.workload import Requirements, Workload
 from scheduler.core.placement.protocol import Shape
 
 Int32s = npt.NDArray[np.int32]
@@ -22,6 +23,7 @@ Flags = npt.NDArray[np.bool_]
 DIMENSIONS: Final = 4
 # Card models without a factor count as one card.
 WHOLE_FACTOR: Final = 1000
+_MOST_SEEN: Final = 4096
 
 
 def vector(amount: Resources) -> tuple[int, int, int, int]:
@@ -44,6 +46,7 @@ class ShapeTable:
         self.shapes: list[Shape] = []
         self._factors = card_factors or {}
         self._numbers: dict[Shape, int] = {}
+        self._seen: dict[tuple[int, int, bool, bool], tuple[Requirements, object, int]] = {}
         self._totals = np.zeros((64, DIMENSIONS), dtype=np.int64)
         self._tasks = np.zeros(64, dtype=np.int32)
         self._card_rates = np.zeros(64, dtype=np.int64)
@@ -66,6 +69,19 @@ class ShapeTable:
         self._tasks[number] = shape.requirements.tasks
         self._card_rates[number] = self._card_rate(shape)
         return number
+
+    def number_of(self, workload: Workload) -> int:
+        """The position of the workload's shape. Workloads that share their requirements as one object are one look:
+        to hash requirements costs more than all else that is done with a workload that comes or goes."""
+        needs, program = workload.requirements, workload.program
+        key = (id(needs), id(workload.inputs), program.image is None, bool(program.secrets))
+        seen = self._seen.get(key)
+        if seen is None:
+            if len(self._seen) >= _MOST_SEEN:
+                self._seen.clear()
+            # The objects are kept with the number: as long as they live, nothing else has their identity.
+            seen = self._seen[key] = needs, workload.inputs, self.number(Shape.of(workload))
+        return seen[2]
 
     def clone(self) -> ShapeTable:
         """The same shapes under the same numbers; what either learns from now on the other does not."""

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from inventory.model.workload import Workload
-from scheduler.core.placement.protocol import Shape
 from scheduler.core.queueing.queues import QueueTree
 from scheduler.core.queueing.running import FAR, RunningRow, RunningTable
 from scheduler.core.queueing.shapes import ShapeTable
@@ -39,7 +38,7 @@ class QueueTables:
                 len(workload.workload_id),
                 workload.workload_id,
                 next_attempt,
-                self.shapes.number(Shape.of(workload)),
+                self.shapes.number_of(workload),
                 self.tree.leaf(workload.queue),
                 workload.priority,
                 expected_ms(workload),
@@ -66,7 +65,7 @@ class QueueTables:
             end_ms=started_ms + length if length else FAR,
             run_id=run_id,
             workload_id=workload.workload_id,
-            shape=self.shapes.number(Shape.of(workload)),
+            shape=self.shapes.number_of(workload),
             queue=self.tree.leaf(workload.queue),
             priority=workload.priority,
             started_ms=started_ms,
