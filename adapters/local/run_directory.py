@@ -16,6 +16,7 @@ from pathlib import Path
 from adapters.contract import Launch, RunReport, task_load
 from adapters.local import supervisor as files
 from adapters.sdk.files import sync_directory
+from inventory.model.retry import FailureCategory
 from inventory.model.units import Resources
 from inventory.model.workload import RunState
 
@@ -134,8 +135,13 @@ class RunDirectory:
                 "message": str(message),
                 "started_ms": int() | None as started_ms,
                 "ended_ms": int(ended_ms),
+                **more,
             }:
-                return RunReport(self.run_id, RunState(state), nodes, exit_code, message, started_ms, ended_ms)
+                # An adapter of before knew no categories.
+                failure = FailureCategory(str(more["failure"])) if more.get("failure") else None
+                return RunReport(
+                    self.run_id, RunState(state), nodes, exit_code, message, started_ms, ended_ms, failure=failure
+                )
             case _:
                 raise ValueError(f"{self._path / files.ENDED} 已损坏 / is damaged: restore a backup or delete it")
 

@@ -35,6 +35,9 @@ SPEC, LOCK, STARTED, STOP, ENDED, LOG, WORK = (
 RUN_ID_VARIABLE = "XISUAN_RUN_ID"
 WORK_VARIABLE = "XISUAN_RUN_DIR"
 
+# Categories of failures, as `inventory.model.retry` names them; "" where no more is known than the exit code.
+OUT_OF_MEMORY, TIMEOUT, INPUT_MISSING = "out_of_memory", "timeout", "input_missing"
+
 _POLL_S = 0.1
 _KILL_ROUNDS = 50
 _HIDDEN_ROUNDS = 3  # a process that still shows no environment after these has none
@@ -59,6 +62,8 @@ class Supervisor:
         self._alive: dict[int, int] = {}  # process id -> task number
         self._exit_code: int | None = None
         self._message = ""
+        self._failure = ""
+        self._is_out_of_memory = False
         self._stopped = False
         self._why_stopped = ""
         self._kill_at: float | None = None
@@ -76,6 +81,7 @@ class Supervisor:
                 started_ms = begins_ms
                 write_json(STARTED, {"started_ms": started_ms})
             self._wait_for_all(deadline)
+        self._is_out_of_memory = self._group.has_killed_for_memory()
         self._group.close()
         kill_processes_of(self._run_id, self._directory)
         return self._ending(started_ms)
@@ -83,12 +89,22 @@ class Supervisor:
     def _ending(self, started_ms: int | None) -> dict[str, object]:
         state = "failed" if self._exit_code != 0 or self._message else "succeeded"
         message = self._message
+        failure = self._failure
+        if state == "failed" and self._is_out_of_memory and not failure:
+            failure = OUT_OF_MEMORY
+            limit = self._surroundings.memory_bytes
+            message = (
+                f"内存不足，被内核终止（每个任务上限 {limit} 字节） / the kernel killed processes of it for want of memory "
+                f"(the limit of a task is {limit} bytes)"
+            )
         if self._stopped:
-            state, message = "stopped", self._why_stopped or "按要求停止 / stopped as asked"
+            state, failure = "stopped", ""
+            message = self._why_stopped or "按要求停止 / stopped as asked"
         return {
             "state": state,
             "exit_code": self._exit_code,
             "message": message,
+            "failure": failure if state == "failed" else "",
             "started_ms": started_ms,
             "ended_ms": _now_ms(),
         }
@@ -111,6 +127,7 @@ class Supervisor:
             if error:
                 program = self._argv[0]
                 self._exit_code = _NOT_FOUND if isinstance(error, FileNotFoundError) else _CANNOT_EXECUTE
+                self._failure = INPUT_MISSING if isinstance(error, FileNotFoundError) else ""
                 self._message = (
                     f"{program!r}: 无法执行（{error.strerror}）；请写本机上的可执行文件 / "
                     f"cannot be executed ({error.strerror}): name a program that this machine has"
@@ -173,6 +190,7 @@ class Supervisor:
                 f"运行超过 max_runtime {self._max_runtime_ms} ms，已停止 / "
                 f"ran longer than max_runtime, {self._max_runtime_ms} ms, and was stopped"
             )
+            self._failure = TIMEOUT
             self._terminate(_DEFAULT_GRACE_MS)
         elif self._message:
             self._terminate(_DEFAULT_GRACE_MS)
@@ -275,6 +293,19 @@ class Group:
         """In a task, before it becomes its program: it and all that it starts are in the group."""
         if self.path:
             self._write("cgroup.procs", "0")
+
+    def has_killed_for_memory(self) -> bool:
+        """Whether the kernel has killed a process of this group because the group had no memory left.
+
+        `oom_kill` of memory.events (cgroup v2) counts those killed by any limit above, too: by the machine's own end.
+        Without a group nothing is known: RLIMIT_DATA lets an allocation fail, and the program ends as it sees fit.
+        """
+        try:
+            with open(self.path + "/memory.events", encoding="ascii") as events:
+                counts = dict(line.split() for line in events)
+        except (OSError, ValueError):
+            return False
+        return int(counts.get("oom_kill", "0")) > 0
 
     def close(self) -> None:
         """Kills what is left in the group, and removes it."""

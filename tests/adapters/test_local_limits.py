@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from adapters.local.cgroups import MOUNT, pool_group
+from adapters.local.run_directory import RunDirectory
 from adapters.local.strays import kill_strays
-from adapters.local.supervisor import RUN_ID_VARIABLE, WORK_VARIABLE, Group
+from adapters.local.supervisor import ENDED, RUN_ID_VARIABLE, WORK_VARIABLE, Group, Supervisor, write_json
+from inventory.model.retry import FailureCategory
 from inventory.model.units import GIB
 from tests.adapters.adapter_process import AdapterProcess, eventually, new_run_id
 
@@ -60,6 +63,67 @@ def test_without_a_group_nothing_is_written() -> None:
     group.make()
     group.enter()
     group.close()
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        ("low 0\nhigh 0\nmax 31\noom 1\noom_kill 1\noom_group_kill 0\n", True),
+        ("low 0\nhigh 0\nmax 31\noom 0\noom_kill 0\noom_group_kill 0\n", False),
+        ("nonsense", False),
+        (None, False),
+    ],
+)
+def test_the_kernel_tells_of_a_group_whether_it_killed_for_want_of_memory(
+    tmp_path: Path, events: str | None, told: bool
+) -> None:
+    if events is not None:
+        (tmp_path / "memory.events").write_text(events, encoding="ascii")
+    assert Group(str(tmp_path), 0, GIB).has_killed_for_memory() is told
+    assert not Group("", 0, GIB).has_killed_for_memory()
+
+
+def spec(*command: str, max_runtime_ms: int = 0) -> dict[str, object]:
+    """What the adapter writes for a run of one task, without a group."""
+    return {
+        "run_id": new_run_id(), "workload_id": "w", "argv": list(command), "tasks": 1, "environment": {},
+        "memory_bytes": GIB, "max_runtime_ms": max_runtime_ms,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "stopped", "killed", "failure"),
+    [
+        (("sh", "-c", "kill -9 $$"), False, True, FailureCategory.OUT_OF_MEMORY),
+        (("sh", "-c", "exit 137"), False, True, FailureCategory.OUT_OF_MEMORY),  # a shell whose child was killed
+        (("sh", "-c", "exit 137"), False, False, None),  # it may have said so itself
+        (("true",), False, True, None),  # it did without the process that was killed
+        (("sh", "-c", "exit 137"), True, True, None),
+        (("no-such-program",), False, False, FailureCategory.INPUT_MISSING),
+    ],
+)
+def test_a_run_that_fails_for_want_of_memory_says_so(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    stopped: bool,
+    killed: bool,
+    failure: FailureCategory | None,
+) -> None:
+    directory = RunDirectory(tmp_path, "run")
+    (tmp_path / "run" / "work").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "run")
+    monkeypatch.setattr(Group, "has_killed_for_memory", lambda self: killed)
+    supervised = Supervisor(spec(*command))
+    supervised._stopped = stopped
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        write_json(str(tmp_path / "run" / ENDED), supervised.run())
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+    report = directory.ended(("n",))
+    assert report is not None and report.failure is failure
+    assert ("for want of memory" in report.message) is (failure is FailureCategory.OUT_OF_MEMORY)
 
 
 @pytest.mark.skipif(pool_group("probe") is None, reason=f"{MOUNT} is no cgroup v2 hierarchy that we may divide")
