@@ -123,7 +123,8 @@ class Capabilities:
 
     `enforces` names what of `per_task` binds a running task ("cpu", "memory", "disk"); the rest is counted when
     nodes are chosen, and not enforced. `zones` and `accelerators` empty: one network that its owner declares, no
-    cards. `leases` and `watch_window` are the sdk's own doing for every backend behind it.
+    cards. `leases` and `watch_window` are the sdk's own doing for every backend behind it. `launches_per_second` 0: the
+    hundred that every pool is expected to take.
     """
 
     pool_id: str
@@ -151,6 +152,7 @@ class Capabilities:
     refuses_when_full: bool = True
     simulates: bool = False
     secrets: bool = False
+    launches_per_second: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,8 @@ class RunDirectory:
 
     def ended(self, nodes: tuple[str, ...]) -> RunReport | None:
         """How the run ended; None while it has not."""
-        match files.read_json(str(self._path / files.ENDED)):
+        content = files.read_json(str(self._path / files.ENDED))
+        match content:
             case None:
                 return None
             case {
@@ -135,10 +136,10 @@ class RunDirectory:
                 "message": str(message),
                 "started_ms": int() | None as started_ms,
                 "ended_ms": int(ended_ms),
-                **more,
             }:
                 # An adapter of before knew no categories.
-                failure = FailureCategory(str(more["failure"])) if more.get("failure") else None
+                category = content.get("failure")
+                failure = FailureCategory(str(category)) if category else None
                 return RunReport(
                     self.run_id, RunState(state), nodes, exit_code, message, started_ms, ended_ms, failure=failure
                 )

@@ -40,6 +40,13 @@ def _arguments() -> argparse.ArgumentParser:
     result.add_argument(
         "--keep", type=int, default=3600, metavar="S", help="seconds after which ended jobs leave Ray's list"
     )
+    result.add_argument(
+        "--launch-rate",
+        type=int,
+        default=2,
+        metavar="N",
+        help="launches a second that the pool promises (1 to 100)",
+    )
     return result
 
 
@@ -48,9 +55,18 @@ def _backend(pool: Pool, arguments: argparse.Namespace) -> EngineBackend:
         raise StartRefused(
             f"--address {arguments.address!r}: 须为 http:// 或 https:// 地址 / must be a URL, such as http://ray-head:8265"
         )
-    numbers_in_range([("--grace", arguments.grace, 1, _YEAR_S), ("--keep", arguments.keep, 60, _YEAR_S)])
+    numbers_in_range(
+        [
+            ("--grace", arguments.grace, 1, _YEAR_S),
+            ("--keep", arguments.keep, 60, _YEAR_S),
+            ("--launch-rate", arguments.launch_rate, 1, 100),
+        ]
+    )
     settings = RaySettings(
-        cards=Cards(_named(arguments.accelerator_resource)), grace_s=arguments.grace, keep_s=arguments.keep
+        cards=Cards(_named(arguments.accelerator_resource)),
+        grace_s=arguments.grace,
+        keep_s=arguments.keep,
+        launch_rate=arguments.launch_rate,
     )
     engine = RayJobsEngine(pool, RayApi(arguments.address, _token(arguments.token_file)), settings)
     return EngineBackend(engine, arguments.state_dir)

@@ -36,6 +36,7 @@ class RaySettings:
     cards: Cards
     grace_s: int = 10
     keep_s: int = 3600
+    launch_rate: int = 2
 
 
 class RayJobsEngine:
@@ -65,6 +66,7 @@ class RayJobsEngine:
             accelerators=(AcceleratorSupport(pool.accelerator, step_milli=1),) if pool.accelerator else (),
             chooses_nodes=True,
             refuses_when_full=False,
+            launches_per_second=settings.launch_rate,
         )
 
     # -- Engine -------------------------------------------------------------------------------------------------

@@ -75,6 +75,7 @@ def capabilities_to_wire(mine: Capabilities, version: VersionAnswer) -> pb.GetCa
         refuses_when_full=mine.refuses_when_full,
         simulates=mine.simulates,
         secrets=mine.secrets,
+        launches_per_second=mine.launches_per_second,
     )
 
 
@@ -111,6 +112,7 @@ def capabilities_from_wire(message: pb.GetCapabilitiesResponse) -> Capabilities:
         refuses_when_full=message.refuses_when_full,
         simulates=message.simulates,
         secrets=message.secrets,
+        launches_per_second=check.whole_number("launches_per_second", message.launches_per_second, 0, 1_000_000),
     )
     check.close()
     return capabilities

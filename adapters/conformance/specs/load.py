@@ -15,6 +15,11 @@ _RESOURCE_EXHAUSTED, _UNAVAILABLE = 8, 14
 LAG_S = 5.0
 
 
+def promised_rate(s: Session) -> int:
+    """What is asked: what the suite was told to ask, and no more than the pool promises."""
+    return min(s.options.load_rate, s.can.launches_per_second or s.options.load_rate)
+
+
 async def _launch_all(s: Session, items: list[pb.LaunchItem]) -> float:
     """Launches all, in batches, what is refused for want of room again; returns how long it took."""
     began = time.monotonic()
@@ -36,7 +41,7 @@ async def _launch_all(s: Session, items: list[pb.LaunchItem]) -> float:
 
 
 async def at_the_rate(s: Session) -> None:
-    rate = s.options.load_rate
+    rate = promised_rate(s)
     items = [s.item(0.01) for _ in range(rate * _SECONDS)]
     for number, item in enumerate(items):
         item.nodes[:] = s.node(number)
@@ -57,7 +62,7 @@ async def at_the_rate(s: Session) -> None:
 
 
 async def none_is_lost(s: Session) -> None:
-    count = s.options.load_rate
+    count = promised_rate(s)
     items = [s.item(0.01) for _ in range(count)]
     for number, item in enumerate(items):
         item.nodes[:] = s.node(number)
@@ -78,8 +83,8 @@ async def none_is_lost(s: Session) -> None:
 SPECS = (
     Spec(
         "load.rate",
-        "A hundred launches a second are accepted, and told to watchers within seconds",
-        "每秒接受一百个启动，数秒内通知订阅者",
+        "A hundred launches a second, or what the pool promises, are accepted, and told to watchers within seconds",
+        "每秒接受一百个启动或该池所承诺之数，数秒内通知订阅者",
         at_the_rate,
         (Need.LOAD,),
     ),

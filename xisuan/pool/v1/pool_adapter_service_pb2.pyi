@@ -130,6 +130,7 @@ class GetCapabilitiesResponse(_message.Message):
     REFUSES_WHEN_FULL_FIELD_NUMBER: _builtins.int
     SIMULATES_FIELD_NUMBER: _builtins.int
     SECRETS_FIELD_NUMBER: _builtins.int
+    LAUNCHES_PER_SECOND_FIELD_NUMBER: _builtins.int
     pool_id: _builtins.str
     """The pool that this adapter serves; the scheduler quarantines an adapter that answers with another id."""
     technology: _builtins.str
@@ -173,6 +174,10 @@ class GetCapabilitiesResponse(_message.Message):
     """Nothing is executed: a run takes its estimate (cut at max_runtime) and succeeds, or fails as the pool draws it."""
     secrets: _builtins.bool
     """Programs may name `secrets`, which the pool's own store holds. Where it is false, such launches are refused."""
+    launches_per_second: _builtins.int
+    """So many launches a second are taken, for seconds on end. 0: a hundred. Less where a launch is dear: a job of Ray is a
+    Python process of its own, a virtual machine boots.
+    """
     @_builtins.property
     def runtimes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What runs here, at least one of (what a Program means to each):
@@ -230,10 +235,11 @@ class GetCapabilitiesResponse(_message.Message):
         refuses_when_full: _builtins.bool = ...,
         simulates: _builtins.bool = ...,
         secrets: _builtins.bool = ...,
+        launches_per_second: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["max_clock_skew", b"max_clock_skew"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerators", b"accelerators", "adapter_version", b"adapter_version", "checkpoints", b"checkpoints", "chooses_nodes", b"chooses_nodes", "contract_version", b"contract_version", "durable_cursors", b"durable_cursors", "enforces", b"enforces", "exec", b"exec", "gangs", b"gangs", "instance_id", b"instance_id", "leases", b"leases", "logs", b"logs", "max_batch", b"max_batch", "max_clock_skew", b"max_clock_skew", "max_runtime", b"max_runtime", "pool_id", b"pool_id", "refuses_when_full", b"refuses_when_full", "remembered_runs", b"remembered_runs", "reservations", b"reservations", "runtimes", b"runtimes", "secrets", b"secrets", "services", b"services", "simulates", b"simulates", "start_estimates", b"start_estimates", "suspend", b"suspend", "technology", b"technology", "watch_window", b"watch_window", "zones", b"zones"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accelerators", b"accelerators", "adapter_version", b"adapter_version", "checkpoints", b"checkpoints", "chooses_nodes", b"chooses_nodes", "contract_version", b"contract_version", "durable_cursors", b"durable_cursors", "enforces", b"enforces", "exec", b"exec", "gangs", b"gangs", "instance_id", b"instance_id", "launches_per_second", b"launches_per_second", "leases", b"leases", "logs", b"logs", "max_batch", b"max_batch", "max_clock_skew", b"max_clock_skew", "max_runtime", b"max_runtime", "pool_id", b"pool_id", "refuses_when_full", b"refuses_when_full", "remembered_runs", b"remembered_runs", "reservations", b"reservations", "runtimes", b"runtimes", "secrets", b"secrets", "services", b"services", "simulates", b"simulates", "start_estimates", b"start_estimates", "suspend", b"suspend", "technology", b"technology", "watch_window", b"watch_window", "zones", b"zones"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
