@@ -7,6 +7,7 @@ pool hosts build those with `launch_to_wire` and read the answers with `report_f
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from google.protobuf.message import DecodeError
 
@@ -20,9 +21,9 @@ from adapters.wire.scalars import (
     duration_from_wire,
     duration_to_wire,
     failure_to_wire,
+    instant_from_wire,
     put_timestamp,
     run_state_from_wire,
-    timestamp_from_wire,
 )
 from adapters.wire.words import QUEUE, WordRule
 from adapters.wire.workloads import requirements_from_wire, requirements_to_wire
@@ -150,18 +151,27 @@ def report_from_wire(status: pb.RunStatus, path: str = "status") -> RunReport:
         state=run_state_from_wire(status.state, check, f"{path}.state"),
         nodes=tuple(status.nodes),
         exit_code=status.exit_code if status.HasField("exit_code") else None,
-        message=status.message,
-        started_ms=timestamp_from_wire(status.started_at) if status.HasField("started_at") else None,
-        ended_ms=timestamp_from_wire(status.ended_at) if status.HasField("ended_at") else None,
+        message=status.message[:_MAX_MESSAGE],
+        started_ms=_instant(status, "started_at", check, path),
+        ended_ms=_instant(status, "ended_at", check, path),
         suspended=status.suspended,
         lease_expired=status.lease_expired,
-        estimated_start_ms=timestamp_from_wire(status.estimated_start_at)
-        if status.HasField("estimated_start_at")
-        else None,
+        estimated_start_ms=_instant(status, "estimated_start_at", check, path),
         failure=FAILURE_OF.get(status.failure),
     )
     check.close()
     return report
+
+
+def _instant(
+    status: pb.RunStatus,
+    field: Literal["started_at", "ended_at", "estimated_start_at"],
+    check: Inspection,
+    path: str,
+) -> int | None:
+    if not status.HasField(field):
+        return None
+    return instant_from_wire(getattr(status, field), check, f"{path}.{field}")
 
 
 def change_result_to_wire(run_id: str, outcome: RunReport | Refusal) -> pb.ChangeResult:

@@ -22,6 +22,7 @@ MAX_CPU_MILLI = 1_000_000 * 1000  # a million cores
 MAX_MEMORY_BYTES = 1024 * TIB
 MAX_DISK_BYTES = 1024 * 1024 * TIB
 MAX_ACCELERATOR_MILLI = 1_000_000 * 1000  # a million cards
+MAX_INSTANT_MS = 253_402_300_799_999  # the end of the year 9999, as far as RFC 3339 goes
 MAX_DURATION_MS = 10 * 366 * 24 * 3600 * 1000  # ten years
 
 ZONES: dict[Zone, common_pb2.Zone.ValueType] = {
@@ -126,6 +127,17 @@ def put_timestamp(ms: int, stamp: Timestamp) -> None:
 def timestamp_from_wire(stamp: Timestamp) -> int:
     """UTC milliseconds since 1970, cut (not rounded) to the millisecond."""
     return stamp.seconds * 1000 + stamp.nanos // 1_000_000
+
+
+def instant_from_wire(stamp: Timestamp, check: Inspection, path: str) -> int | None:
+    """UTC milliseconds of an instant between 1970 and the year 9999; others are violations, and None."""
+    ms = timestamp_from_wire(stamp)
+    if 0 <= ms <= MAX_INSTANT_MS and 0 <= stamp.nanos < 1_000_000_000:
+        return ms
+    check.refuse(
+        path, stamp.seconds, "时刻须在 1970 与 9999 年之间", "an instant must be between 1970 and the year 9999"
+    )
+    return None
 
 
 def failure_to_wire(failure: FailureCategory | None) -> workload_pb2.FailureCategory.ValueType:
