@@ -6,6 +6,7 @@ STAMP := $(VENV)/.installed
 PROTO_FILES := $(sort $(shell find proto -name '*.proto'))
 TEST_ARGS ?=
 SEEDS ?= 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
+JOBS ?= 1
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
@@ -60,8 +61,8 @@ protos-check: protos ## fail when the committed stubs differ from the contracts
 chaos-runbooks: $(STAMP) ## kill -9 migrations at points drawn from many seeds: make chaos-runbooks SEEDS="1 2 3"
 	XISUAN_CHAOS_SEEDS="$(SEEDS)" $(BIN)/python -m pytest tests/runbooks/test_runbook_crashes.py $(TEST_ARGS)
 
-chaos: $(STAMP) ## 200 rounds of faults under load, each checked by its history; one again: make chaos SEEDS="17"
-	$(BIN)/python -m tests.chaos.rounds --seeds "$(if $(filter file,$(origin SEEDS)),1-200,$(SEEDS))" --logs .chaos
+chaos: $(STAMP) ## 200 rounds of faults under load, each checked by its history; one again: make chaos SEEDS="17"; JOBS=2: two at a time
+	$(BIN)/python -m tests.chaos.rounds --seeds "$(if $(filter file,$(origin SEEDS)),1-200,$(SEEDS))" --jobs $(JOBS) --logs .chaos
 
 bench: $(STAMP) ## benchmarks, with the last recorded run beside them
 	mkdir -p .benchmarks

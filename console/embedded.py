@@ -7,10 +7,11 @@ adapters end when their standard input does, which happens even when this proces
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from scheduler.access.local import AccessFiles, LocalAccess
 from scheduler.access.settings import AccessForm
 from scheduler.access.transport import adapter_tls
 from scheduler.cycle import CycleSettings
-from scheduler.runtime.calls import RuntimeSettings
+from scheduler.runtime.calls import LEASE_MS, RuntimeSettings
 from scheduler.runtime.clock import SystemClock
 from scheduler.runtime.cluster import Runtime, ray_of
 from scheduler.store.opening import open_store
@@ -46,7 +47,8 @@ class AdapterFailed(Exception):
 class EmbeddedSettings:
     """`endpoints` are adapters that run elsewhere, by pool id. `simulate_all` serves every pool without an
     endpoint by the simulated adapter, whatever its technology. `speed` is simulated seconds in a real second. `cycle`
-    is how placements are decided (`console.service_settings`; None: as by default), `access` who may do what."""
+    is how placements are decided (`console.service_settings`; None: as by default), `access` who may do what.
+    `gateways` listen at `port` and those after it. `lease_s` is how long a leader that is not heard of still leads."""
 
     home: Path
     store_url: str
@@ -57,16 +59,19 @@ class EmbeddedSettings:
     speed: float = 1.0
     seed: int = 0
     pool_hosts: int = 1
+    gateways: int = 1
+    lease_s: float = LEASE_MS / 1000
     cycle: CycleSettings | None = None
     access: AccessForm = field(default_factory=AccessForm)
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What is up: the address that clients call, the local administrator's credentials, and the pools that nothing
-    serves."""
+    """What is up: the address that clients call (of the first gateway, and of all), the local administrator's
+    credentials, and the pools that nothing serves."""
 
     address: str
+    addresses: tuple[str, ...]
     runtime: Runtime
     adapters: Mapping[str, AdapterProcess]
     runbook_host: HostProcess
@@ -155,8 +160,13 @@ class AdapterProcess:
 
 
 @contextmanager
-def running(settings: EmbeddedSettings, pools: Sequence[Pool]) -> Iterator[Running]:
-    """Everything up, with these pools registered, until the block ends. Raises AdapterFailed, StoreError."""
+def running(
+    settings: EmbeddedSettings, pools: Sequence[Pool], on_standby: Callable[[str], None] = lambda _: None
+) -> Iterator[Running]:
+    """Everything up, with these pools registered, until the block ends. Raises AdapterFailed, StoreError.
+
+    While another installation leads on the same store, this one waits for its lease to end; `on_standby` is told whose.
+    """
     open_store(settings.store_url).close()  # a database that cannot be used is said here, in one line
     access = AccessSettings(settings.home / "access", settings.access)
     local = LocalAccess(settings.home, SystemClock().now_ms())
@@ -169,10 +179,9 @@ def running(settings: EmbeddedSettings, pools: Sequence[Pool]) -> Iterator[Runni
                 adapters[pool.pool_id] = _start_adapter(settings, pool, technology)
                 stack.callback(adapters[pool.pool_id].close)
         stack.enter_context(ray_of(settings.home / "ray"))
-        runtime = Runtime(
-            RuntimeSettings(settings.store_url, settings.pool_hosts, cycle=settings.cycle, access=access)
-        )
+        runtime = Runtime(_runtime_settings(settings, access))
         stack.callback(runtime.close)
+        runtime.await_leadership(on_standby)
         endpoints = {
             **settings.endpoints,
             **{pool_id: adapter.endpoint() for pool_id, adapter in adapters.items()},
@@ -180,12 +189,25 @@ def running(settings: EmbeddedSettings, pools: Sequence[Pool]) -> Iterator[Runni
         for pool in pools:
             if pool.pool_id in endpoints:
                 runtime.call("scheduling", "register_pool", pool, endpoints[pool.pool_id])
-        (port,) = runtime.serve(settings.host, settings.port)
+        ports = runtime.serve(settings.host, settings.port)
         unserved = tuple(pool.pool_id for pool in pools if pool.pool_id not in endpoints)
-        address = f"{called_by(settings.host)}:{port}"
+        addresses = tuple(f"{called_by(settings.host)}:{port}" for port in ports)
+        address = addresses[0]
         runbook_host = HostProcess(settings.home / "runbooks", settings.store_url, address, access.files)
         stack.callback(runbook_host.close)
-        yield Running(address, runtime, adapters, runbook_host, of_home(settings.home), unserved)
+        yield Running(address, addresses, runtime, adapters, runbook_host, of_home(settings.home), unserved)
+
+
+def _runtime_settings(settings: EmbeddedSettings, access: AccessSettings) -> RuntimeSettings:
+    return RuntimeSettings(
+        settings.store_url,
+        settings.pool_hosts,
+        settings.gateways,
+        cycle=settings.cycle,
+        access=access,
+        holder=f"{socket.gethostname()}:{settings.home}",
+        lease_ms=round(settings.lease_s * 1000),
+    )
 
 
 def _own_technology(settings: EmbeddedSettings, pool: Pool) -> str | None:

@@ -45,7 +45,8 @@ class SettingsInForce:
             return False
         self._runtime.reconfigure(stated.cycle)
         log.info("设置已生效 / settings are in force: %s", path or "缺省 / defaults")
-        if stated.operation.metrics_port != self.stated.operation.metrics_port:
-            log.warning("metrics_port 在下次启动时生效 / metrics_port takes effect at the next start")
+        for name in ("metrics_port", "lease_s"):
+            if getattr(stated.operation, name) != getattr(self.stated.operation, name):
+                log.warning("%s 在下次启动时生效 / %s takes effect at the next start", name, name)
         self.stated = stated
         return True

@@ -59,10 +59,12 @@ class PreemptionForm(_Form):
 
 
 class OperationForm(_Form):
-    """How the service is operated. `metrics_port` 0: a free one; None: no metrics. `archive_after_days` 0: never."""
+    """How the service is operated. `metrics_port` 0: a free one; None: no metrics. `archive_after_days` 0: never.
+    `lease_s`: a leader that was not heard of for so long is replaced by one that stands by."""
 
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = 0
     archive_after_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    lease_s: Annotated[float, Field(ge=1, le=3_600)] = 10
 
 
 class SettingsForm(_Form):

@@ -52,6 +52,7 @@ def up(
     speed: Annotated[float, typer.Option(help="模拟池每秒走过的秒数 / simulated seconds in a second")] = 1.0,
     seed: Annotated[int, typer.Option(help="模拟池的随机种子 / seed of simulated pools")] = 0,
     pool_hosts: Annotated[int, typer.Option(min=1, help="池主机数 / pool-host actors")] = 1,
+    gateways: Annotated[int, typer.Option(min=1, help="网关数，端口依次递增 / gateways, on ports in a row")] = 1,
     metrics_port: Annotated[
         int | None,
         typer.Option(min=0, max=65_535, help="指标端口（仅回环），0 为自动 / metrics on loopback, 0: a free port"),
@@ -87,10 +88,13 @@ def up(
             speed=speed,
             seed=seed,
             pool_hosts=pool_hosts,
+            gateways=gateways,
+            lease_s=stated.operation.lease_s,
             cycle=stated.cycle,
             access=stated.access,
         )
-        with _one_line(), running(settings, everything) as service, _metrics(service, wanted_port) as metrics:
+        up_here = running(settings, everything, _announce_standby)
+        with _one_line(), up_here as service, _metrics(service, wanted_port) as metrics:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stopping.set())
             named = "" if settings_path is None else str(settings_path.absolute())
@@ -173,8 +177,17 @@ def _endpoints(given: Sequence[str], pools: Sequence[Pool]) -> Mapping[str, str]
     return endpoints
 
 
+def _announce_standby(leader: str) -> None:
+    typer.echo(
+        f"待命：{leader} 正在领导；其租约到期后由本机接管 / standing by: {leader} leads; "
+        "this one takes over when its lease ends"
+    )
+
+
 def _announce(home: Home, service: Running, settings: EmbeddedSettings, pools: Sequence[Pool]) -> None:
     typer.echo(f"西算已启动 / Xisuan is up: {service.address}")
+    if len(service.addresses) > 1:
+        typer.echo(f"其他网关 / further gateways: {', '.join(service.addresses[1:])}")
     typer.echo(f"数据目录 / home: {home.folder}")
     simulated = [pool.pool_id for pool in pools if settings.simulate_all and pool.adapter not in OWN_ADAPTERS]
     simulated = [pool_id for pool_id in simulated if pool_id in service.adapters]
@@ -192,6 +205,7 @@ def _watch(service: Running, stopping: threading.Event, in_force: SettingsInForc
     log = logging.getLogger("xisuan.up")
     asked_to_reload = threading.Event()
     signal.signal(signal.SIGHUP, lambda *_: asked_to_reload.set())
+    moved: dict[str, str] = {}  # new endpoints of adapters that the control plane has not been told yet
     while not stopping.wait(_WATCH_S):
         if asked_to_reload.is_set():
             asked_to_reload.clear()
@@ -208,8 +222,11 @@ def _watch(service: Running, stopping: threading.Event, in_force: SettingsInForc
             log.warning("the adapter of pool %s ended; it is started again", pool_id)
             time.sleep(_RESTART_PAUSE_S)
             try:
-                endpoint = adapter.restart()
+                moved[pool_id] = adapter.restart()
             except AdapterFailed as error:
                 log.warning("%s", error)
-                continue
-            service.runtime.call("scheduling", "register_pool", adapter.pool, endpoint)
+        for pool_id in tuple(moved):
+            if service.runtime.try_call(
+                "scheduling", "register_pool", service.adapters[pool_id].pool, moved[pool_id]
+            ):
+                del moved[pool_id]

@@ -34,17 +34,22 @@ from inventory.store.errors import BadDatabaseUrl, Locked, NotOurDatabase, Store
 from inventory.store.migrations import is_current, migrate
 
 LOCK_WAIT_MS = 5_000
+# PostgreSQL ends a write transaction whose program has said nothing for so long: one that is frozen must not keep its
+# locks. (SQLite cannot: its lock ends with the process.) The control plane asks for less.
+IDLE_WRITER_MS = 60_000
 _WRITER = "xisuan_writer"
+_IDLE = "xisuan_idle_writer_ms"
 
 
-def open_engine(url: str, *, lock_wait_ms: int = LOCK_WAIT_MS) -> Engine:
+def open_engine(url: str, *, lock_wait_ms: int = LOCK_WAIT_MS, idle_writer_ms: int = IDLE_WRITER_MS) -> Engine:
     """Connects, brings the tables to this program's revision, and returns the engine.
 
     `url` is sqlite:///PATH (sqlite:// alone: in memory, one thread, gone with the engine) or
-    postgresql://USER:PASSWORD@HOST:PORT/DATABASE. `lock_wait_ms` is how long a writer waits for another one.
+    postgresql://USER:PASSWORD@HOST:PORT/DATABASE. `lock_wait_ms` is how long a writer waits for another one,
+    `idle_writer_ms` for how long one may stand still before PostgreSQL ends its transaction.
     Raises StoreError (BadDatabaseUrl, NotOurDatabase, NewerSchema, Unreachable, Locked); never shows a password.
     """
-    engine = connect_engine(url, lock_wait_ms=lock_wait_ms)
+    engine = connect_engine(url, lock_wait_ms=lock_wait_ms, idle_writer_ms=idle_writer_ms)
     try:
         with reading(engine) as connection:
             current = is_current(connection, name_of(engine))
@@ -57,14 +62,12 @@ def open_engine(url: str, *, lock_wait_ms: int = LOCK_WAIT_MS) -> Engine:
     return engine
 
 
-def connect_engine(url: str, *, lock_wait_ms: int = LOCK_WAIT_MS) -> Engine:
+def connect_engine(url: str, *, lock_wait_ms: int = LOCK_WAIT_MS, idle_writer_ms: int = IDLE_WRITER_MS) -> Engine:
     """The engine alone: nothing is connected, and no table is looked at. For restores; others use `open_engine`."""
     parsed = _parse(url)
-    return (
-        _sqlite(parsed, lock_wait_ms)
-        if parsed.get_backend_name() == "sqlite"
-        else _postgresql(parsed, lock_wait_ms)
-    )
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed, lock_wait_ms)
+    return _postgresql(parsed, lock_wait_ms, idle_writer_ms)
 
 
 @contextmanager
@@ -73,6 +76,9 @@ def writing(engine: Engine) -> Iterator[Connection]:
     with translated(engine), engine.connect() as plain:
         connection = plain.execution_options(**{_WRITER: True})
         with connection.begin():
+            idle_ms = engine.get_execution_options().get(_IDLE)
+            if idle_ms is not None:
+                connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {int(idle_ms)}")
             yield connection
 
 
@@ -179,8 +185,9 @@ def _require_folder(path: Path) -> None:
         )
 
 
-def _postgresql(url: URL, lock_wait_ms: int) -> Engine:
-    engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+def _postgresql(url: URL, lock_wait_ms: int, idle_writer_ms: int) -> Engine:
+    options = {_IDLE: idle_writer_ms}
+    engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5}, execution_options=options)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
@@ -229,6 +236,11 @@ def _explain_server(name: str, cause: str, code: str, lost: bool) -> StoreError 
         return Unreachable(
             f"数据库 {name} 无法写入（{cause}）；请检查服务器的磁盘空间和内存",
             f"the database {name} cannot be written ({cause}); check the free disk space and memory of its server",
+        )
+    if code == "25P03":  # idle_in_transaction_session_timeout
+        return Unreachable(
+            f"数据库 {name} 结束了停顿过久的事务（本程序曾被冻结）；请重试",
+            f"the database {name} ended a transaction that stood still for too long (this program was frozen); retry",
         )
     if "the database system is" in server_says or code.startswith(("57P", "58")):
         return Unreachable(

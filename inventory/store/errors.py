@@ -6,6 +6,9 @@ a password. The command line prints it as it is; the services map it to a status
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 
 class StoreError(Exception):
     """Base of all errors of the store. `str()` is the whole message: "中文 / English"."""
@@ -14,6 +17,10 @@ class StoreError(Exception):
         super().__init__(f"{chinese} / {english}")
         self.chinese = chinese
         self.english = english
+
+    def __reduce__(self) -> tuple[Callable[..., StoreError], tuple[Any, ...]]:
+        """Actors raise it across processes. By default Python makes an exception anew from its message alone."""
+        return _made_again, (type(self), self.chinese, self.english)
 
 
 class BadDatabaseUrl(StoreError):
@@ -45,3 +52,10 @@ class UnknownEventKind(StoreError):
             f"未知的事件类型 {kind!r}，已知：{names}",
             f"unknown event kind {kind!r}; known kinds: {names}; give the store the projection that applies it",
         )
+
+
+def _made_again(kind: type[StoreError], chinese: str, english: str) -> StoreError:
+    """Without the class's own `__init__`, whose arguments differ from class to class."""
+    error = kind.__new__(kind)
+    StoreError.__init__(error, chinese, english)
+    return error

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from scheduler.cycle import CycleSettings
 
 NAMESPACE = "xisuan"
+LEASE_MS = 10_000
 CONTROL_PLANE = "control-plane"
 log = logging.getLogger("xisuan.calls")
 
@@ -40,13 +41,16 @@ log = logging.getLogger("xisuan.calls")
 @dataclass(frozen=True, slots=True)
 class RuntimeSettings:
     """`pool_hosts` actors share the pools; `gateways` answer gRPC calls; `cycle` is how placements are decided (None:
-    as by default); `access` is how gateways know their callers, and where the certificates lie."""
+    as by default); `access` is how gateways know their callers, and where the certificates lie. `holder` names this
+    installation in the leader's lease, which lasts `lease_ms`; no two that may lead on one store have the same name."""
 
     store_url: str
     pool_hosts: int = 1
     gateways: int = 1
     cycle: CycleSettings | None = None
     access: AccessSettings = field(kw_only=True)
+    holder: str = field(kw_only=True)
+    lease_ms: int = LEASE_MS
 
 
 def pool_host_name(number: int) -> str:

@@ -10,7 +10,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,17 @@ import ray
 from prometheus_client.metrics_core import Metric
 from ray.exceptions import RayError, RayTaskError
 
+from inventory.store.errors import StoreError
 from scheduler.cycle import CycleSettings
 from scheduler.operation.exposition import ActorMetrics
 from scheduler.runtime import ray_guard
 from scheduler.runtime.calls import CONTROL_PLANE, NAMESPACE, RuntimeSettings, pool_host_name
 from scheduler.runtime.control_plane_actor import ControlPlaneShell
 from scheduler.runtime.gateway_actor import GatewayShell
+from scheduler.runtime.heartbeat import Heartbeat
 from scheduler.runtime.operation_desk import settings_digest
 from scheduler.runtime.pool_host_actor import PoolHostShell
+from scheduler.services.ports import ControlPlaneUnavailable
 
 # The smallest object store that Ray accepts is 75 MiB; batches of ours are far smaller.
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024
@@ -35,10 +39,18 @@ _LONGEST_RAY_FOLDER = 40
 # A gateway lets running calls end, and a control plane what it sends to pools, before they close.
 _CLOSE_S = 25.0
 _METRICS_S = 2.0
+_STANDBY_LOOK_S = 0.5
 # What Ray nodes offer on which gateways shall run (deploy/kuberay).
 GATEWAY_RESOURCE = "xisuan_gateway"
-# Restarted for ever; a call that was under way is not repeated by Ray but by its caller, who knows that he may.
-_ACTOR: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0, "max_concurrency": 1000}
+# Restarted for ever, over all nodes; a call that was under way is not repeated by Ray but by its caller, who knows that
+# he may.
+_ACTOR: dict[str, Any] = {
+    "num_cpus": 0,
+    "max_restarts": -1,
+    "max_task_retries": 0,
+    "max_concurrency": 1000,
+    "scheduling_strategy": "SPREAD",
+}
 
 
 @contextmanager
@@ -75,6 +87,7 @@ def local_ray(folder: Path) -> Iterator[None]:
     guard = [sys.executable, "-S", "-E", ray_guard.__file__, str(where), "keep" if is_short else "remove"]
     with subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True):
         ray.init(
+            "local",
             num_cpus=1,
             include_dashboard=False,
             object_store_memory=_OBJECT_STORE_BYTES,
@@ -104,6 +117,7 @@ class Runtime:
             ray.remote(GatewayShell).options(**_ACTOR, **_gateway_place()).remote(settings.access)
             for _ in range(settings.gateways)
         ]
+        self._heartbeat = Heartbeat(self._plane, 2 * settings.lease_ms / 1000)
         self._leading: Any = None
         self._lead()
         # Of each gateway: where it listens, and a call that lasts as long as its process.
@@ -113,9 +127,28 @@ class Runtime:
         """One operation of a port, from this process; blocks."""
         return _get(self._plane.call.remote(part, method, arguments))
 
+    def try_call(self, part: str, method: str, *arguments: Any) -> bool:
+        """One operation of a port; False, with a word in the log, while the control plane is started or stands by."""
+        try:
+            self.call(part, method, *arguments)
+        except (RayError, ControlPlaneUnavailable, StoreError) as error:
+            logging.getLogger("xisuan.runtime").warning("%s is called again in a moment: %s", method, error)
+            return False
+        return True
+
+    def await_leadership(self, on_standby: Callable[[str], None]) -> None:
+        """Returns when our control plane leads. While another one does, `on_standby` is told once who; it is not asked
+        whether we want to: `up` ends by signals."""
+        told = False
+        while leader := _get(self._plane.leader.remote()):
+            if not told:
+                on_standby(leader)
+                told = True
+            time.sleep(_STANDBY_LOOK_S)
+
     def serve(self, host: str, port: int) -> list[int]:
-        """Starts the gateways and returns their ports; the first gets `port`, the others free ones."""
-        ports = [port] + [0] * (len(self._gateways) - 1)
+        """Starts the gateways and returns their ports: `port` and those that follow it, or (0) free ones."""
+        ports = [port + number if port else 0 for number in range(len(self._gateways))]
         started: list[int] = _get(
             [gateway.start.remote(host, wanted) for gateway, wanted in zip(self._gateways, ports, strict=True)]
         )
@@ -125,8 +158,9 @@ class Runtime:
         return started
 
     def restore(self) -> None:
-        """Gives actors that died, and that Ray has started again, their work back: to lead, to listen on a port. Called
-        every second or so; without deaths it asks nobody."""
+        """Gives actors that died, and that Ray has started again, their work back: to lead, to listen on a port; ends a
+        leader that has stood still for two leases, so that it is started again. Called every second or so."""
+        self._heartbeat.look(time.monotonic())
         if ray.wait([self._leading], timeout=0)[0]:
             self._lead()
         for number, (host, port, serving) in enumerate(self._listening):
@@ -156,7 +190,7 @@ class Runtime:
         try:
             if self.call("operation", "settings").digest != settings_digest(self._cycle):
                 self.call("operation", "reconfigure", self._cycle)
-        except RayError as error:
+        except (RayError, ControlPlaneUnavailable, StoreError) as error:
             logging.getLogger("xisuan.runtime").warning("the settings are given again in a moment: %s", error)
 
     def metrics(self) -> list[ActorMetrics]:

@@ -6,8 +6,10 @@ import asyncio
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import ray
 from prometheus_client.metrics_core import Metric
 
 from adapters.tracing import start_tracing, stop_tracing
@@ -21,6 +23,7 @@ from scheduler.runtime.capacity_calendar import CapacityCalendar, RunsInTurn
 from scheduler.runtime.clock import SystemClock
 from scheduler.runtime.control_plane import ControlPlane, ControlPlaneSettings
 from scheduler.runtime.desks import InTurn
+from scheduler.runtime.election import Election, ElectionClock
 from scheduler.runtime.operation_desk import OperationDesk
 from scheduler.runtime.pool_link import PoolReport
 from scheduler.runtime.ray_map import RayMap
@@ -33,8 +36,19 @@ from scheduler.services.ledger_desk import READS as LEDGER_READS
 from scheduler.services.ledger_desk import LedgerDesk
 from scheduler.services.migration_desk import READS as MIGRATION_READS
 from scheduler.services.migration_desk import MigrationDesk
+from scheduler.services.ports import ControlPlaneUnavailable
+from scheduler.store.leader_lease import LeaseRow
 from scheduler.store.measures import ObservedStore
 from scheduler.store.opening import open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """Which process answered, on which node of Ray, and whether it leads (loading may hold its event loop up before)."""
+
+    pid: int
+    node_id: str
+    leads: bool
 
 
 class ControlPlaneShell:
@@ -48,6 +62,7 @@ class ControlPlaneShell:
         self._parts: dict[str, Any] = {}
         self._plane: ControlPlane | None = None
         self._store: ObservedStore | None = None
+        self._election: Election | None = None
         self._rehearsal: asyncio.Task[bool] | None = None
 
     async def call(
@@ -70,13 +85,26 @@ class ControlPlaneShell:
         return answer
 
     async def leading(self) -> None:
-        """Begins to lead, whether or not anybody calls, and lasts as long as this process: `Runtime.restore` sees its
-        end, and that of a start which failed."""
+        """Begins to lead as soon as the lease is free, whether or not anybody calls, and lasts as long as this process:
+        `Runtime.restore` sees its end, and that of a start which failed."""
+        while not await self._has_lease():
+            await asyncio.sleep(0 if self._election is None else self._election.look_every_s)
         await self._ready()
         await asyncio.Event().wait()
 
+    async def leader(self) -> str:
+        """Who leads while this one stands by; empty when it leads itself."""
+        if await self._has_lease():
+            return ""
+        return self._election.leader if self._election is not None else ""
+
+    async def pulse(self) -> Pulse:
+        """Answers from the event loop, whatever else goes on: `Runtime.restore` ends a process that does not."""
+        return Pulse(os.getpid(), ray.get_runtime_context().get_node_id(), leads=self._plane is not None)
+
     async def metrics(self) -> tuple[Metric, ...]:
-        await self._ready()
+        if self._plane is None:
+            return ()  # it starts, or stands by
         gathered: tuple[Metric, ...] = await self._parts["operation"].metrics()
         return gathered
 
@@ -86,8 +114,11 @@ class ControlPlaneShell:
     async def close(self) -> None:
         if self._rehearsal is not None:
             self._rehearsal.cancel()
-        if self._plane is not None and self._store is not None:
+        if self._plane is not None:
             await self._plane.close()
+        if self._election is not None:
+            await self._election.give_back()
+        if self._store is not None:
             await asyncio.to_thread(self._store.store.close)
             await asyncio.to_thread(stop_tracing)
 
@@ -97,14 +128,32 @@ class ControlPlaneShell:
         elif method == "changes" and answer.notices:
             WATCH_LAG.observe(max(0, SystemClock().now_ms() - answer.notices[-1].at_ms) / 1000)
 
+    async def _has_lease(self) -> bool:
+        """One look at the lease; the store stays open for the next one, and for the leader."""
+        async with self._starting:
+            if self._store is None or self._election is None:
+                lease_ms = self._settings.lease_ms
+                store = open_store(self._settings.store_url, idle_writer_ms=lease_ms)
+                self._store = ObservedStore(store, _committed)
+                clock = ElectionClock(SystemClock().now_ms, time.monotonic)
+                self._election = Election(LeaseRow(store.engine), self._settings.holder, lease_ms, clock, _die)
+            return await self._election.try_to_lead()
+
     async def _ready(self) -> ControlPlane:
+        """The control plane, which leads. Raises ControlPlaneUnavailable while another one does."""
+        if self._plane is not None:
+            return self._plane
+        if not await self._has_lease():
+            raise _stands_by(self._election)
         async with self._starting:
             if self._plane is None:
-                store = ObservedStore(open_store(self._settings.store_url), _committed)
+                assert self._store is not None and self._election is not None
+                store = self._store
                 hosts = RayHosts([pool_host_name(number) for number in range(self._settings.pool_hosts)])
                 settings = _plane_settings(self._settings)
                 plane = ControlPlane(store, hosts, SystemClock(), settings, _die)
                 plane.start()
+                self._election.epoch = plane.epoch
                 self._rehearsal = asyncio.create_task(rehearse(plane), name="rehearsal")
                 now_ms = SystemClock().now_ms
                 migration = MigrationDesk(store, now_ms, RayMap())
@@ -122,8 +171,15 @@ class ControlPlaneShell:
                     "operation": OperationDesk(plane, store, settings.cycle, SystemClock()),
                     "assessment": InTurn(AssessmentDesk(store.store, now_ms), plane.writer, ASSESSMENT_READS),
                 }
-                self._plane, self._store = plane, store
+                self._plane = plane
             return self._plane
+
+
+def _stands_by(election: Election | None) -> ControlPlaneUnavailable:
+    leader = election.leader if election is not None else ""
+    return ControlPlaneUnavailable(
+        f"本机待命，现由 {leader} 领导；请调用它，或稍后重试 / this one stands by, {leader} leads; call that one, or retry"
+    )
 
 
 def _plane_settings(settings: RuntimeSettings) -> ControlPlaneSettings:

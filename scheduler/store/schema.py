@@ -6,7 +6,7 @@ a place to resume from: it is written in the transaction of the reports that it 
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, Column, Index, Integer, Table, Text, UniqueConstraint
 
 from inventory.store.schema import Big, metadata
 
@@ -71,4 +71,18 @@ adapter_cursors = Table(
     metadata,
     Column("pool_id", Text, primary_key=True),
     Column("cursor", Text, nullable=False),
+)
+
+# One row. Not a projection: who leads is of the moment, and is no part of what happened.
+leader_lease = Table(
+    "leader_lease",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("holder", Text, nullable=False),
+    Column("term", Big, nullable=False),
+    Column("renewals", Big, nullable=False),
+    Column("epoch", Big, nullable=False),
+    Column("length_ms", Big, nullable=False),
+    Column("expires_ms", Big, nullable=False),
+    CheckConstraint("id = 1", name="one_lease"),
 )

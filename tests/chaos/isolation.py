@@ -30,10 +30,10 @@ def why_not() -> str:
     return "" if tried.returncode == 0 else " ".join(tried.stderr.split()) or f"exit code {tried.returncode}"
 
 
-def enter(module: str, arguments: Sequence[str]) -> int:
-    """Runs `python -m module` with these arguments inside, and returns its exit code."""
+def enter(module: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    """`python -m module` with these arguments, started inside."""
     command = [*_UNSHARE, sys.executable, "-m", module, *arguments]
-    return subprocess.run(command, env=os.environ | {_MARK: "1"}, check=False).returncode
+    return subprocess.Popen(command, env=os.environ | {_MARK: "1"})
 
 
 def raise_loopback() -> None:

@@ -1,15 +1,17 @@
 """Chaos: rounds of faults under load, each checked by the history of what happened.
 
-    python -m tests.chaos.rounds --seeds 1-200 [--logs DIR]
+    python -m tests.chaos.rounds --seeds 1-200 [--jobs 2] [--logs DIR]
 
-`make chaos` and CI run it. Each seed is one round; all rounds of one kind of store share a service, SQLite first. The
-exit code is 1 where a round broke a promise; its schedule, violations, history and logs are kept.
+`make chaos` and CI run it. Each seed is one round; all rounds of one kind of store share a service, SQLite first. Jobs
+are worlds of their own beside each other, each with its share of the seeds. The exit code is 1 where a round broke a
+promise; its schedule, violations, history and logs are kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -27,6 +29,9 @@ from tests.chaos.load import Load
 from tests.chaos.schedule import LOAD_S, POSTGRES, SQLITE, Schedule, draw
 from tests.chaos.stage import Stage
 from tests.chaos.striking import strike
+
+CANNOT = 77  # the exit code where this machine gives us no namespaces: no round was run
+_LONGEST = 600  # characters of a violation: an error of Ray brings the traces of two processes
 
 
 @dataclass(slots=True)
@@ -93,6 +98,7 @@ def run(seeds: Sequence[int], logs: Path) -> Tally:
 def _on_one_stage(kind: str, schedules: Sequence[Schedule], logs: Path, tally: Tally) -> Sequence[Schedule]:
     """Rounds on one service, until one fails: those after it get a new one. Returns what is left."""
     folder = Path(tempfile.mkdtemp(prefix="xc-"))
+    folder.chmod(0o755)  # PostgreSQL runs as another user, who must get through to its files
     with Stage(folder, kind) as stage:
         for number, schedule in enumerate(schedules, start=1):
             sys.stdout.write(f"{schedule}\n")
@@ -117,7 +123,7 @@ def _judged(stage: Stage, schedule: Schedule, tally: Tally) -> bool:
         violations, told = [f"the round could not be played: {type(error).__name__}: {error}"], ""
     if violations:
         tally.failed.append(schedule.seed)
-    verdict = "".join(f"\n  BROKEN {one}" for one in violations[:20])
+    verdict = "".join(f"\n  BROKEN {one[:_LONGEST]}" for one in violations[:20])
     sys.stdout.write(
         f"  {'FAILED' if violations else 'held'} in {time.monotonic() - began:.1f} s: {told}{verdict}\n"
     )
@@ -147,17 +153,39 @@ def seeds_of(text: str) -> list[int]:
     return seeds
 
 
+def shares(seeds: Sequence[int], jobs: int) -> list[list[int]]:
+    """Of equal size, and each with as few kinds of store as can be: every kind costs a service of its own."""
+    ordered = sorted(seeds, key=lambda seed: draw(seed).store != SQLITE)
+    size = -(-len(ordered) // max(1, jobs))
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+
+
+def _in_worlds(seeds: Sequence[int], jobs: int, logs: Path) -> int:
+    """Each share in namespaces of its own, which end with us; the worst exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    worlds = [
+        isolation.enter("tests.chaos.rounds", ["--seeds", " ".join(map(str, share)), "--logs", str(logs)])
+        for share in shares(seeds, jobs)
+    ]
+    try:
+        return max(world.wait() for world in worlds)
+    finally:
+        for world in worlds:
+            world.kill()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=seeds_of, default=seeds_of("1-200"), help='such as "1-10 17"')
+    parser.add_argument("--jobs", type=int, default=1, help="rounds at a time")
     parser.add_argument("--logs", type=Path, default=Path(tempfile.gettempdir()) / "xisuan-chaos")
     arguments = parser.parse_args()
     if not isolation.is_inside():
         why = isolation.why_not()
         if why:
-            sys.stderr.write(f"chaos needs namespaces (root, or a container that allows them): {why}\n")
-            return 2
-        return isolation.enter("tests.chaos.rounds", sys.argv[1:])
+            sys.stderr.write(f"SKIPPED: chaos needs namespaces (root, or a container that allows them): {why}\n")
+            return CANNOT
+        return _in_worlds(arguments.seeds, arguments.jobs, arguments.logs)
     isolation.raise_loopback()
     began = time.monotonic()
     tally = run(arguments.seeds, arguments.logs)

@@ -29,11 +29,20 @@ class Fault(StrEnum):
     KILL_POSTGRES = "kill-postgres"
     DISK_FULL = "disk-full"
     FREEZE_LEADER = "freeze-leader"
+    HANG_LEADER = "hang-leader"
+    LOSE_MACHINE = "lose-machine"
     PARTITION = "partition"
 
 
 # At most one of these in a round: each takes the service away for seconds.
-HEAVY = (Fault.KILL_TREE, Fault.FREEZE_LEADER, Fault.DISK_FULL, Fault.KILL_POSTGRES)
+HEAVY = (
+    Fault.KILL_TREE,
+    Fault.FREEZE_LEADER,
+    Fault.HANG_LEADER,
+    Fault.LOSE_MACHINE,
+    Fault.DISK_FULL,
+    Fault.KILL_POSTGRES,
+)
 LIGHT = (
     Fault.KILL_CONTROL_PLANE,
     Fault.KILL_POOL_HOST,
@@ -48,6 +57,7 @@ LENGTHS: Mapping[Fault, tuple[float, float]] = {
     Fault.KILL_TREE: (0.0, 0.5),
     Fault.DISK_FULL: (1.0, 3.0),
     Fault.FREEZE_LEADER: (2 * LEASE_S, 2 * LEASE_S),
+    Fault.LOSE_MACHINE: (0.5, 2.0),
     Fault.PARTITION: (0.5, 4.0),
 }
 
@@ -85,14 +95,13 @@ def draw(seed: int) -> Schedule:
     """Two or three faults, one of them heavy in most rounds; times in hundredths of a second."""
     chance = random.Random(f"chaos {seed}")
     store = POSTGRES if seed % _POSTGRES_EVERY == 0 else SQLITE
-    heavy = [Fault.KILL_TREE, Fault.FREEZE_LEADER, Fault.DISK_FULL]
+    heavy = [fault for fault in HEAVY if fault is not Fault.KILL_POSTGRES]
     if store == POSTGRES:
-        heavy += [Fault.KILL_POSTGRES] * 3  # it has few rounds
-    faults = [chance.choice(heavy)] if chance.random() < 0.7 else []
-    # A leader that is to wake up must not be killed in its sleep.
-    light = [
-        fault for fault in LIGHT if fault is not Fault.KILL_CONTROL_PLANE or Fault.FREEZE_LEADER not in faults
-    ]
+        heavy += [Fault.KILL_POSTGRES] * 4  # it has few rounds
+    faults = [chance.choice(heavy)] if chance.random() < 0.8 else []
+    # A leader that sleeps must not be killed in its sleep: it is to wake up, or to be found.
+    asleep = {Fault.FREEZE_LEADER, Fault.HANG_LEADER} & set(faults)
+    light = [fault for fault in LIGHT if fault is not Fault.KILL_CONTROL_PLANE or not asleep]
     faults += chance.sample(light, k=chance.randint(1, 2) if faults else chance.randint(2, 3))
     strikes = sorted((_strike(fault, chance) for fault in faults), key=lambda strike: strike.at_s)
     return Schedule(seed, store, tuple(strikes))

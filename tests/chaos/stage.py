@@ -27,7 +27,7 @@ from scheduler.access.local import LocalAccess
 from scheduler.runtime.clock import SystemClock
 from tests.chaos.history import PoolHistory
 from tests.chaos.isolation import Disk, Line, alone
-from tests.chaos.schedule import FAR, NEAR, POSTGRES
+from tests.chaos.schedule import FAR, LEASE_S, NEAR, POSTGRES
 from tests.chaos.witness_pool import TECHNOLOGY, read_history
 from tests.cycle.fakes import a_pool
 from tests.runtime.service import Service, until
@@ -130,6 +130,7 @@ class Stage(Service):
         """Starts (again), on the same port, and waits until it serves."""
         (self.home / "endpoint.json").unlink(missing_ok=True)
         self.home.mkdir(parents=True, exist_ok=True)
+        (self.home / "settings.yaml").write_text(f"version: 1\noperation: {{lease_s: {LEASE_S:g}}}\n")
         with (self.home / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "console", "up", "--port", str(self._port)],

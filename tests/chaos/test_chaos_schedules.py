@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.chaos.rounds import seeds_of
+from tests.chaos.rounds import seeds_of, shares
 from tests.chaos.schedule import FAR, HEAVY, LENGTHS, LOAD_S, NEAR, POSTGRES, Fault, draw
 
 SCHEDULES = [draw(seed) for seed in range(1, 201)]
@@ -47,3 +47,11 @@ def test_strikes_fall_into_the_load_and_heavy_ones_alone() -> None:
 
 def test_seeds_are_numbers_and_ranges() -> None:
     assert seeds_of("1-3 17,20") == [1, 2, 3, 17, 20]
+
+
+def test_jobs_share_the_seeds_evenly_and_few_of_them_need_both_stores() -> None:
+    parts = shares(range(1, 201), 2)
+    assert sorted(seed for part in parts for seed in part) == list(range(1, 201))
+    assert {len(part) for part in parts} == {100}
+    assert [len({draw(seed).store for seed in part}) for part in parts] == [1, 2]
+    assert shares([5], 2) == [[5]]

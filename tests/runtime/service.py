@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -68,10 +69,12 @@ class Service:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process in [*self.parts(), *self.left_behind()]:
-            process.kill()
-        self.process.kill()
-        self.process.wait()
+        self.kill()
+        everything = {process.pid: process for process in self._started}.values()
+        for process in everything:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(everything, timeout=30)
 
     @property
     def address(self) -> str:

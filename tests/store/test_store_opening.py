@@ -12,7 +12,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
 import inventory.store.ledger.tables  # noqa: F401  (its tables belong to the metadata)
 from inventory.store import migrations
@@ -25,7 +25,7 @@ from inventory.store.errors import (
     StoreError,
     Unreachable,
 )
-from inventory.store.schema import metadata
+from inventory.store.schema import chain_head, metadata
 
 
 def refusal(url: str, kind: type[StoreError]) -> str:
@@ -67,6 +67,24 @@ def test_sqlite_is_opened_for_durability(tmp_path: Path) -> None:
         values = [connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() for pragma in pragmas]
     assert values == ["wal", 2, 1, 5_000]
     engine.dispose()
+
+
+@pytest.mark.postgres
+def test_postgresql_ends_the_transaction_of_a_writer_that_is_frozen_and_its_lock_with_it(
+    emptied_postgres_database: str,
+) -> None:
+    frozen = open_engine(emptied_postgres_database, idle_writer_ms=100)
+    other = open_engine(emptied_postgres_database)
+    lock = select(chain_head.c.seq).with_for_update()
+    with pytest.raises(Unreachable, match="stood still for too long"), writing(frozen) as connection:
+        connection.execute(lock)
+        with writing(other) as successor:  # waits for the lock, which the server takes from the frozen one
+            assert successor.execute(lock).scalar_one() == 0
+        connection.execute(lock)
+    with writing(frozen) as connection:  # it goes on with a new connection
+        assert connection.execute(lock).scalar_one() == 0
+    frozen.dispose()
+    other.dispose()
 
 
 def test_several_may_open_a_new_database_at_the_same_time(tmp_path: Path) -> None:

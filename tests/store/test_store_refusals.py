@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from inventory.store.engine import _explain_server
+from inventory.store.errors import Locked, StoreError, UnknownEventKind
 
 # SQLSTATE and first line, as psycopg gives them.
 SAID = {
@@ -14,6 +17,11 @@ SAID = {
         "cannot be written",
     ),
     "it has no memory": ("53200", "out of memory", "cannot be written"),
+    "we were frozen within a transaction": (
+        "25P03",
+        "terminating connection due to idle-in-transaction timeout",
+        "stood still for too long",
+    ),
     "it ends": ("57P01", "terminating connection due to administrator command", "starting, recovering or ending"),
     "another of its processes was killed": (
         "57P02",
@@ -40,3 +48,10 @@ def test_what_the_server_says_becomes_a_line_with_its_remedy(code: str, line: st
 
 def test_a_fault_of_ours_is_none_of_the_servers() -> None:
     assert _explain_server("postgresql://h:1/d", "duplicate key value", "23505", lost=False) is None
+
+
+@pytest.mark.parametrize("error", [Locked("中文", "English"), UnknownEventKind("a.b", frozenset({"c.d"}))])
+def test_an_error_of_the_store_reaches_another_process_as_it_is(error: StoreError) -> None:
+    arrived = pickle.loads(pickle.dumps(error))
+    assert type(arrived) is type(error)
+    assert (str(arrived), arrived.chinese, arrived.english) == (str(error), error.chinese, error.english)

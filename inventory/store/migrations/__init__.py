@@ -14,7 +14,7 @@ from sqlalchemy import Connection, inspect, text
 
 from inventory.store.errors import NewerSchema, NotOurDatabase
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 VERSION_TABLE = "xisuan_revision"
 # Any constant will do; it only must not be another program's advisory lock in the same database.
 _ADVISORY_LOCK = 0x5849_5355_414E
