@@ -25,6 +25,7 @@ from simulations.questions.comparison import compare as compare_policies
 from simulations.result_file import file_name, read_result, read_results, result_bytes, write_atomically
 from simulations.scenarios.cell import Cell
 from simulations.scenarios.form import Scenario
+from simulations.schedule_file import write_schedule
 
 ScenarioFile = Annotated[
     Path, typer.Argument(metavar="SCENARIO.yaml", help="场景文件 / scenario (docs/simulation.md)")
@@ -54,6 +55,12 @@ def run(
         int | None, typer.Option("--seed", help="随机种子，缺省为场景的第一个 / default: the first")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="结果文件 / result file, JSON")] = None,
+    schedule: Annotated[
+        Path | None,
+        typer.Option(
+            "--schedule", metavar="FILE", help="每次运行的起止，CSV 或 Parquet / every run's start and end"
+        ),
+    ] = None,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
@@ -66,10 +73,15 @@ def run(
     with input_faults():
         ready, jobs = cell.prepare(), cell.trace()
         with jobs_progress(len(jobs)) as progress:
-            result = ready.result(jobs, progress)
+            outcome = ready.simulate(jobs, progress)
+    result = ready.measured(outcome)
     content = result_bytes(result)
     if out is not None:
-        _write(content, out)
+        with _writing("--out", out):
+            write_atomically(content, out)
+    if schedule is not None:
+        with _writing("--schedule", schedule):
+            write_schedule(outcome, schedule)
     if as_json:
         typer.echo(content.decode(), nl=False)
     else:
@@ -186,8 +198,11 @@ def _folder(out: Path) -> Path:
     return out
 
 
-def _write(content: bytes, out: Path) -> None:
+@contextmanager
+def _writing(option: str, path: Path) -> Iterator[None]:
     try:
-        write_atomically(content, out)
+        yield
     except OSError as error:
-        raise Fault(f"--out {out}: 无法写入（{error.strerror}） / cannot be written; name another file") from error
+        raise Fault(
+            f"{option} {path}: 无法写入（{error.strerror}） / cannot be written; name another file"
+        ) from error

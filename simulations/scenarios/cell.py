@@ -126,7 +126,10 @@ class PreparedCell:
         return outcome
 
     def result(self, trace: Trace, progress: Progress | None = None) -> Result:
-        outcome = self.simulate(trace, progress)
+        return self.measured(self.simulate(trace, progress))
+
+    def measured(self, outcome: Outcome) -> Result:
+        trace = outcome.trace
         notes = list(trace.notes)
         if len(outcome.unplaceable):
             notes.append(_left_out(trace, outcome))

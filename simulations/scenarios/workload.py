@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
@@ -127,7 +128,9 @@ class TraceForm(Form):
     `simulations.traces.reading.READERS` (left out: as the file's name tells), `beside` the second file of formats that
     have one.
 
-    Then, in this order: `first` keeps only so many, the earliest; `demand` multiplies their number (see `grown`).
+    Then, in this order: `first` keeps only so many, the earliest; `queue` puts all of them into one queue, so that fair
+    shares move none before another; `estimates: exact` makes each running time its own estimate, for logs that have none
+    (`given`: as the source says); `demand` multiplies their number (see `grown`).
     """
 
     jobs: tuple[JobForm, ...] = Field(default=(), max_length=100_000)
@@ -137,6 +140,8 @@ class TraceForm(Form):
     stress: StressForm | None = None
     ledger: LedgerForm | None = None
     first: int | None = Field(default=None, ge=1)
+    queue: str | None = Field(default=None, min_length=1, max_length=200)
+    estimates: Literal["given", "exact"] = "given"
     demand: float = Field(default=1.0, gt=0, le=1000)
 
     @field_validator("format")
@@ -166,7 +171,19 @@ class TraceForm(Form):
         found = self._source(name, folder, seed, skip_bad)
         if self.first is not None and len(found) > self.first:
             found = found.select(np.arange(self.first))
-        return grown(found, self.demand, seed)
+        return grown(self._replayed(found), self.demand, seed)
+
+    def _replayed(self, found: Trace) -> Trace:
+        changes: dict[str, Any] = {}
+        if self.queue is not None:
+            changes |= {"queue": None, "queues": (self.queue,)}
+        if self.estimates == "exact":
+            changes["estimate_ms"] = np.maximum(found.runtime_ms, 1)  # 0 would mean that nobody knows
+        if not changes:
+            return found
+        return Trace.of(
+            found.name, replace(found.columns(), **changes), origin_ms=found.origin_ms, notes=found.notes
+        )
 
     def _source(self, name: str, folder: Path, seed: int, skip_bad: bool) -> Trace:
         if self.stress is not None:
