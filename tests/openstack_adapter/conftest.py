@@ -68,6 +68,10 @@ class Administrator:
         else:
             self._connection.compute.disable_service(service, disabled_reason="test")
 
+    def make_flavor(self, name: str, cpus: int, memory_mib: int, disk_gib: int) -> None:
+        """One that everybody may use."""
+        self._connection.compute.create_flavor(name=name, vcpus=cpus, ram=memory_mib, disk=disk_gib)
+
     def limit_machines(self, project: str, count: int) -> None:
         found = self._connection.identity.find_project(project, ignore_missing=False)
         self._connection.compute.update_quota_set(found, instances=count)

@@ -1,4 +1,7 @@
-"""Machines in a real Nova: placed where they were put, ended as they ended, and never made twice."""
+"""Machines in a real Nova: placed where they were put, ended as they ended, and never made twice.
+
+Those marked long wait for adapters that start anew, and for what is looked at every ten seconds.
+"""
 
 from __future__ import annotations
 
@@ -102,6 +105,7 @@ def test_a_machine_that_somebody_switches_off_is_suspended_and_is_resumed(
     assert administrator.machines(run_id)[0]["status"] == "ACTIVE"
 
 
+@pytest.mark.long
 def test_a_launch_repeated_after_the_adapter_lost_its_disk_is_one_machine(
     clouds: Path, administrator: Administrator, tmp_path: Path
 ) -> None:
@@ -118,6 +122,7 @@ def test_a_launch_repeated_after_the_adapter_lost_its_disk_is_one_machine(
         adapter.wait_for(run_id, RunState.RUNNING)
 
 
+@pytest.mark.long
 def test_a_second_machine_of_one_run_is_deleted(
     cloud: OpenStackAdapter, administrator: Administrator, clouds: Path
 ) -> None:
@@ -140,6 +145,7 @@ def test_a_second_machine_of_one_run_is_deleted(
     assert cloud.state(run_id) is RunState.RUNNING
 
 
+@pytest.mark.long
 def test_machines_of_others_are_taken_off_what_nodes_offer(
     cloud: OpenStackAdapter, administrator: Administrator
 ) -> None:
@@ -158,6 +164,7 @@ def test_machines_of_others_are_taken_off_what_nodes_offer(
     eventually(lambda: node(cloud, "c2").allocatable.cpu_milli == 1_000_000, "they are offered again")
 
 
+@pytest.mark.long
 def test_a_hypervisor_that_is_closed_is_cordoned_and_refuses(
     cloud: OpenStackAdapter, administrator: Administrator
 ) -> None:

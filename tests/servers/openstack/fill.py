@@ -1,7 +1,8 @@
-"""Fills an empty test cloud: `python fill.py catalogue|content PORT`, with the administrator's clouds.yaml. `up.sh` calls it.
+"""Fills an empty test cloud: `python fill.py catalogue|content`, with the administrator's clouds.yaml. `up.sh` calls it.
 
-"catalogue" is what Keystone must know before Nova starts; "content" waits for the hypervisors and then makes what a
-cloud has for its users: flavors, an image, and a project with a member who is no administrator.
+"catalogue" is what Keystone knows of services (port1 for the first port after its own: `up.sh` puts the number there)
+and people: a project with a member who is no administrator. "content" waits for the hypervisors and then makes what a
+cloud has for its users: flavors and an image.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ HYPERVISORS = 2
 PATIENCE_S = 120
 
 
-def fill_catalogue(port: int) -> None:
+def fill_catalogue() -> None:
     cloud: Any = openstack.connect(cloud="tests")
     for kind, offset, path in SERVICES:
         service = cloud.identity.create_service(name=kind, type=kind)
         for interface in ("public", "internal", "admin"):
-            url = f"http://127.0.0.1:{port + offset}{path}"
+            url = f"http://127.0.0.1:port{offset}{path}"
             cloud.identity.create_endpoint(service_id=service.id, interface=interface, url=url, region_id="tests")
     tenant = cloud.identity.create_project(name="tenant", domain_id="default")
     user = cloud.identity.create_user(name="tenant", password="tenant", domain_id="default")
@@ -44,7 +45,7 @@ def fill_content() -> None:
     while not _is_up(cloud):
         if time.monotonic() > end:
             sys.exit(f"no {HYPERVISORS} hypervisors within {PATIENCE_S} s")
-        time.sleep(0.5)
+        time.sleep(0.2)
     for name, cpus, memory, disk in FLAVORS:
         cloud.compute.create_flavor(name=name, vcpus=cpus, ram=memory, disk=disk)
     cloud.image.create_image(
@@ -60,11 +61,16 @@ def fill_content() -> None:
 def _is_up(cloud: Any) -> bool:
     try:
         up = [one for one in cloud.compute.hypervisors() if one.state == "up"]
-        known = list(cloud.placement.resource_providers())
+        known = [one for one in cloud.placement.resource_providers() if _has_cpus(cloud, one.id)]
     except (openstack.exceptions.SDKException, ClientException):
         return False  # Nova is still starting
     return len(up) == HYPERVISORS == len(known)
 
 
+def _has_cpus(cloud: Any, provider_id: str) -> bool:
+    answer = cloud.placement.get(f"/resource_providers/{provider_id}/inventories")
+    return "VCPU" in answer.json().get("inventories", {})
+
+
 if __name__ == "__main__":
-    fill_catalogue(int(sys.argv[2])) if sys.argv[1] == "catalogue" else fill_content()
+    fill_catalogue() if sys.argv[1] == "catalogue" else fill_content()
