@@ -24,6 +24,8 @@ class CountedStub:
         self._called = called
         self._call_s = call_s
         self._metadata = metadata
+        self.latest = ""
+        """The RPC that was called last."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._stub, name)
@@ -31,6 +33,7 @@ class CountedStub:
 
         def call(request: object, **options: object) -> Any:
             self._called[name] = self._called.get(name, 0) + 1
+            self.latest = name
             if not streams:
                 options.setdefault("timeout", self._call_s)
             if self._metadata:

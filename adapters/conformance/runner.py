@@ -116,9 +116,7 @@ async def _ask(spec: Spec, session: Session, given: frozenset[Need]) -> Verdict:
     except Broken as error:
         outcome, message = Outcome.FAILED, str(error)
     except grpc.RpcError as error:
-        said = details_of(error)
-        outcome = Outcome.FAILED
-        message = one_line(f"a call failed: {said.code.name} {said.reason} {said.message}")
+        outcome, message = Outcome.FAILED, _of_a_call(error, session)
     except (TimeoutError, RestartFailed) as error:
         outcome, message = (
             Outcome.FAILED,
@@ -132,6 +130,14 @@ async def _ask(spec: Spec, session: Session, given: frozenset[Need]) -> Verdict:
     if untidy and outcome is Outcome.PASSED:
         outcome, message = Outcome.FAILED, untidy
     return Verdict(spec, outcome, taken_s, message)
+
+
+def _of_a_call(error: grpc.RpcError, session: Session) -> str:
+    """Which call failed, as far as one was alone under way, and how."""
+    said = details_of(error)
+    if said.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return f"{session.stub.latest}: no answer in time (a call has {session.options.call_s:g} s)"
+    return one_line(f"{session.stub.latest} failed: {said.code.name} {said.reason} {said.message}")
 
 
 async def _tidy(session: Session) -> str:

@@ -34,6 +34,12 @@ from inventory.model.workload import RunState
 # listen to that instead, and ask for all jobs only when you begin and when you have lost the thread.
 _ASK_EVERY_S = 0.1
 _ASK_FOR_NODES_EVERY = 50  # times
+# What an ending that is no success says where the system does not say why.
+_MESSAGES = {
+    RunState.FAILED: "异常结束，退出码 {0} / ended with exit code {0}",
+    RunState.STOPPED: "按要求停止 / stopped as asked",
+    RunState.PREEMPTED: "被算力池中断 / preempted by the pool",
+}
 
 
 class TemplateBackend:
@@ -89,18 +95,9 @@ class TemplateBackend:
         return [refused.get(one.run_id) or self._outcome(one.run_id) for one in launches]
 
     async def stop(self, stops: Sequence[Stop]) -> Sequence[RunReport]:
-        for stop in stops:
-            noted = self._notebook.runs.get(stop.run_id)
-            if noted is None:
-                message = "启动前已停止 / stopped before it was launched"
-                report = RunReport(stop.run_id, RunState.STOPPED, message=message, ended_ms=_now_ms())
-                await self._write([Noted(stop.run_id, None, report)])
-                self._events.publish([report])
-                await self._cancel(stop)  # a launch that was answered with UNAVAILABLE may have come through
-            elif not noted.report.state.is_final:
-                noted.stopping = stop.why
-                await self._write([noted])
-                await self._cancel(stop)
+        async with self._engine_turn:
+            for stop in stops:
+                await self._stop(stop)
         return [self._notebook.runs[stop.run_id].report for stop in stops]
 
     async def inspect(self, run_id: str) -> RunReport | None:
@@ -127,8 +124,8 @@ class TemplateBackend:
             with contextlib.suppress(EngineUnavailable):
                 async with self._engine_turn:
                     await self._look(submitted)
-                if looks % _ASK_FOR_NODES_EVERY == 0:
-                    await self._look_at_nodes()
+                    if looks % _ASK_FOR_NODES_EVERY == 0:
+                        await self._look_at_nodes()
             await asyncio.sleep(_ASK_EVERY_S)
 
     async def _look_at_nodes(self) -> None:
@@ -184,6 +181,19 @@ class TemplateBackend:
             )
         return None
 
+    async def _stop(self, stop: Stop) -> None:
+        noted = self._notebook.runs.get(stop.run_id)
+        if noted is None:
+            message = "启动前已停止 / stopped before it was launched"
+            report = RunReport(stop.run_id, RunState.STOPPED, message=message, ended_ms=_now_ms())
+            await self._write([Noted(stop.run_id, None, report)])
+            self._events.publish([report])
+            await self._cancel(stop)  # a launch that was answered with UNAVAILABLE may have come through
+        elif not noted.report.state.is_final:
+            noted.stopping = stop.why
+            await self._write([noted])
+            await self._cancel(stop)
+
     async def _cancel(self, stop: Stop) -> None:
         try:
             await self._engine.cancel(stop.run_id, stop.grace_ms)
@@ -209,7 +219,9 @@ class TemplateBackend:
 
 
 def _report(noted: Noted, job: Job) -> RunReport:
-    message = noted.stopping if job.state is RunState.STOPPED and noted.stopping else job.message
+    message = job.message or _MESSAGES.get(job.state, "").format(job.exit_code)
+    if job.state is RunState.STOPPED and noted.stopping:
+        message = noted.stopping
     return replace(
         noted.report,
         state=job.state,

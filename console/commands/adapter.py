@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import secrets
+import shlex
 import signal
 import sys
 import time
@@ -218,12 +219,18 @@ def _require_endpoint(endpoint: str) -> None:
 
 async def _run(command: str) -> None:
     """Runs the restart command to its end. Raises RestartFailed."""
-    process = await asyncio.create_subprocess_shell(command, stdin=asyncio.subprocess.DEVNULL)
+    # A group of its own: what hangs is ended with all that it started, and no loop of a script stays behind.
+    process = await asyncio.create_subprocess_shell(
+        command, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+    )
     try:
         async with asyncio.timeout(_RESTART_S):
             code = await process.wait()
     except TimeoutError as error:
-        process.kill()
-        raise RestartFailed(f"the restart command took longer than {_RESTART_S:g} s") from error
+        os.killpg(process.pid, signal.SIGKILL)
+        raise RestartFailed(
+            f"the restart command has not ended after {_RESTART_S:g} s: it must end once the adapter serves again, "
+            f"and leave it in the background (try it alone: sh -c {shlex.quote(command)})"
+        ) from error
     if code != 0:
         raise RestartFailed(f"the restart command ended with exit code {code}")
