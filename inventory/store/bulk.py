@@ -1,4 +1,4 @@
-"""Inserts many rows of one table fast: the statement is compiled once, the values go to the driver as they are.
+"""Writes many rows of one table fast: the statement is compiled once, the values go to the driver as they are.
 
 For events and projections, where SQLAlchemy's work for each row (naming, copying, converting parameters) costs
 several times what the database does. Values must be plain: str, int, bool, float, None.
@@ -22,6 +22,36 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
     statement = _statement(connection.dialect, table, names)
     values = itemgetter(*names)
     connection.exec_driver_sql(statement, [values(row) for row in rows])
+
+
+def update_rows(
+    connection: Connection,
+    table: Table,
+    key: str,
+    rows: Sequence[Mapping[str, Any]],
+    kept: frozenset[str] = frozenset(),
+) -> None:
+    """Sets, in the row whose column `key` has the value given, the other columns of `rows`, which all name the same ones.
+    Columns of `kept` stay as they are where None is given."""
+    if not rows:
+        return
+    names = tuple(name for name in rows[0] if name != key)
+    values = itemgetter(*names, key)
+    connection.exec_driver_sql(
+        _update(connection.dialect, table, (*names, key), kept), [values(row) for row in rows]
+    )
+
+
+@lru_cache(maxsize=64)
+def _update(dialect: Dialect, table: Table, names: tuple[str, ...], kept: frozenset[str]) -> str:
+    quote = dialect.identifier_preparer
+    place = "?" if dialect.paramstyle == "qmark" else "%s"
+    *changed, key = ((name, quote.format_column(table.c[name])) for name in names)
+    settings = [
+        f"{column} = coalesce({place}, {column})" if name in kept else f"{column} = {place}"
+        for name, column in changed
+    ]
+    return f"UPDATE {quote.format_table(table)} SET {', '.join(settings)} WHERE {key[1]} = {place}"
 
 
 @lru_cache(maxsize=64)

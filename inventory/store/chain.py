@@ -22,8 +22,12 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Any
 
+import orjson
+
 GENESIS = "0" * 64
 _CHINA = timedelta(hours=8)
+_FIELDS = 8
+_NETSTRINGS = b"%d:%s," * _FIELDS
 _CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -32,6 +36,9 @@ class JsonText:
     """A value that is canonical JSON already: parts that many payloads share are written once."""
 
     text: str
+
+
+_PLAIN = frozenset({str, int, bool, type(None), JsonText})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +96,22 @@ def canonical_json(value: object) -> str:
 
 def payload_text(payload: Mapping[str, object]) -> str:
     """`canonical_json` of a payload, some of whose values may be `JsonText`."""
-    if not any(isinstance(value, JsonText) for value in payload.values()):
-        return canonical_json(payload)
-    written = [
-        f"{canonical_json(key)}:{value.text if isinstance(value, JsonText) else canonical_json(value)}"
-        for key, value in sorted(payload.items())
-    ]
-    return "{" + ",".join(written) + "}"
+    types = set(map(type, payload.values()))
+    if types <= _PLAIN:
+        # Without floats and containers both libraries write the same text, and this one in a fifth of the time.
+        ready = payload
+        if JsonText in types:
+            ready = {
+                key: orjson.Fragment(value.text) if isinstance(value, JsonText) else value
+                for key, value in payload.items()
+            }
+        try:
+            return orjson.dumps(ready, option=orjson.OPT_SORT_KEYS).decode()
+        except orjson.JSONEncodeError:
+            pass  # an integer of more than 64 bits, or a text that is not Unicode: the other one writes it, or names it
+    return canonical_json(
+        {key: json.loads(one.text) if isinstance(one, JsonText) else one for key, one in payload.items()}
+    )
 
 
 @lru_cache(maxsize=64)
@@ -104,13 +120,11 @@ def civil_day(recorded_ms: int) -> date:
     return (datetime.fromtimestamp(recorded_ms / 1000, UTC) + _CHINA).date()
 
 
-def netstring(field: bytes) -> bytes:
-    return b"%d:%s," % (len(field), field)
-
-
 def event_hash(fields: tuple[bytes, ...]) -> str:
-    """SHA-256 over the netstrings of an event's fields, in the order of the module's docstring."""
-    return hashlib.sha256(b"".join([netstring(field) for field in fields])).hexdigest()
+    """SHA-256 over the netstrings of an event's eight fields, in the order of the module's docstring."""
+    return hashlib.sha256(
+        _NETSTRINGS % tuple([part for field in fields for part in (len(field), field)])
+    ).hexdigest()
 
 
 def link(head: Head, draft: Draft, *, actor: str, recorded_ms: int) -> Event:

@@ -9,8 +9,9 @@ that they go on, and whoever asks must find the truth here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from inventory.model.evolving import evolve
 from inventory.model.units import Resources
 from inventory.model.workload import (
     Run,
@@ -249,7 +250,7 @@ class Book:
 
     def _change_workload(self, change: WorkloadChanged) -> None:
         before = self._workloads[change.workload_id]
-        after = replace(before, state=advance_workload(before.state, change.state), message=change.message)
+        after = evolve(before, state=advance_workload(before.state, change.state), message=change.message)
         self._workloads[change.workload_id] = after
         self.tables.waiting.remove(change.workload_id)
         self.due.wake(change.workload_id)
@@ -292,7 +293,7 @@ class Book:
         """The lost run is its workload's live run again."""
         lost = self.lost_runs.take(change.run_id)
         self._hold(
-            replace(
+            evolve(
                 lost,
                 state=change.state,
                 message=change.message,
@@ -306,7 +307,7 @@ class Book:
             self._return(change)
             return
         before = self._runs[change.run_id]
-        after = replace(
+        after = evolve(
             before,
             state=advance_run(before.state, change.state),
             exit_code=change.exit_code,
@@ -340,11 +341,7 @@ class Book:
         assert run.started_ms is not None
         self._latest_ms = max(self._latest_ms, run.started_ms)
         if expected_ms(self._workloads[run.workload_id]):
-            old = self.tables.end(run.run_id, self._latest_ms)
-            assert old is not None  # a live run is in the tables
-            began_ms = max(run.placed_ms, run.started_ms)
-            row = self.tables.run_of(self._workloads[run.workload_id], run.run_id, began_ms)
-            self.tables.start(run.pool_id, row._replace(is_stopping=old.is_stopping), self._latest_ms)
+            self.tables.begin(run.run_id, max(run.placed_ms, run.started_ms), self._latest_ms)
 
     def _leave_if_finished(self, workload_id: str) -> None:
         if self._workloads[workload_id].state.is_final and workload_id not in self._live_run_of:

@@ -10,12 +10,13 @@ import json
 from collections.abc import Mapping, Sequence
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from inventory.model.pool import Pool
+from inventory.model.workload import WorkloadState
 from inventory.store.archived import EVENTS_ARCHIVED
-from inventory.store.bulk import insert_rows
-from inventory.store.chain import Draft, Event
+from inventory.store.bulk import insert_rows, update_rows
+from inventory.store.chain import Draft, Event, JsonText, canonical_json
 from inventory.store.event_store import Projection
 from scheduler.core.changes import (
     Change,
@@ -51,6 +52,9 @@ WAVE_STARTED = "migration.wave_started"  # of earlier releases, whose chains are
 
 
 _BODIES = BodyTexts()
+_PLACED_COLUMNS = tuple(column.name for column in runs.c if column.name not in ("nodes", "failure"))
+_CHANGED_COLUMNS = ("run_id", "state", "exit_code", "message", "started_ms", "ended_ms")
+_KEPT_COLUMNS = frozenset({"started_ms"})
 
 
 def draft_of(change: Change) -> Draft:
@@ -66,7 +70,8 @@ def draft_of(change: Change) -> Draft:
         case WorkloadChanged(workload_id, state, message):
             return Draft(WORKLOAD_CHANGED, workload_id, {"state": state.value, "message": message})
         case RunPlaced(run):
-            return Draft(RUN_PLACED, run.workload_id, run_document(run))
+            nodes = JsonText(canonical_json(run.nodes))
+            return Draft(RUN_PLACED, run.workload_id, run_document(run) | {"nodes": nodes})
         case RunChanged():
             changed: dict[str, object] = {
                 "run_id": change.run_id,
@@ -140,29 +145,6 @@ def waves_planned(plan_id: str, document: object, repairs: object = None) -> Dra
     return Draft(WAVES_PLANNED, plan_id, body)
 
 
-# Made once: making a statement costs as much as executing it.
-_CHANGE_WORKLOAD = (
-    update(workloads)
-    .where(workloads.c.workload_id == bindparam("id"))
-    .values(state=bindparam("new_state"), message=bindparam("new_message"))
-)
-_PLACE = insert(runs)
-_ACTIVATE = update(workloads).where(workloads.c.workload_id == bindparam("id")).values(state="active", message="")
-_CHANGE_RUN = (
-    update(runs)
-    .where(runs.c.run_id == bindparam("id"))
-    .values(
-        state=bindparam("new_state"),
-        exit_code=bindparam("new_exit_code"),
-        message=bindparam("new_message"),
-        # A later report need not repeat when the run started.
-        started_ms=func.coalesce(bindparam("new_started_ms", type_=runs.c.started_ms.type), runs.c.started_ms),
-        ended_ms=bindparam("new_ended_ms"),
-        failure=bindparam("new_failure"),
-    )
-)
-
-
 def _submitted(connection: Connection, events: Sequence[Event]) -> None:
     rows = []
     for event in events:
@@ -185,37 +167,37 @@ def _submitted(connection: Connection, events: Sequence[Event]) -> None:
 
 
 def _workload_changed(connection: Connection, events: Sequence[Event]) -> None:
-    connection.execute(
-        _CHANGE_WORKLOAD,
-        [
-            {"id": event.subject, "new_state": event.payload["state"], "new_message": event.payload["message"]}
-            for event in events
-        ],
-    )
+    rows = []
+    for event in events:
+        said = orjson.loads(event.payload_json)
+        rows.append({"workload_id": event.subject, "state": said["state"], "message": said["message"]})
+    update_rows(connection, workloads, "workload_id", rows)
 
 
 def _placed(connection: Connection, events: Sequence[Event]) -> None:
-    rows = [event.payload | {"nodes": json.dumps(event.payload["nodes"])} for event in events]
-    connection.execute(_PLACE, rows)
-    connection.execute(_ACTIVATE, [{"id": event.subject} for event in events])
+    rows = []
+    for event in events:
+        said = orjson.loads(event.payload_json)
+        rows.append({name: said[name] for name in _PLACED_COLUMNS} | {"nodes": json.dumps(said["nodes"])})
+    insert_rows(connection, runs, rows)
+    active = WorkloadState.ACTIVE.value
+    update_rows(
+        connection,
+        workloads,
+        "workload_id",
+        [{"workload_id": event.subject, "state": active, "message": ""} for event in events],
+    )
 
 
 def _run_changed(connection: Connection, events: Sequence[Event]) -> None:
-    connection.execute(
-        _CHANGE_RUN,
-        [
-            {
-                "id": event.payload["run_id"],
-                "new_state": event.payload["state"],
-                "new_exit_code": event.payload["exit_code"],
-                "new_message": event.payload["message"],
-                "new_started_ms": event.payload["started_ms"],
-                "new_ended_ms": event.payload["ended_ms"],
-                "new_failure": event.payload.get("failure"),
-            }
-            for event in events
-        ],
-    )
+    rows = []
+    for event in events:
+        said = orjson.loads(event.payload_json)
+        row = {name: said[name] for name in _CHANGED_COLUMNS}
+        row["failure"] = said.get("failure")
+        rows.append(row)
+    # A later report need not repeat when the run started.
+    update_rows(connection, runs, "run_id", rows, kept=_KEPT_COLUMNS)
 
 
 def _pool_registered(connection: Connection, events: Sequence[Event]) -> None:

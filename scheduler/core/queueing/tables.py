@@ -51,6 +51,16 @@ class QueueTables:
         self.running.start(pool_id, row)
         self.usage.charge(row.queue, row.shape, now_ms, row.end_ms)
 
+    def begin(self, run_id: str, started_ms: int, now_ms: int) -> None:
+        """A run that holds resources has started: its expected end counts from then on."""
+        old = self.running.row(run_id)
+        assert old is not None, "a live run is in the tables"
+        end_ms = old.end_ms if old.end_ms == FAR else started_ms + (old.end_ms - old.started_ms)
+        row = old._replace(started_ms=started_ms, end_ms=end_ms)
+        if row != old:
+            self.running.change(run_id, row)
+            self.usage.move_end(old.queue, old.shape, now_ms, (old.end_ms, row.end_ms))
+
     def end(self, run_id: str, now_ms: int) -> RunningRow | None:
         """The run holds nothing any more; None for a run that is not known."""
         row = self.running.end(run_id)

@@ -97,6 +97,12 @@ class QueueUsage:
             if number in self._spending:
                 self._spending[number].stop(int(self._shapes.card_rates[shape]), now_ms, end_ms)
 
+    def move_end(self, queue: int, shape: int, now_ms: int, ends_ms: tuple[int, int]) -> None:
+        """A run that holds resources is expected to end at the second moment, no longer at the first."""
+        if not self._is_timeless:
+            self.discharge(queue, shape, now_ms, ends_ms[0])
+            self.charge(queue, shape, now_ms, ends_ms[1])
+
     def held(self, queue: int) -> tuple[int, ...]:
         self._grow()
         return tuple(self._held[queue])
