@@ -69,6 +69,11 @@ def test_what_differs_is_compared_and_the_rest_is_held_fixed() -> None:
     assert len(contests(both, "policy")) == 2
 
 
+def test_a_sum_in_another_order_is_the_same_sum() -> None:
+    (contest,) = contests([a_result("a", 0, 1.0, charge_cny=0.1 + 0.2), a_result("b", 0, 2.0, charge_cny=0.3)])
+    assert contest.value("a", "charge_cny") == contest.value("b", "charge_cny")
+
+
 def test_several_settings_are_summed_up() -> None:
     both = results({"fifo": 200.0, "easy": 100.0}) + results({"fifo": 50.0, "easy": 20.0}, capacity="doubled")
     verdicts = [one for contest in contests(both) if (one := verdict(contest))]
