@@ -1,14 +1,16 @@
 """Kubernetes objects as JSON over the official client: one connection pool, one error for each kind of trouble.
 
 `engine.py`, `mirror.py` and `namespaces.py` call it. Objects stay dictionaries as the server writes them: the
-client's typed models cost more time for one object than the API server takes to store it.
+client's typed models cost more time for one object than the API server takes to store it. The client reads the
+credentials, keeps them fresh and holds the connections; requests go to its session directly, because what it does
+around each of them costs as much as the request.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -22,8 +24,11 @@ from adapters.sdk.engine import EngineUnavailable
 Json = dict[str, Any]
 _CONNECTIONS = 96  # 64 for launches and stops, four for the watches, the rest for output and commands
 _TIMEOUT_S = 30.0
+_CONNECT_S = 10.0
 _JSON = "application/json"
+_CREDENTIALS_S = 10.0  # for so long what the client said of credentials holds; it renews them ahead of time
 _ACCEPT = {"POST": f"{_JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{_JSON}"}
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _BUSY = (
     408,
     409,
@@ -62,9 +67,24 @@ class Api:
             ) from error
         settings.connection_pool_maxsize = _CONNECTIONS
         # Looked for once: otherwise the environment is searched for a proxy before every call.
-        settings.client_session_kwargs = {"trust_env": bool(getproxies())}
+        # API servers set no cookies.
+        settings.client_session_kwargs = {
+            "trust_env": bool(getproxies()),
+            "cookie_jar": aiohttp.DummyCookieJar(),
+        }
         self.endpoint = settings.host
         self._client = client.ApiClient(settings)
+        self._headers: dict[str, str] = {}
+        self._headers_until = 0.0
+        self._line: Json = {
+            name: value
+            for name, value in (
+                ("proxy", settings.proxy),
+                ("proxy_headers", settings.proxy_headers),
+                ("server_hostname", settings.tls_server_name),
+            )
+            if value
+        }
 
     async def close(self) -> None:
         if hasattr(self, "_client"):
@@ -76,7 +96,7 @@ class Api:
     async def create(self, path: str, body: Json) -> None:
         """The answer is not asked for: half of the time of a creation goes into writing and reading it back."""
         response = await self._request("POST", path, None, body, _TIMEOUT_S)
-        await self._read(response.read(), _TIMEOUT_S)
+        await self._read(response.read())
 
     async def ensure(self, path: str, body: Json) -> bool:
         """Creates an object; False where one of that name is there already, which stays as it is."""
@@ -116,7 +136,7 @@ class Api:
         """A response line by line, until the server ends it; silence of `timeout_s` is EngineUnavailable."""
         response = await self._request("GET", path, query, None, timeout_s)
         try:
-            while line := await self._read(response.content.readline(), timeout_s):
+            while line := await self._read(response.content.readline()):
                 yield line
         finally:
             response.close()
@@ -125,7 +145,7 @@ class Api:
         """A response as it comes, until the server ends it."""
         response = await self._request("GET", path, query, None, timeout_s)
         try:
-            while piece := await self._read(response.content.readany(), timeout_s):
+            while piece := await self._read(response.content.readany()):
                 yield piece
         finally:
             response.close()
@@ -135,15 +155,12 @@ class Api:
     ) -> aiohttp.ClientWebSocketResponse:
         """A WebSocket of a subresource, in the first of these protocols that the server speaks."""
         try:
-            _, url, headers, _, _ = await self._client.param_serialize(
-                "GET", f"{path}?{urlencode(query)}", auth_settings=["BearerToken"]
-            )
-            rest = self._client.rest_client
-            assert rest.pool_manager is not None, (
-                "an engine has listed what is there before it is asked to execute"
-            )
-            socket: aiohttp.ClientWebSocketResponse = await rest.pool_manager.ws_connect(
-                url, headers=headers, protocols=protocols, max_msg_size=0, proxy=rest.proxy
+            socket: aiohttp.ClientWebSocketResponse = await self._session.ws_connect(
+                f"{self.endpoint}{path}?{urlencode(query)}",
+                headers=await self._credentials(),
+                protocols=protocols,
+                max_msg_size=0,
+                **self._line,
             )
         except aiohttp.WSServerHandshakeError as error:
             if error.status >= 500 or error.status in (401, *_BUSY):
@@ -153,11 +170,28 @@ class Api:
             raise self._unavailable(str(error) or type(error).__name__) from error
         return socket
 
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        """The client's connections, which it opens with its own first request."""
+        rest = self._client.rest_client
+        if rest.pool_manager is None:
+            rest.pool_manager = rest._create_pool_manager()
+        session: aiohttp.ClientSession = rest.pool_manager
+        return session
+
+    async def _credentials(self) -> dict[str, str]:
+        """The headers by which the server knows us."""
+        if time.monotonic() >= self._headers_until:
+            _, _, headers, _, _ = await self._client.param_serialize("GET", "/", auth_settings=["BearerToken"])
+            self._headers = dict(headers)
+            self._headers_until = time.monotonic() + _CREDENTIALS_S
+        return self._headers
+
     async def _call(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Json | list[Json] | None = None
     ) -> Json:
         response = await self._request(method, path, query, body, _TIMEOUT_S)
-        content = await self._read(response.read(), _TIMEOUT_S)
+        content = await self._read(response.read())
         result: Json = json.loads(content)
         return result
 
@@ -170,22 +204,25 @@ class Api:
         timeout_s: float,
     ) -> aiohttp.ClientResponse:
         full = f"{path}?{urlencode(query)}" if query else path
+        kind = "application/json-patch+json" if method == "PATCH" else _JSON
         try:
-            _, url, headers, _, _ = await self._client.param_serialize(
-                method, full, header_params={"Accept": _ACCEPT.get(method, _JSON)}, auth_settings=["BearerToken"]
+            headers = {**await self._credentials(), "Accept": _ACCEPT.get(method, _JSON), "Content-Type": kind}
+            response: aiohttp.ClientResponse = await self._session.request(
+                method,
+                self.endpoint + full,
+                data=None if body is None else _ENCODE(body).encode(),
+                headers=headers,
+                timeout=_silent_for(timeout_s),
+                **self._line,
             )
-            if method == "PATCH":
-                headers["Content-Type"] = "application/json-patch+json"
-            wrapped = await self._client.call_api(method, url, headers, body, None, _forever(timeout_s))
         except (OSError, aiohttp.ClientError, TimeoutError) as error:
             raise self._unavailable(str(error) or type(error).__name__) from error
-        response: aiohttp.ClientResponse = wrapped.response
         if response.status >= 400:
             raise await self._refusal(response)
         return response
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> Exception:
-        text = (await self._read(response.read(), _TIMEOUT_S)).decode("utf-8", "replace")
+        text = (await self._read(response.read())).decode("utf-8", "replace")
         try:
             status = json.loads(text)
             reason, message = str(status.get("reason", "")), str(status.get("message", ""))
@@ -195,14 +232,13 @@ class Api:
         if response.status >= 500 or (response.status in _BUSY and not exists):
             return self._unavailable(f"{response.status} {message}")
         if response.status == 401:
+            self._headers_until = 0.0
             return self._unavailable(f"401 {message or 'Unauthorized'}")
         return ApiRefused(response.status, reason, message)
 
-    async def _read(self, reading: Any, timeout_s: float) -> bytes:
+    async def _read(self, reading: Awaitable[bytes]) -> bytes:
         try:
-            async with asyncio.timeout(timeout_s):
-                content: bytes = await reading
-                return content
+            return await reading
         except (OSError, aiohttp.ClientError, TimeoutError) as error:
             raise self._unavailable(str(error) or "no answer") from error
 
@@ -212,6 +248,6 @@ class Api:
         )
 
 
-def _forever(connect_s: float) -> aiohttp.ClientTimeout:
-    """Only connecting is limited here: `_read` limits every piece of the answer."""
-    return aiohttp.ClientTimeout(total=None, sock_connect=min(connect_s, 10.0))
+def _silent_for(limit_s: float) -> aiohttp.ClientTimeout:
+    """Limits the silence of the server, before its answer and within it, and not how long the answer takes."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=min(limit_s, _CONNECT_S), sock_read=limit_s)

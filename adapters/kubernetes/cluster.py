@@ -1,7 +1,7 @@
 """What the adapter knows of a cluster at any moment: mirrors of its nodes, pods and this pool's runs.
 
-`engine.py` asks it. Changes of runs are told at once; several changes of one run within a turn of the event loop are
-told as one. Node changes are told when what the scheduler sees of nodes differs, not at every heartbeat.
+`engine.py` asks it. Changes of runs are told within 20 ms, several of one run within that time as one. Node changes
+are told when what the scheduler sees of nodes differs, not at every heartbeat.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ JOBS = "/apis/batch/v1/jobs"
 DEPLOYMENTS = "/apis/apps/v1/deployments"
 _FINAL_PHASES = ("Succeeded", "Failed")
 _NODE_PAUSE_S = 0.5
+_TOUCH_PAUSE_S = 0.02
 
 
 class Cluster:
@@ -48,6 +49,7 @@ class Cluster:
         self._gatekeeper = Gatekeeper(api)
         self._tasks: list[asyncio.Task[None]] = []
         self._nodes_told: asyncio.TimerHandle | None = None
+        self._touched_told: asyncio.TimerHandle | None = None
         self._observer: Observer | None = None
 
     async def open(self, observer: Observer) -> None:
@@ -67,8 +69,9 @@ class Cluster:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._gatekeeper.close()
-        if self._nodes_told is not None:
-            self._nodes_told.cancel()
+        for due in (self._nodes_told, self._touched_told):
+            if due is not None:
+                due.cancel()
 
     def nodes(self) -> list[Node]:
         """The nodes of the pool, by name, less what pods of others request on them."""
@@ -173,11 +176,11 @@ class Cluster:
         return labels.get(key) == value
 
     def _touch(self, label: str) -> None:
-        """Tells of this run at the end of the loop's turn: a Job and its pods often change together."""
+        """Tells of this run in a moment: a Job and its pods change together, and more than once."""
         if self._observer is None:
             return
         if not self._touched:
-            asyncio.get_running_loop().call_soon(self._tell_touched)
+            self._touched_told = asyncio.get_running_loop().call_later(_TOUCH_PAUSE_S, self._tell_touched)
         self._touched.add(label)
 
     def _tell_touched(self) -> None:

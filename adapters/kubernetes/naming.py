@@ -7,6 +7,7 @@ name once. Our ids may be longer than a label or not of its letters, so labels h
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 PREFIX = "xisuan.dev"
 MANAGED = ("app.kubernetes.io/managed-by", "xisuan")
@@ -20,6 +21,7 @@ GATE = f"{PREFIX}/node"
 QUEUE_NAME = f"{PREFIX}/queue-name"
 
 
+@lru_cache(maxsize=10_000)
 def digest(words: str) -> str:
     """20 hexadecimal digits of SHA-256: 80 bits, a label value and a part of a DNS label."""
     return hashlib.sha256(words.encode("utf-8")).hexdigest()[:20]

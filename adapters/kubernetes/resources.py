@@ -57,7 +57,7 @@ class Cards:
         allocatable = node.get("status", {}).get("allocatable", {})
         labels = node["metadata"].get("labels", {})
         for resource, model in {**CARD_RESOURCES, **self.named}.items():
-            if parse_quantity(allocatable.get(resource, "0")) > 0:
+            if resource in allocatable and parse_quantity(allocatable[resource]) > 0:
                 labelled = next((labels[label] for label in MODEL_LABELS if label in labels), model)
                 return resource, model if resource in self.named else labelled
         return None

@@ -31,6 +31,7 @@ from inventory.model.workload import RunState
 
 _SURVEY_EVERY_S = 60.0
 _RETRY_S = 2.0
+_GATHER_S = 0.02  # what a busy engine tells within it is one transaction
 _ORDER = {RunState.PLACED: 0, RunState.STARTING: 1, RunState.RUNNING: 2}
 
 
@@ -47,6 +48,7 @@ class EngineBackend:
         self._seen: list[Seen] = []
         self._due = asyncio.Event()  # something was observed, or a survey is asked for
         self._survey_due = False
+        self._graced: dict[str, float] = {}  # when the grace of a stop is over, by run id
         self._nodes: list[Node] | None = None
         self._node_version = 0
         self._worker: asyncio.Task[None] | None = None
@@ -75,12 +77,14 @@ class EngineBackend:
         async with self._changing:
             fresh = list({one.run_id: one for one in reversed(launches) if self._is_fresh(one.run_id)}.values())
             await self._intend(fresh)
-            try:
-                answers = await self.engine.submit(fresh) if fresh else ()
-            except EngineUnavailable as error:
-                # The intentions stay: what the engine took nevertheless is found by the next survey.
-                self.gap()
-                answers = [Refusal(one.run_id, RefusalCode.UNAVAILABLE, str(error)) for one in fresh]
+        # While the engine is asked, which may take seconds for many, what is observed of others goes on.
+        try:
+            answers = await self.engine.submit(fresh) if fresh else ()
+        except EngineUnavailable as error:
+            # The intentions stay: what the engine took nevertheless is found by the next survey.
+            self.gap()
+            answers = [Refusal(one.run_id, RefusalCode.UNAVAILABLE, str(error)) for one in fresh]
+        async with self._changing:
             given = await self._settle(answers)
             return [given.get(one.run_id) or self._known(one.run_id) for one in launches]
 
@@ -88,14 +92,17 @@ class EngineBackend:
         async with self._changing:
             rows = [self._stopped(stop) for stop in stops]
             await self._write([row for row in rows if row is not self._table.get(row.run_id)])
-            cancels = [
+            self._events.publish([row.report for row in rows if row.never_launched])
+        now = time.monotonic()
+        self._graced.update((stop.run_id, now + stop.grace_ms / 1000) for stop in stops)
+        await self._cancel(
+            [
                 Cancel(row.run_id, row.handle, stop.grace_ms)
                 for row, stop in zip(rows, stops, strict=True)
                 if row.stage is not Stage.ENDED
             ]
-            self._events.publish([row.report for row in rows if row.never_launched])
-            await self._cancel(cancels)
-            return [row.report for row in rows]
+        )
+        return [row.report for row in rows]
 
     async def inspect(self, run_id: str) -> RunReport | None:
         row = self._table.get(run_id)
@@ -249,15 +256,17 @@ class EngineBackend:
                 except EngineUnavailable:
                     self._survey_due = True
                     next_survey = time.monotonic() + _RETRY_S
+            await asyncio.sleep(_GATHER_S)
 
     async def _survey(self, *, is_first: bool = False) -> None:
-        newest = self._table.last_number
+        # A run that the engine is only being asked to take may be missing from what it lists.
+        asked = {row.run_id for row in self._table.active() if row.stage is Stage.HELD or row.stopping or is_first}
         seen = await self.engine.survey()
         async with self._changing:
             await self._adopt(seen)
             await self._record(seen)
             found = {one.report.run_id for one in seen}
-            missing = [row for row in self._table.active() if row.number <= newest and row.run_id not in found]
+            missing = [row for row in self._table.active() if row.run_id in asked and row.run_id not in found]
             gone = [row for row in missing if row.stage is Stage.HELD or row.stopping]
             # Nobody was told that these runs exist, and they do not. While the adapter runs, an unanswered call
             # may still arrive at the engine: then they are kept until the next start.
@@ -266,7 +275,8 @@ class EngineBackend:
             await self._record(recalled)
             gone = [row for row in gone if not self._has_ended(row.run_id)]
             await self._end_missing(gone, never if is_first else ())
-            await self._cancel([*self._owed_stops(), *self._outlived(seen)])
+            owed = [*self._owed_stops(), *self._outlived(seen)]
+        await self._cancel(owed)
 
     async def _adopt(self, seen: Sequence[Seen]) -> None:
         """Active runs of this pool that the table has lost: they are listed again, and their owner decides."""
@@ -282,7 +292,11 @@ class EngineBackend:
         self._events.publish([row.report for row in rows])
 
     def _owed_stops(self) -> list[Cancel]:
-        return [Cancel(row.run_id, row.handle, 0) for row in self._table.active() if row.stopping]
+        """Of runs that are to end and whose grace is over, or was given by an adapter before this one."""
+        now = time.monotonic()
+        stopping = [row for row in self._table.active() if row.stopping]
+        self._graced = {row.run_id: self._graced.get(row.run_id, now) for row in stopping}
+        return [Cancel(row.run_id, row.handle, 0) for row in stopping if self._graced[row.run_id] <= now]
 
     def _outlived(self, seen: Sequence[Seen]) -> list[Cancel]:
         """Runs that this adapter has reported as ended, and that run: nobody owns them any more."""

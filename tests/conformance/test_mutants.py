@@ -14,11 +14,12 @@ from adapters.conformance.specs import ALL
 from adapters.contract import PoolBackend
 from adapters.local.backend import LocalBackend
 from tests.conformance.adapter_in_process import Parts, asked, local, simulated
+from tests.conformance.further_mutants import FURTHER_MUTANTS
 from tests.conformance.mutants import MUTANTS as MUTANTS_OF_ALL
 from tests.conformance.mutants import Mutant, gather_limited
 from tests.conformance.optional_mutants import OPTIONAL_MUTANTS, CheckpointingPool
 
-MUTANTS = (*MUTANTS_OF_ALL, *OPTIONAL_MUTANTS)
+MUTANTS = (*MUTANTS_OF_ALL, *FURTHER_MUTANTS, *OPTIONAL_MUTANTS)
 AT_ONCE = 12
 PATIENCE_S = 8.0
 

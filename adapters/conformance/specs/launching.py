@@ -189,7 +189,9 @@ async def many_at_once(s: Session) -> None:
     require(not missing, "every run in the pages of List", missing)
 
 
-async def never_heard_of(s: Session) -> None:
+async def page_of_one(s: Session) -> None:
+    for _ in range(2):
+        await s.stop(s.new_id("page"))
     listing: pb.ListResponse = await s.stub.List(pb.ListRequest(page_size=1))
     require(len(listing.runs) <= 1, "at most one run in a page of one", len(listing.runs))
 
@@ -247,7 +249,7 @@ SPECS = (
         many_at_once,
         (ENDS,),
     ),
-    Spec("launch.page", "List keeps to the size of the page", "List 遵守页大小", never_heard_of),
+    Spec("launch.page", "List keeps to the size of the page", "List 遵守页大小", page_of_one),
     Spec(
         "launch.limit",
         "A run that exceeds max_runtime ends as failed, not before",
