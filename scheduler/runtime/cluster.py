@@ -137,13 +137,20 @@ class Runtime:
         return True
 
     def await_leadership(self, on_standby: Callable[[str], None]) -> None:
-        """Returns when our control plane leads. While another one does, `on_standby` is told once who; it is not asked
-        whether we want to: `up` ends by signals."""
-        told = False
-        while leader := _get(self._plane.leader.remote()):
-            if not told:
-                on_standby(leader)
-                told = True
+        """Returns when our control plane leads. While another one does, `on_standby` is told whenever it is another. What
+        the store says against it meanwhile (a frozen leader holds SQLite's lock) is logged, and it is tried again."""
+        told = ""
+        while True:
+            try:
+                leader = _get(self._plane.leader.remote())
+            except (RayError, StoreError) as error:
+                logging.getLogger("xisuan.runtime").warning("cannot lead yet: %s", error)
+            else:
+                if not leader:
+                    return
+                if leader != told:
+                    on_standby(leader)
+                told = leader
             time.sleep(_STANDBY_LOOK_S)
 
     def serve(self, host: str, port: int) -> list[int]:

@@ -15,6 +15,7 @@ import ray
 from ray.exceptions import RayError
 
 log = logging.getLogger("xisuan.heartbeat")
+_LONGEST_PAUSE_S = 3.0  # between two looks
 
 
 class Heartbeat:
@@ -24,19 +25,22 @@ class Heartbeat:
         self._plane = plane
         self._patience_s = patience_s
         self._asked: Any = None
-        self._asked_s = 0.0
+        self._looked_s = 0.0
+        self._silent_s = 0.0
         self._last: Any = None  # the last pulse of this process, if it led then
 
     def look(self, now_s: float) -> None:
-        """Never waits. `now_s` is a clock that does not stand still while the actor does."""
+        """Never waits. A time in which nobody looked, because we stood still ourselves, is no silence of the other."""
+        self._silent_s += min(now_s - self._looked_s, _LONGEST_PAUSE_S)
+        self._looked_s = now_s
         if self._asked is not None:
             if ray.wait([self._asked], timeout=0)[0]:
                 self._take()
-            elif self._last is not None and now_s - self._asked_s > self._patience_s:
+            elif self._last is not None and self._silent_s > self._patience_s:
                 self._end()
             else:
                 return
-        self._asked, self._asked_s = self._plane.pulse.remote(), now_s
+        self._asked, self._silent_s = self._plane.pulse.remote(), 0.0
 
     def _take(self) -> None:
         try:

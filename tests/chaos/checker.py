@@ -13,7 +13,8 @@ from itertools import pairwise
 
 from tests.chaos.history import FAILS, Began, Call, Change, Ended, History, PoolHistory
 
-# proto/xisuan/workload/v1/workload.proto, the comments of WorkloadState and RunState.
+# proto/xisuan/workload/v1/workload.proto, the comments of WorkloadState and RunState; docs/pools.md, "When a pool cannot be
+# heard", for a run that was given up and goes on when its pool is heard again.
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 NEXT_STATES: Mapping[str, frozenset[str]] = {
     "": frozenset({"submitted", "queued"}),
@@ -29,6 +30,7 @@ NEXT_RUN_STATES: Mapping[str, frozenset[str]] = {
     "starting": RUN_ENDS | {"running"},
     "running": RUN_ENDS,
     **dict.fromkeys(RUN_ENDS, frozenset()),
+    "lost": frozenset({"starting", "running"}),
 }
 # workload_service.proto: what a caller may be told while the service is in trouble, and is to try again.
 FOR_THE_MOMENT = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"})

@@ -124,9 +124,8 @@ def _judged(stage: Stage, schedule: Schedule, tally: Tally) -> bool:
     if violations:
         tally.failed.append(schedule.seed)
     verdict = "".join(f"\n  BROKEN {one[:_LONGEST]}" for one in violations[:20])
-    sys.stdout.write(
-        f"  {'FAILED' if violations else 'held'} in {time.monotonic() - began:.1f} s: {told}{verdict}\n"
-    )
+    word = "FAILED" if violations else "held"
+    sys.stdout.write(f"  seed {schedule.seed} {word} in {time.monotonic() - began:.1f} s: {told}{verdict}\n")
     sys.stdout.flush()
     return not violations
 

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -32,8 +33,9 @@ from tests.chaos.witness_pool import TECHNOLOGY, read_history
 from tests.cycle.fakes import a_pool
 from tests.runtime.service import Service, until
 from tests.servers.required import free_port
-from xisuan.client import Client
+from xisuan.client import CallError, Client
 from xisuan.credentials import of_home
+from xisuan.operations import Operations
 
 _POSTGRES_SCRIPT = Path(__file__).parent.parent / "servers" / "postgres.sh"
 _DISK_MEGABYTES = 2048
@@ -123,7 +125,7 @@ class Stage(Service):
         super().__init__(folder / "home")
         with self.operations() as operations:
             for witness in self.witnesses.values():
-                operations.register_pool(pool_to_wire(witness.pool), witness.endpoint)
+                until(partial(_registers, operations, witness), f"the registration of {witness.pool.pool_id}")
             until(lambda: self._all_ready(operations), "readiness of all pools")
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -175,6 +177,17 @@ class Stage(Service):
             _signal(part, signal.SIGKILL)
         self.process.wait()
         psutil.wait_procs(everything, timeout=30)
+
+
+def _registers(operations: Operations, witness: Witness) -> bool:
+    """A machine that is busy with other things may take longer than a call waits."""
+    try:
+        operations.register_pool(pool_to_wire(witness.pool), witness.endpoint)
+    except CallError as error:
+        if error.is_retryable or error.code == "DEADLINE_EXCEEDED":
+            return False
+        raise
+    return True
 
 
 class Postgres:

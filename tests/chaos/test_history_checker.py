@@ -217,7 +217,7 @@ BROKEN = {
         "states_follow_the_transition_tables",
     ),
     "a run comes back from its end": (
-        told(*STREAM, Change("w1", "", "w1.1", "running")),
+        told(*STREAM, Change("w1", "", "w1.2", "running")),
         "states_follow_the_transition_tables",
     ),
     "a run goes backwards": (
@@ -231,6 +231,12 @@ BROKEN = {
 def test_a_sound_history_breaks_no_promise() -> None:
     late = replace(SOUND, watched=SOUND.watched[:1])
     assert check(late) == ()
+
+
+def test_a_lost_run_goes_on_when_its_pool_is_heard_again() -> None:
+    heard = (Change("w1", "active", "w1.1", "running"), Change("w1", "", "w1.1", "succeeded"))
+    stream = (*STREAM[:6], *heard, *STREAM[8:])
+    assert "states_follow_the_transition_tables" not in {one.promise for one in check(told(*stream))}
 
 
 @pytest.mark.parametrize(("history", "promise"), BROKEN.values(), ids=BROKEN)

@@ -86,7 +86,32 @@ def test_a_leader_that_is_silent_for_too_long_is_ended(
         ray.answers[-1] = answer
         now_s += 1
         beat.look(now_s)
-    beat.look(now_s + silent_s)
+    for _ in range(int(silent_s)):
+        now_s += 1
+        beat.look(now_s)
     assert ray.ended == ended
-    beat.look(now_s + 2 * silent_s)  # what took its place has not answered yet
-    assert ray.ended == ended or silent_s < PATIENCE_S
+
+
+def test_a_watch_that_stood_still_itself_ends_nobody_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = FakeRay(monkeypatch)
+    beat = Heartbeat(ray.plane, PATIENCE_S)
+    beat.look(0.0)
+    ray.answers[-1] = LEADS
+    beat.look(1.0)
+    beat.look(10_000.0)
+    assert ray.ended == []
+    ray.answers[-1] = LEADS
+    beat.look(10_001.0)
+    assert ray.ended == []
+
+
+def test_what_takes_the_place_of_one_that_was_ended_has_all_the_time_it_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ray = FakeRay(monkeypatch)
+    beat = Heartbeat(ray.plane, PATIENCE_S)
+    beat.look(0.0)
+    ray.answers[-1] = LEADS
+    for second in range(1, 1_000):
+        beat.look(float(second))
+    assert ray.ended == [(4711, signal.SIGKILL)]
