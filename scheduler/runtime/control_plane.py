@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from inventory.model.maintenance import Maintenance
 from inventory.model.pool import Pool, PoolHealth
 from inventory.model.submission_batch import SubmissionBatch
 from inventory.model.workload import Submission, WorkloadState
+from inventory.store.attribution import attributed
 from inventory.store.errors import StoreError
 from scheduler.core.admission import Known, Outcome, admit
 from scheduler.core.book import Book
@@ -31,6 +33,7 @@ from scheduler.operation.commits import CommitMeter
 from scheduler.ports import Clock
 from scheduler.runtime.change_feed import ChangeFeed
 from scheduler.runtime.dispatcher import Dispatcher, decide_heard
+from scheduler.runtime.gathering import Asked
 from scheduler.runtime.outlooks import Outlooks
 from scheduler.runtime.planning import Planner, may_allow_a_placement
 from scheduler.runtime.pool_host import PoolHosts, held_runs
@@ -145,7 +148,17 @@ class ControlPlane:
     # Workloads
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
-        batch = SubmissionBatch.of(submissions)
+        return await asyncio.wrap_future(self._submit(SubmissionBatch.of(submissions)))
+
+    async def submit_all(self, asked: Sequence[Asked]) -> list[list[Outcome] | BaseException]:
+        """The submissions of several callers, each decided by itself; an error is that caller's answer alone."""
+        futures = []
+        for one in asked:
+            with attributed(one.on_behalf_of):
+                futures.append(asyncio.wrap_future(self._submit(one.batch)))
+        return await asyncio.gather(*futures, return_exceptions=True)
+
+    def _submit(self, batch: SubmissionBatch) -> Future[list[Outcome]]:
 
         def decide(book: Book) -> Decision[list[Outcome]]:
             arrays = [like.array.count if like.array else 0 for like in batch.templates]
@@ -156,7 +169,7 @@ class ControlPlane:
             outcomes, changes = admit(book, known, batch, self._new_id, self._clock.now_ms())
             return Decision(outcomes, changes)
 
-        return await self._write(decide)
+        return self.writer.submit(decide)
 
     async def get(self, workload_id: str) -> WorkloadRecord:
         return await asyncio.to_thread(read_record, self._store, workload_id)

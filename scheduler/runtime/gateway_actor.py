@@ -15,6 +15,7 @@ from scheduler.operation.exposition import collected
 from scheduler.operation.logs import configure_actor
 from scheduler.runtime.calls import RemotePart
 from scheduler.runtime.clock import SystemClock
+from scheduler.runtime.gathering import GatheredSubmissions
 from scheduler.services.assessment_ports import Assessment
 from scheduler.services.desk_ports import Ledger, Migration
 from scheduler.services.operation_ports import Operation
@@ -35,7 +36,7 @@ class GatewayShell:
     async def start(self, host: str, port: int) -> int:
         """Serves from now on; returns the port. Called again by `Runtime.restore` after a restart by Ray."""
         ports = Ports(
-            cast(Scheduling, RemotePart("scheduling")),
+            cast(Scheduling, GatheredSubmissions(RemotePart("scheduling"))),
             cast(Ledger, RemotePart("ledger")),
             cast(Migration, RemotePart("migration")),
             cast(Runs, RemotePart("runs")),

@@ -38,7 +38,7 @@ class Desk:
         self.store = SchedulerStore(Store(engine, (LEDGER_PROJECTION, SCHEDULER)))
         self.store.start_leadership("bench", 1)
         nothing = WriterEvents(lambda _: None, lambda _: None)
-        self.writer = Writer(self.store, "bench", lambda: 1, lambda book, changes: [], nothing)
+        self.writer = Writer(self.store, "bench", lambda: 1, nothing)
         self._ids = (workload_id_at("bench", number) for number in count(1))
         self._keys = count(1)
 
