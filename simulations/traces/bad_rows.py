@@ -6,8 +6,12 @@ Every reader goes through `BadRows`, so that no row is ever dropped in silence.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 SHOWN = 5  # bad rows that a report names; the rest it counts
 
@@ -42,6 +46,7 @@ class BadRows:
         self._bad: list[BadValue] = []
         self._disordered: list[BadValue] = []
         self._remarks: Counter[str] = Counter()
+        self._unordered: tuple[int, int] | None = None  # how many, and the first one's line
 
     def refuse(self, bad: BadValue) -> None:
         """Raises TraceError, or counts the row as skipped."""
@@ -65,6 +70,13 @@ class BadRows:
         """Counts something that the form allows and the reader leaves out or assumes; it stands in the report."""
         self._remarks[text] += 1
 
+    def sort_in(self, moments: npt.NDArray[np.int64], lines: Sequence[int]) -> None:
+        """For forms whose rows need no order (public files of them have none): how many rows lie before the row above
+        them stands in the report, and the first of them. `lines` are theirs, one a moment."""
+        falls = np.flatnonzero(np.diff(moments) < 0)
+        if len(falls):
+            self._unordered = (len(falls), lines[int(falls[0]) + 1])
+
     @property
     def count(self) -> int:
         return len(self._bad)
@@ -72,6 +84,12 @@ class BadRows:
     def report(self) -> list[str]:
         """Lines for the person: how many rows were skipped and why, and the first few by line. Empty: nothing odd."""
         lines = [f"{self._path.name}: {n} x {text}" for text, n in self._remarks.items()]
+        if self._unordered is not None:
+            count, line = self._unordered
+            lines.append(
+                f"{self._path.name}: {count} 行早于上一行（首个在第 {line} 行），此格式不要求有序，已按时间排好 / {count} rows "
+                f"lie before the row above them, the first is line {line}; this form needs no order: they were sorted in"
+            )
         for rows, zh, en in (
             (self._bad, "跳过 {} 行", "{} rows skipped"),
             (self._disordered, "{} 行时间倒退，已排入", "{} rows out of order were sorted in"),

@@ -59,6 +59,7 @@ def read_opendc(tasks: Path, fragments: Path | None = None, *, skip_bad: bool = 
     keep = columns.good
     if not keep.any():
         raise TraceError(f"{tasks.name}: 没有可用的行 / no usable row; 请检查文件 / check the file")
+    bad.sort_in(submitted[keep], (np.flatnonzero(keep) + 1).tolist())
     origin = int(submitted[keep].min())
     needs, shape = np.unique(np.stack((cpus[keep], memory[keep])), axis=1, return_inverse=True)
     kept_deadline = deadline[keep]

@@ -65,6 +65,7 @@ def read_philly(path: Path, *, skip_bad: bool = False) -> Trace:
     if not rows:
         raise TraceError(f"{path.name}: 没有可用的行 / no usable row; 请检查文件 / check the file")
     times, runtimes, cards = np.array(rows, dtype=np.int64).T
+    bad.sort_in(times, [int(one.removeprefix("philly-")) for one in ids])
     origin = int(times.min())
     sizes, shape = np.unique(cards, return_inverse=True)
     names = list(dict.fromkeys(clusters))

@@ -37,6 +37,7 @@ def test_philly_rows_need_no_order_and_keep_their_line_as_name(tmp_path: Path) -
     assert trace.runtime_ms.tolist() == [1_000, 66_500]
     assert trace.queues == ("vc2", "vc1")
     assert trace.accelerator_milli.tolist() == [1_000, 16_000]
+    assert "1 rows lie before the row above them, the first is line 3" in trace.notes[0]
 
 
 @pytest.mark.parametrize(("cards", "tasks", "each"), [(1, 1, 1), (8, 1, 8), (12, 2, 6), (16, 2, 8), (11, 11, 1)])

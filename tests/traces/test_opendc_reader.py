@@ -37,6 +37,7 @@ def test_tasks_become_jobs_in_order_of_submission(tmp_path: Path) -> None:
     assert trace.job_ids.tolist() == ["2", "1"]
     assert trace.origin_ms == 1_664_575_200_000
     assert trace.submitted_ms.tolist() == [0, 60_000]
+    assert "1 rows lie before the row above them, the first is line 2" in trace.notes[0]
     assert trace.deadline_ms.tolist() == [0, 100_000]
     assert trace.cpu_milli.tolist() == [4_000, 16_000]
     assert trace.shapes[0].requirements.per_task.memory_bytes == 2_000 * 10**6
