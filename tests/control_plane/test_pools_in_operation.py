@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.contract import RefusalCode
-from adapters.port import AdapterUnavailable
+from adapters.port import AdapterUnavailable, WatchBatch
 from inventory.model.maintenance import Maintenance, Phase, strictest
 from inventory.model.pool import NodeGroup
 from inventory.model.system import Architecture
@@ -142,6 +143,71 @@ async def test_one_answer_does_not_make_a_pool_that_was_away_ready(
         assert (await site.pool("p")).health == "unreachable"
         pool.come_back()
         await site.until_health("p", "ready")
+
+
+class Watched(FakePool):
+    """A pool whose stream of changes can be mute, or break once."""
+
+    is_mute = False
+    breaks = False
+
+    async def watch(self, cursor: str) -> AsyncIterator[WatchBatch]:
+        if self.is_mute:
+            await asyncio.sleep(3600)
+        async for batch in super().watch(cursor):
+            yield batch
+            if self.breaks:
+                self.breaks = False
+                raise AdapterUnavailable("the line broke")
+
+
+@story
+async def test_a_pool_without_a_word_is_unreachable_though_its_calls_are_answered(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_link, "SILENCE_LIMIT_S", 0.2)
+    async with running(site):
+        pool = Watched("p")
+        await site.add_pool("p", pool)
+        pool.is_mute = True
+        status = await site.until_health("p", "unreachable")
+        assert "no sign of life" in status.health_message
+        (waits,) = await site.submit(submission("a"))
+        assert await site.state(waits) is QUEUED
+        pool.is_mute = False
+        await site.until(SUCCEEDED, [waits])
+
+
+@story
+async def test_one_failure_is_a_hiccup(site: Site) -> None:
+    async with running(site):
+        pool = Watched("p")
+        await site.add_pool("p", pool)
+        pool.asked.clear()
+        pool.breaks = True
+        pool.change_nodes(list(pool.nodes))  # the next batch is the one after which the line breaks
+        healths = set()
+        while pool.asked.count("capabilities") < 1:
+            healths.add((await site.pool("p")).health)
+            await asyncio.sleep(0.01)
+        (done,) = await site.submit(submission("a"))
+        await site.until(SUCCEEDED, [done])
+        assert healths | {(await site.pool("p")).health} == {"ready"}
+
+
+@story
+async def test_a_pool_that_shows_less_than_was_promised_gets_no_more_than_it_shows(site: Site) -> None:
+    async with running(site):
+        promise = NodeGroup("general", 3, Architecture.X86_64, Resources(4_000, 64 * GIB))
+        pool = await site.add_pool("p", FakePool("p", nodes=1, course=UNTIL_TOLD), node_groups=(promise,))
+        whole = Requirements(Resources(4_000, GIB))
+        first, second = await site.submit(*(submission(key, requirements=whole) for key in "ab"))
+        await site.until_run(first, RUNNING)
+        status = await site.pool("p")
+        assert (status.promised.cpu_milli, status.allocatable.cpu_milli) == (12_000, 4_000)
+        assert await site.state(second) is QUEUED
+        pool.change_nodes([*pool.nodes, pool.node("late")])
+        await site.until_run(second, RUNNING)
 
 
 @story
