@@ -6,12 +6,11 @@ it comes: the certificate that is checked is the adapter's, for the name by whic
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
-
-from xisuan.credentials import is_loopback
 
 SECURE = "grpcs://"
 """Begins the endpoint of an adapter that serves over TLS."""
@@ -41,7 +40,7 @@ class Caller:
             raise CallerUnusable(
                 f"{endpoint}: 证书只用于 TLS；请写 {SECURE}{endpoint} / certificates are for TLS: write {SECURE}{endpoint}"
             )
-        if not secure and self.token and not is_loopback(target):
+        if not secure and self.token and not _is_this_machine(target):
             raise CallerUnusable(
                 f"{endpoint}: 不是本机地址，令牌只能经 TLS 发送；请写 {SECURE}{endpoint} / not this machine: a token "
                 f"travels over TLS only: write {SECURE}{endpoint}"
@@ -84,3 +83,11 @@ def _content(file: Path | None) -> bytes | None:
         raise CallerUnusable(
             f"{file}: 无法读取（{error.strerror}） / cannot be read: name another file"
         ) from error
+
+
+def _is_this_machine(target: str) -> bool:
+    host = target.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
