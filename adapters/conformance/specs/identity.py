@@ -36,6 +36,7 @@ async def declares_sensibly(s: Session) -> None:
     unknown = set(s.can.runtimes) - _RUNTIMES
     require(bool(s.can.runtimes) and not unknown, f"runtimes among {sorted(_RUNTIMES)}", list(s.can.runtimes))
     require(s.can.max_batch >= 1, "max_batch of at least 1", s.can.max_batch)
+    require(s.can.launches_per_second >= 0, "launches_per_second of 0 or more", s.can.launches_per_second)
     require(set(s.can.enforces) <= {"cpu", "memory", "disk"}, "enforces among cpu, memory, disk", s.can.enforces)
     for card in s.can.accelerators:
         require(bool(card.model) and 1 <= card.step_milli <= 1000, "a model and a step of 1 to 1000", card)
