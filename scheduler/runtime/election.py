@@ -73,13 +73,15 @@ class Election:
                 log.warning("standing by: %s leads; its lease is watched", seen.holder)
             self.leader = seen.holder
             return False
+        if seen is not None and seen.holder != self._holder and not seen.is_given_back:
+            log.warning("the lease of %s ended without renewal: taking over", seen.holder)
+            # Nothing was heard of it for a lease; what it began since its last renewal has stood still for half of one.
+            await asyncio.to_thread(self._row.end_frozen, seen.length_ms // 2)
         claim = (self._holder, seen, self._length_ms, self._clock.now_ms())
         mine = await asyncio.to_thread(self._row.claim, *claim)
         if mine is None:
             self.leader = self.leader or "another one"
             return False
-        if seen is not None and seen.holder != self._holder and not seen.is_given_back:
-            log.warning("the lease of %s ended without renewal: taking over", seen.holder)
         self._term, self.leader = mine.term, ""
         threading.Thread(target=self._keep, name="lease", daemon=True).start()
         return True

@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from inventory.store.engine import reading, writing
 from scheduler.store.schema import leader_lease
 
 _ROW = 1
+# Sessions of our own role whose transaction has held what every leader needs for longer than the bound.
+_END_FROZEN = text("""
+    SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a
+    WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
+    AND a.xact_start < clock_timestamp() - make_interval(secs => :still_s)
+    AND EXISTS (
+        SELECT 1 FROM pg_locks l WHERE l.pid = a.pid AND l.granted AND l.mode IN ('RowShareLock', 'RowExclusiveLock')
+        AND l.relation IN ('chain_head'::regclass, 'leader_lease'::regclass))
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,18 @@ class LeaseRow:
                 return mine if taken.rowcount else None
         except IntegrityError:  # another one has made the row meanwhile
             return None
+
+    def end_frozen(self, still_ms: int) -> int:
+        """Ends the sessions of writers that have been within a transaction for so long; returns how many.
+
+        For whoever takes over from one that is not heard of: frozen between two messages of a batch it is not idle in
+        PostgreSQL's sense, and no timeout of the server ends it (before `transaction_timeout` of PostgreSQL 17). SQLite
+        knows no such thing: its lock ends with the process (`scheduler.runtime.heartbeat`).
+        """
+        if self._engine.dialect.name != "postgresql":
+            return 0
+        with writing(self._engine) as connection:
+            return int(connection.execute(_END_FROZEN, {"still_s": still_ms / 1000}).scalar_one())
 
     def renew(self, term: int, epoch: int, expires_ms: int) -> bool:
         """False when the lease is another's by now."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from inventory.store.engine import open_engine
 from scheduler.runtime.election import Election, ElectionClock
@@ -130,6 +133,28 @@ class TestTheLease:
         first.epoch = 7
         assert first.renew()
         assert world.lease() == Lease("a", 1, 1, 7, LENGTH_MS, 100_000 + LENGTH_MS)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("table", ["chain_head", "leader_lease"])
+def test_who_takes_over_ends_the_session_of_one_that_is_frozen_within_a_transaction(
+    emptied_postgres_database: str, table: str
+) -> None:
+    world = World(emptied_postgres_database)
+    frozen = create_engine(world.engine.url)  # its server would wait for ever
+    first, second = world.candidate("a"), world.candidate("b")
+    assert first.leads()
+    with pytest.raises(OperationalError, match="terminating connection"), frozen.begin() as connection:
+        connection.execute(text(f"SELECT * FROM {table} FOR UPDATE"))
+        assert not second.leads()
+        assert world.row.end_frozen(60_000) == 0  # a writer that has only begun is left alone
+        time.sleep(0.05)
+        world.now_s += LENGTH_MS
+        assert world.row.end_frozen(20) == 1
+        assert second.leads()
+        connection.execute(text("SELECT 1"))
+    frozen.dispose()
+    world.engine.dispose()
 
 
 @settings(max_examples=30, deadline=None)
