@@ -9,6 +9,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from inventory.model.calendar import Freeze
 from inventory.model.units import Resources
@@ -52,13 +53,16 @@ class Board:
         self._limits = LimitBook(self.shape)
         self._pool_pins = {pin.system_key: pin.pool_id for pin in problem.pins if pin.pool_id is not None}
         self._systems = [0] * len(problem.windows)
+        # What arrives after the last window is of no use to this plan.
+        end = max((slot.window.first_day for slot in problem.windows), default=date.min)
         self._free = {
-            (pool.pool_id, hosts.architecture): _finally_free(pool, hosts)
+            (pool.pool_id, hosts.architecture): _finally_free(pool, hosts, end)
             for pool in problem.pools
             for hosts in pool.hosts
         }
         self._disk = {
-            pool.pool_id: pool.free_disk_bytes + sum(each.amount.disk_bytes for each in pool.arrivals)
+            pool.pool_id: pool.free_disk_bytes
+            + sum(each.amount.disk_bytes for each in pool.arrivals if each.day <= end)
             for pool in problem.pools
         }
         self._copied: Counter[tuple[int, str]] = Counter()
@@ -283,10 +287,10 @@ def _partners(items: Sequence[Item]) -> dict[str, tuple[str, ...]]:
     return {item.key: tuple(sorted((found[item.key] | set(groups[item.group])) - {item.key})) for item in items}
 
 
-def _finally_free(pool: PoolSlot, hosts: Hosts) -> Resources:
-    """With everything that arrives later."""
+def _finally_free(pool: PoolSlot, hosts: Hosts, end: date) -> Resources:
+    """With everything that arrives by then."""
     free = hosts.free
     for arrival in pool.arrivals:
-        if arrival.architecture.runs_on(hosts.architecture):
+        if arrival.day <= end and arrival.architecture.runs_on(hosts.architecture):
             free = free + replace(arrival.amount, disk_bytes=0)
     return free

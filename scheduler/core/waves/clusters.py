@@ -112,9 +112,10 @@ def in_order(
     seed: int,
     urgency: Urgency = Urgency.CONTRACT,
     open_windows: Mapping[str, int] | None = None,
+    due: Sequence[float] = (),
 ) -> Iterator[Cluster]:
     """Clusters, each after what it uses; among those that are free, the most urgent first. `open_windows` by group, as
-    bits; what must move soonest goes before everything else.
+    bits; what must move soonest goes before everything else. `due` by cluster (none: no dates): the least goes first.
 
     By contract, urgent is: the earliest end of an operation contract, its own or that of any cluster that waits for it; then
     low risk, so that harmless systems are the pilots; then a small blast radius. `seed` settles what is still
@@ -130,8 +131,9 @@ def in_order(
     if urgency is Urgency.CLOSING:
         closing = _closing(clustering, waiting, windows)
         ranks = [(rank[0], closing[index], *rank[1:]) for index, rank in enumerate(ranks)]
+    keys = [(due[index] if due else 0, rank) for index, rank in enumerate(ranks)]
     missing = [len(used) for used in clustering.uses]
-    free = [(ranks[index], index) for index, count in enumerate(missing) if count == 0]
+    free = [(keys[index], index) for index, count in enumerate(missing) if count == 0]
     heapq.heapify(free)
     while free:
         _, index = heapq.heappop(free)
@@ -139,7 +141,7 @@ def in_order(
         for user in waiting[index]:
             missing[user] -= 1
             if missing[user] == 0:
-                heapq.heappush(free, (ranks[user], user))
+                heapq.heappush(free, (keys[user], user))
 
 
 def _rank(

@@ -10,6 +10,7 @@ Source of the method: deletion-based search for minimal unsatisfiable subsets, C
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -21,9 +22,14 @@ from inventory.model.units import Resources
 from scheduler.core.budget import Budget
 from scheduler.core.waves.bounds import earliest_finish
 from scheduler.core.waves.problem import Item, WaveProblem
-from scheduler.core.waves.shape import make_shape
-from scheduler.core.waves.solution import NOWHERE
+from scheduler.core.waves.relaxations import enough
+from scheduler.core.waves.shape import Shape, make_shape
+from scheduler.core.waves.solution import NOWHERE, Solution, replaced
 
+# Of a constraint that nobody would take off: it is named in a conflict and not among the ways out.
+_NEVER = 9
+# Dependencies are tried one by one only among so few: each try is a plan.
+_FEW_DEPENDENCIES = 40
 _ENDLESS = Resources(10**12, 10**17, 0, 10**12)
 
 
@@ -79,8 +85,19 @@ def find_conflict(problem: WaveProblem, plan: WavePlan, budget: Budget) -> Confl
         rest = [each for each in keep if each is not candidate]
         if not _is_feasible(_only(part, constraints, rest)):
             keep = rest
-    cheapest = tuple(sorted(keep, key=lambda each: (each.price, each.name)))
-    return Conflict(tuple(sorted(lost)), tuple(keep), cheapest, tried_all)
+    cheapest = sorted((each for each in keep if each.price < _NEVER), key=lambda each: (each.price, each.name))
+    if tried_all:
+        cheapest = [_measured(part, each, budget) for each in cheapest]
+    return Conflict(tuple(sorted(lost)), tuple(keep), tuple(cheapest), tried_all)
+
+
+def _measured(problem: WaveProblem, constraint: Constraint, budget: Budget) -> Constraint:
+    """The constraint with a remedy that says how far it has to give way, where a plan without it tells that."""
+    found = None if budget.is_spent else _solution(constraint.without(problem))
+    zh, en = ("", "") if found is None else enough(constraint.name, *found)
+    if not zh:
+        return constraint
+    return replace(constraint, remedy=(f"{constraint.remedy[0]}：{zh}", f"{constraint.remedy[1]}: {en}"))
 
 
 def _only(problem: WaveProblem, every: Sequence[Constraint], kept: Sequence[Constraint]) -> WaveProblem:
@@ -92,21 +109,28 @@ def _only(problem: WaveProblem, every: Sequence[Constraint], kept: Sequence[Cons
 
 
 def _is_feasible(problem: WaveProblem) -> bool:
-    """Whether every system gets a place: by the bounds, by greedy, else by one short run of the solver."""
+    return _solution(problem) is not None
+
+
+def _solution(problem: WaveProblem) -> tuple[Shape, Solution] | None:
+    """A place for every system: by greedy, else by one short run of the solver; None where the bounds rule one out or
+    none is found."""
     from scheduler.core.waves.solve import first_solution, whole_task
 
     shape = make_shape(problem)
     if any(not group.allowed for group in shape.groups):
-        return False
+        return None
     solution = first_solution(shape, 0, Budget(effort=1))
     if NOWHERE not in solution.window:
-        return True
+        return shape, solution
     if earliest_finish(shape) >= shape.windows:
-        return False
+        return None
     from scheduler.core.waves.neighbourhoods import solve_task
 
     answer = solve_task(whole_task(shape, solution, 0, 0, Budget(effort=2.0), tied=False))
-    return answer.windows is not None and NOWHERE not in answer.windows.values()
+    if answer.windows is None or NOWHERE in answer.windows.values():
+        return None
+    return shape, replaced(solution, answer.windows, answer.pools, answer.teams)
 
 
 def _closure(problem: WaveProblem, lost: set[str]) -> set[str]:
@@ -141,9 +165,39 @@ def _restricted(problem: WaveProblem, keys: set[str]) -> WaveProblem:
 
 def _constraints(problem: WaveProblem) -> Iterator[Constraint]:
     """The least negotiable first: what stays in the minimal set is then what people can change."""
+    yield from _dependencies(problem)
+    yield from _groups(problem)
     yield from _calendars(problem)
     yield from _places(problem)
     yield from _agreements(problem)
+
+
+def _dependencies(problem: WaveProblem) -> Iterator[Constraint]:
+    pairs = [(item, used) for item in problem.items for used in item.uses]
+    names = {item.key: item.name for item in problem.items}
+    for item, used in pairs if len(pairs) <= _FEW_DEPENDENCIES else ():
+        yield Constraint(
+            f"use:{item.key}:{used}",
+            (f"{item.name} 依赖 {names[used]}", f"{item.name} uses {names[used]}, which moves no later"),
+            ("", ""),
+            _NEVER,
+            partial(_parted, item.key, used),
+        )
+
+
+def _groups(problem: WaveProblem) -> Iterator[Constraint]:
+    members: dict[str, list[str]] = defaultdict(list)
+    for item in problem.items:
+        members[item.group].append(item.name)
+    many = [(group, names) for group, names in members.items() if len(names) > 1]
+    for group, names in many if len(many) <= _FEW_DEPENDENCIES else ():
+        yield Constraint(
+            f"group:{group}",
+            (f"{'、'.join(names)} 须同批", f"{', '.join(names)} move together"),
+            ("拆分同批组，例如先拆分共用的数据库", "split the group, its shared database say"),
+            4,
+            partial(_ungrouped, group),
+        )
 
 
 def _calendars(problem: WaveProblem) -> Iterator[Constraint]:
@@ -253,6 +307,19 @@ def _agreements(problem: WaveProblem) -> Iterator[Constraint]:
                 1,
                 partial(_any_time, item.key, "deadline"),
             )
+
+
+def _parted(key: str, used: str, problem: WaveProblem) -> WaveProblem:
+    def without(item: Item) -> Item:
+        kept = tuple(other for other in item.uses if other != used)
+        return replace(item, uses=kept, traffic=tuple(item.traffic_with(other) for other in kept))
+
+    return replace(problem, items=tuple(without(item) if item.key == key else item for item in problem.items))
+
+
+def _ungrouped(group: str, problem: WaveProblem) -> WaveProblem:
+    items = (replace(item, group=item.key) if item.group == group else item for item in problem.items)
+    return replace(problem, items=tuple(items))
 
 
 def _lift(freeze: Freeze, problem: WaveProblem) -> WaveProblem:

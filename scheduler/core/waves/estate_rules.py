@@ -148,18 +148,18 @@ def _reversed(form: EstateForm, windows: Sequence[Window]) -> Iterator[str]:
 
 def _hard_cycles(systems: Iterable[SystemEntry]) -> Iterator[str]:
     """A cycle of dependencies may be split, unless one of them is hard."""
-    adjacency = {system.id: [use.system for use in _uses(system)] for system in systems}
+    system_of = {system.id: system for system in systems}
+    adjacency = {key: [use.system for use in _uses(system)] for key, system in system_of.items()}
     for part in strong_components(adjacency):
         inside = set(part)
-        for system in systems:
-            if system.id in inside and len(part) > 1:
-                for use in _uses(system):
-                    if use.hard and use.system in inside:
-                        yield (
-                            f"硬性先后 {system.id!r} → {use.system!r} 处于循环依赖 {'、'.join(part)} 中；请断开"
-                            f" / the hard order {system.id!r} -> {use.system!r} is part of the cycle"
-                            f" {', '.join(part)}; break it"
-                        )
+        for key in part if len(part) > 1 else ():
+            for use in _uses(system_of[key]):
+                if use.hard and use.system in inside:
+                    yield (
+                        f"硬性先后 {key!r} → {use.system!r} 处于循环依赖 {'、'.join(part)} 中；请断开"
+                        f" / the hard order {key!r} -> {use.system!r} is part of the cycle"
+                        f" {', '.join(part)}; break it"
+                    )
 
 
 def _pins(form: EstateForm, windows: Sequence[Window]) -> Iterator[str]:

@@ -91,8 +91,9 @@ class Planner:
         self._placings.append(Placing(tuple(items), window, chosen, ()))
 
     def settle_rest(self, items: Sequence[Item]) -> None:
-        """Places a group that was left over where there is room, or says why there is none."""
-        self._keep(self._place(items))
+        """Places a group that was left over where there is room, or says why there is none. Its users may have moved
+        already: it does not come after them."""
+        self._keep(self._place(items, last=self._before_its_users(items)))
 
     def explain_kept(self) -> None:
         """Finds, on the full board, what rules out each earlier window of every placing that came by `keep_at`."""
@@ -132,8 +133,11 @@ class Planner:
             declarations=self._problem.declarations,
         )
 
-    def _place(self, items: Sequence[Item], unbound_from: frozenset[str] = frozenset()) -> Placing | Failure:
-        """The earliest window with pools for all items; commits nothing. `unbound_from` need not be waited for."""
+    def _place(
+        self, items: Sequence[Item], unbound_from: frozenset[str] = frozenset(), last: int | None = None
+    ) -> Placing | Failure:
+        """The earliest window with pools for all items, not after `last`; commits nothing. `unbound_from` need not be
+        waited for."""
         items = tuple(items)
         for item in items:
             eligible = self._board.eligible(item)
@@ -149,6 +153,9 @@ class Planner:
         for window in range(len(self._problem.windows)):
             if window < earliest:
                 obstacles.append(Obstacle(Binding.ORDER, used_last))
+                continue
+            if last is not None and window > last:
+                obstacles.append(Obstacle(Binding.USERS))
                 continue
             obstacle = self._board.obstacle(items, window)
             if obstacle is None:
@@ -181,6 +188,18 @@ class Planner:
                 if window is not None and binds and window > earliest:
                     earliest, because = window, used
         return earliest, because
+
+    def _before_its_users(self, items: Sequence[Item]) -> int | None:
+        """The first window of a system that uses one of them and is placed; None where none is."""
+        own = {item.key for item in items}
+        windows = [
+            window
+            for user in self._problem.items
+            if user.key not in own
+            and any(used in own and (user.key, used) not in self._unbound for used in user.uses)
+            and (window := self._board.window_of(user.key)) is not None
+        ]
+        return min(windows, default=None)
 
     def _assignments(self, wave_of: dict[int, int]) -> tuple[Assignment, ...]:
         explain = reasons.Explainer(self._problem, self._board, wave_of)

@@ -46,7 +46,8 @@ class LimitBook:
             if found is not None:
                 return found
         groups = {self._shape.group_of[self._shape.index_of[item.key]] for item in items}
-        if any(not self._shape.groups[group].allowed >> window & 1 for group in groups):
+        shapes = [self._shape.groups[group] for group in groups]
+        if any(each.own >> window & 1 and not each.allowed >> window & 1 for each in shapes):
             return Obstacle(Binding.ORDER)
         for tag, count in Counter(tag for item in items for tag in item.tags if tag in self._caps).items():
             if self._tagged[tag, window] + count > self._caps[tag]:
@@ -54,6 +55,9 @@ class LimitBook:
         short = self._short_of_team(items, window)
         if short is not None:
             return Obstacle(Binding.TEAM, short.team or short.skill or "")
+        if any(not each.own >> window & 1 for each in shapes):
+            # Not its dates, and its teams work: some line or pool cannot take it by then, whatever the others do.
+            return Obstacle(Binding.POOLS)
         budget = self._shape.problem.budget
         if budget is not None and self._spent + self._cost(items, window) > budget:
             return Obstacle(Binding.BUDGET, str(budget))

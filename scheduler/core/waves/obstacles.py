@@ -13,6 +13,7 @@ class Binding(StrEnum):
     """What rules a window out for a cluster."""
 
     ORDER = "order"
+    USERS = "users"
     FREEZE = "freeze"
     PILOT = "pilot"
     CAP = "cap"

@@ -162,6 +162,7 @@ def _obstacles(
 
 
 _OTHER_OBSTACLES: Mapping[Binding, Pair] = {
+    Binding.USERS: ("使用它的系统届时已迁走", "whoever uses it has moved before"),
     Binding.COPY_VOLUME: ("链路在窗口内拷不完数据", "the links cannot copy the data within the window"),
     Binding.EARLIEST: ("早于就绪日 {}", "before it is ready on {}"),
     Binding.DEADLINE: ("晚于最后期限 {}", "past its deadline {}"),
@@ -221,6 +222,7 @@ def no_window(obstacles: Sequence[Obstacle], problem: WaveProblem) -> Pair:
     counts = Counter((each.binding, each.detail if each.binding is Binding.FREEZE else "") for each in obstacles)
     words: dict[Binding, Pair] = {
         Binding.ORDER: ("须等所依赖的系统", "waiting for what it uses"),
+        Binding.USERS: ("使用它的系统届时已迁走", "whoever uses it has moved before"),
         Binding.FREEZE: ("封网", "frozen"),
         Binding.PILOT: ("只收低风险试点", "pilots only"),
         Binding.CAP: ("余位不足", "too few places left"),

@@ -6,9 +6,10 @@ Who calls this: the greedy planner's board, the bounds and the CP-SAT models. De
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 
@@ -22,11 +23,13 @@ from scheduler.core.waves.problem import Hosts, Item, PoolSlot, Team, WaveProble
 @dataclass(frozen=True, slots=True)
 class GroupShape:
     """A move group. `allowed` are the windows that its members, and the groups before and after it, leave open;
-    0: it can move in none. `risk` is its members' sum; `contract_end` the earliest one, as days from the start."""
+    0: it can move in none. `own` are those that its members leave open by themselves. `risk` is its members' sum;
+    `contract_end` the earliest one, as days from the start."""
 
     group_id: str
     members: tuple[int, ...]
     allowed: int
+    own: int
     risk: int
     contract_end: int | None
 
@@ -140,10 +143,10 @@ def make_shape(problem: WaveProblem) -> Shape:
     allowed = _Allowed(problem, spans, works, _in_time(prefixes, pools_of)).by_group(members, pools_of, teams_of)
     start = problem.settings.starts_on
     groups = []
-    for group, mask in zip(members, _propagated(allowed, edges), strict=True):
+    for group, own, mask in zip(members, allowed, _propagated(allowed, edges), strict=True):
         ends = [(end - start).days for each in members[group] if (end := items[each].contract_end) is not None]
         risk = sum(items[each].risk for each in members[group])
-        groups.append(GroupShape(group, tuple(members[group]), mask, risk, min(ends, default=None)))
+        groups.append(GroupShape(group, tuple(members[group]), mask, own, risk, min(ends, default=None)))
     traffic = _traffic(problem, number_of, index_of)
     return Shape(
         problem=problem,
@@ -166,6 +169,11 @@ def make_shape(problem: WaveProblem) -> Shape:
         neighbours=_neighbours(traffic),
         spans=spans,
     )
+
+
+def loosened(shape: Shape) -> Shape:
+    """The shape for plans that leave some groups out: whoever may be left out narrows nobody's windows."""
+    return replace(shape, groups=tuple(replace(group, allowed=group.own) for group in shape.groups))
 
 
 class _Allowed:
@@ -308,8 +316,10 @@ def _in_time(prefixes: Sequence[PrefixResource], pools_of: Sequence[Sequence[int
     by_choice: dict[tuple[int, int], int] = {}
     for resource in prefixes:
         if len(resource.steps) > 1:
+            # Limits never fall: from the first window that can hold it on, every one can.
+            whole = (1 << len(resource.limits)) - 1
             for choice, amount in resource.demand.items():
-                able = _bits(limit >= amount for limit in resource.limits)
+                able = whole & (-1 << bisect_left(resource.limits, amount))
                 by_choice[choice] = by_choice.get(choice, -1) & able
     found: dict[int, int] = {}
     for item in {item for item, _ in by_choice}:

@@ -10,8 +10,11 @@ Source of the search: Shaw, Using constraint programming and local search method
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import and_
 from typing import Any, Protocol
 
 from inventory.model.migration import PlanMeasure, WavePlan
@@ -20,16 +23,19 @@ from scheduler.core.waves.board import Board
 from scheduler.core.waves.bounds import earliest_finish
 from scheduler.core.waves.check import check_plan
 from scheduler.core.waves.clusters import Clustering, Urgency, form_clusters, in_order
+from scheduler.core.waves.gap_guide import GapNode, guide
 from scheduler.core.waves.greedy import Planner
 from scheduler.core.waves.justification import Justifier
 from scheduler.core.waves.neighbourhoods import Improver, Task, solve_task
 from scheduler.core.waves.part import cut_part
 from scheduler.core.waves.problem import Aim, WaveProblem
-from scheduler.core.waves.shape import Shape, make_shape
+from scheduler.core.waves.shape import Shape, loosened, make_shape
 from scheduler.core.waves.solution import NOWHERE, Solution, broken, cycle_ties, replaced, score
 
 # Booleans "group in window" up to which the whole problem is one model.
 _WHOLE = 30_000
+# How far the clusters of nearby dates are shuffled, one greedy plan each.
+_TIES = (0.0, 0.5, 2.0)
 # Judging a plan and telling its reasons takes about as long as this share of the first plans took.
 _TELLING = 0.5
 
@@ -55,15 +61,35 @@ def solve(problem: WaveProblem, seed: int, budget: Budget, parallel_map: Paralle
     clustering = form_clusters(problem)
     first = _greedy(shape, clustering, seed, budget)
     budget = _less_the_telling(budget, began)
-    found = _Found(first, min(earliest_finish(shape), first.last) if _all_placed(shape, first) else 0)
-    better = _improved(shape, found, seed, budget, parallel_map)
+    found = _Found(first, _bound_of(shape, first))
+    whole = _all_placed(shape, first)
+    better = _improved(shape, found, seed, budget if whole else _half(budget), parallel_map)
+    if not _all_placed(shape, better.solution):
+        # What has no place binds nobody, so the windows that it leaves its users and what it uses are no limits any more.
+        shape = loosened(shape)
+        found = _Found(better.solution, _bound_of(shape, better.solution))
+        better = _improved(shape, found, seed, budget, parallel_map)
+    better = replace(better, bound=max(better.bound, _bound_of(shape, better.solution)))
     for candidate in (better, found):
         solver = "greedy" if candidate.solution is first else "cp-sat"
-        plan = _plan(shape, clustering, candidate.solution, seed, solver)
-        plan = replace(plan, measure=_measure(shape, candidate, better.bound))
+        planner = _told(shape, clustering, candidate.solution, seed)
+        final = _Found(_solution_of(shape, planner), candidate.bound)
+        plan = planner.plan(seed, clustering.large_cycles, solver)
+        plan = replace(plan, measure=_measure(shape, final))
         if not check_plan(problem, plan):
             return plan
     raise AssertionError("both the improved plan and the greedy one break a rule: see check_plan")
+
+
+def _bound_of(shape: Shape, solution: Solution) -> int:
+    """No plan that leaves as few systems out finishes before this window."""
+    return min(earliest_finish(shape, _left_out(shape, solution)), solution.last)
+
+
+def _left_out(shape: Shape, solution: Solution) -> int:
+    """The systems without a place that have an open window."""
+    pairs = zip(solution.window, shape.groups, strict=True)
+    return sum(group.size for w, group in pairs if w == NOWHERE and group.allowed)
 
 
 def first_solution(shape: Shape, seed: int, budget: Budget) -> Solution:
@@ -82,21 +108,54 @@ def whole_task(shape: Shape, solution: Solution, bound: int, seed: int, budget: 
 
 
 def _greedy(shape: Shape, clustering: Clustering, seed: int, budget: Budget) -> Solution:
-    """The best of the greedy plans of every urgency; the first one is always made."""
-    best: tuple[tuple[int, ...], Solution] | None = None
-    windows = {group.group_id: group.allowed for group in shape.groups}
+    """The best of the greedy plans of every urgency; the first one is always made. Where it leaves systems out that
+    could move, those of the calendar's long gaps first: what misses the last window before one crowds the windows after."""
+    best = _greedy_by(shape, clustering, seed, Urgency.CONTRACT)
+    if not _all_placed(shape, best):
+        for due in _due(shape, clustering, seed):
+            if budget.is_spent:
+                break
+            best = _better(shape, best, _greedy_by(shape, clustering, seed, Urgency.CONTRACT, due))
+            if _all_placed(shape, best):
+                return best
     for urgency in Urgency:
-        if best is not None and budget.is_spent:
+        if budget.is_spent:
             break
-        planner = Planner(shape.problem, Board(shape.problem, seed, shape), clustering.unbound)
-        for cluster in in_order(clustering, seed, urgency, windows):
-            planner.settle(cluster)
-        solution = _solution_of(shape, planner)
-        rank = score(shape, solution).rank(shape.problem)
-        if best is None or rank < best[0]:
-            best = rank, solution
-    assert best is not None  # the first urgency was tried
-    return best[1]
+        if urgency is not Urgency.CONTRACT:
+            best = _better(shape, best, _greedy_by(shape, clustering, seed, urgency))
+    return best
+
+
+def _greedy_by(
+    shape: Shape, clustering: Clustering, seed: int, urgency: Urgency, due: Sequence[float] = ()
+) -> Solution:
+    windows = {group.group_id: group.allowed for group in shape.groups}
+    planner = Planner(shape.problem, Board(shape.problem, seed, shape), clustering.unbound)
+    for cluster in in_order(clustering, seed, urgency, windows, due):
+        planner.settle(cluster)
+    return _solution_of(shape, planner)
+
+
+def _better(shape: Shape, one: Solution, other: Solution) -> Solution:
+    """The better one by the problem's aims; the first where they are equal."""
+    ranks = [score(shape, each).rank(shape.problem) for each in (one, other)]
+    return other if ranks[1] < ranks[0] else one
+
+
+def _due(shape: Shape, clustering: Clustering, seed: int) -> Iterator[Sequence[float]]:
+    """By cluster: by when it has to move by the choice about the calendar's long gaps, with several ways to settle ties;
+    nothing where the calendar has none."""
+    number = {group.group_id: g for g, group in enumerate(shape.groups)}
+    nodes = []
+    for cluster in clustering.clusters:
+        groups = tuple(sorted({number[item.group] for item in cluster.items}))
+        nodes.append(GapNode(groups, reduce(and_, (shape.groups[g].allowed for g in groups))))
+    uses = [(user, used) for user, all_used in enumerate(clustering.uses) for used in all_used]
+    found = guide(shape, nodes, uses, shape.windows - 1, seed)
+    chance = random.Random(seed)
+    for spread in _TIES if found is not None else ():
+        assert found is not None  # the line before looks
+        yield [latest + chance.uniform(0, spread) for latest in found.latest]
 
 
 def _improved(shape: Shape, found: _Found, seed: int, budget: Budget, parallel_map: ParallelMap) -> _Found:
@@ -181,7 +240,7 @@ def _after(shape: Shape, found: _Found, task: Task, *, proves: bool) -> _Found:
 
 
 def _all_placed(shape: Shape, solution: Solution) -> bool:
-    return all(w != NOWHERE or not group.allowed for w, group in zip(solution.window, shape.groups, strict=True))
+    return not _left_out(shape, solution)
 
 
 def _solution_of(shape: Shape, planner: Planner) -> Solution:
@@ -201,8 +260,8 @@ def _solution_of(shape: Shape, planner: Planner) -> Solution:
     return replaced(nothing, window, pool, team)
 
 
-def _plan(shape: Shape, clustering: Clustering, solution: Solution, seed: int, solver: str) -> WavePlan:
-    """The solution in words: replayed on a fresh board, window by window; what has no place is tried once more."""
+def _told(shape: Shape, clustering: Clustering, solution: Solution, seed: int) -> Planner:
+    """The solution with its reasons: replayed on a fresh board, window by window; what has no place is tried once more."""
     problem = shape.problem
     planner = Planner(problem, Board(problem, seed, shape), clustering.unbound)
     placed = sorted((w, g) for g, w in enumerate(solution.window) if w != NOWHERE)
@@ -220,12 +279,12 @@ def _plan(shape: Shape, clustering: Clustering, solution: Solution, seed: int, s
         for part in cluster.parts:
             if part[0].group not in kept:
                 planner.settle_rest(part)
-    return planner.plan(seed, clustering.large_cycles, solver)
+    return planner
 
 
-def _measure(shape: Shape, found: _Found, bound: int) -> PlanMeasure:
+def _measure(shape: Shape, found: _Found) -> PlanMeasure:
     scores = score(shape, found.solution)
-    last = found.solution.last
+    last, bound = found.solution.last, found.bound
     return PlanMeasure(
         finish_days=scores.aims[Aim.FINISH],
         bound_days=min(shape.days[max(0, min(bound, last))] if last != NOWHERE else 0, scores.aims[Aim.FINISH]),

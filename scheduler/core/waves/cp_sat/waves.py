@@ -402,6 +402,7 @@ class _Search:
         solver.parameters.symmetry_level = 0
         status = solver.solve(model)
         self._effort += solver.deterministic_time
+        assert status != cp_model.MODEL_INVALID, model.validate()
         if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             self._values = {v.index: solver.value(v) for v in self._variables()}
             model.add(expression <= round(solver.objective_value))
@@ -420,13 +421,11 @@ class _Search:
         return Budget(effort, budget.clock, budget.clock() + left / rest, budget.workers)
 
     def _variables(self) -> Iterable[cp_model.IntVar]:
+        """Each once: a group's place stands for the only pool of every system in it, and a second hint is an error."""
         model = self._model
-        for choices in model.at:
-            yield from choices.values()
-        for options in model.pool:
-            yield from (each for each in options.values() if not isinstance(each, int))
-        for named in model.team.values():
-            yield from named.values()
+        found = {x.index: x for choices in (*model.at, *model.team.values()) for x in choices.values()}
+        found.update((y.index, y) for options in model.pool for y in options.values() if not isinstance(y, int))
+        return found.values()
 
     def _hint_present(self) -> None:
         model, part = self._model, self._model.part
