@@ -20,12 +20,13 @@ from console.yaml_documents import YamlDocument, read_documents
 from inventory.model.form_faults import form_faults
 from scheduler.access.settings import AccessForm
 from scheduler.core.placement.stack import DEFAULT_WEIGHTS, build_stack, parse_weights
-from scheduler.cycle import Backfill, BackfillRules, CycleSettings, PreemptionRules
+from scheduler.core.queueing.moving import MOST_SHARE
+from scheduler.cycle import Backfill, BackfillRules, CycleSettings, MovingRules, PreemptionRules
 
 LARGEST_FILE = 1024 * 1024
 DEFAULT_NAME = "settings.yaml"
 _A_YEAR_S = 366 * 86_400
-_BACKFILL, _PREEMPTION = BackfillRules(), PreemptionRules()
+_BACKFILL, _PREEMPTION, _MOVING = BackfillRules(), PreemptionRules(), MovingRules()
 
 
 class _Form(BaseModel):
@@ -58,6 +59,20 @@ class PreemptionForm(_Form):
         return PreemptionRules(self.reclaims, self.by_priority, self.limit)
 
 
+class MovingForm(_Form):
+    """Moves of preemptible runs within their pool, so that the first that waits finds room. `share`: at most this part of a
+    pool's running tasks moves in one cycle; 0: none."""
+
+    share: Annotated[float, Field(ge=0, le=MOST_SHARE)] = _MOVING.share
+    price_s: Annotated[float, Field(ge=0, le=_A_YEAR_S)] = _MOVING.price_ms / 1000
+    after_s: Annotated[float, Field(ge=0, le=_A_YEAR_S)] = _MOVING.after_ms / 1000
+
+    def rules(self, backfill: BackfillRules) -> MovingRules:
+        """Nothing moves before room is kept for who waits: else others would take what the moves free."""
+        after_ms = max(round(self.after_s * 1000), backfill.hold_after_ms)
+        return MovingRules(self.share, round(self.price_s * 1000), after_ms)
+
+
 class OperationForm(_Form):
     """How the service is operated. `metrics_port` 0: a free one; None: no metrics. `archive_after_days` 0: never.
     `lease_s`: a leader that was not heard of for so long is replaced by one that stands by."""
@@ -74,6 +89,7 @@ class SettingsForm(_Form):
     )
     backfill: BackfillForm = BackfillForm()
     preemption: PreemptionForm = PreemptionForm()
+    moving: MovingForm = MovingForm()
     operation: OperationForm = OperationForm()
     access: AccessForm = AccessForm()
 
@@ -83,6 +99,7 @@ class SettingsForm(_Form):
             stack=build_stack(weights=self.scores),
             backfill=self.backfill.rules(),
             preemption=self.preemption.rules(),
+            moving=self.moving.rules(self.backfill.rules()),
         )
 
 

@@ -346,7 +346,7 @@ class _Cycle:
         way."""
         waiting, rules, pools = self._waiting, self._settings.moving, self._pools
         if not isinstance(pools, MovingPools):
-            raise ValueError("移动作业需要能提出移动的算力池 / rules move runs, but these pools propose no moves")
+            return ()  # a dry run or a forecast, which carries nothing out
         looked_at: set[int] = set()
         moves: list[RunMove] = []
         for row in self._left:
@@ -365,7 +365,10 @@ class _Cycle:
                 asked = self._snapshot.shapes.shapes[shape].requirements
                 plan = pools.propose_moves(pool_id, asked, rules.share, may_move)
                 newcomer = Newcomer(waiting.workload_ids[row], totals[shape], int(waiting.estimated_ms[row]))
-                moves += moves_that_pay(plan, newcomer, now, totals, rules)
+                chosen = moves_that_pay(plan, newcomer, now, totals, rules)
+                if chosen:
+                    moves += chosen
+                    break  # it needs room in one pool only
         return tuple(moves)
 
     def _verdicts(self) -> tuple[Verdicts, ...]:

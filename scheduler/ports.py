@@ -106,7 +106,8 @@ class Pools(Protocol):
 
 @runtime_checkable
 class MovingPools(Pools, Protocol):
-    """Pools whose nodes can say which few running tasks to move. Needed where the cycle's `MovingRules` move any."""
+    """Pools whose nodes can say which few running tasks to move. Of others the cycle moves nothing (dry runs and
+    forecasts, which carry nothing out)."""
 
     def propose_moves(self, pool_id: str, asked: Requirements, share: float, movable: Collection[str]) -> MovePlan:
         """`placement.defragmentation.propose_moves` for one run that waits. Changes nothing."""

@@ -9,7 +9,7 @@ import asyncio
 import copy
 import logging
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,9 @@ from scheduler.services.ports import ControlPlaneUnavailable
 
 if TYPE_CHECKING:
     # A gateway calls, and decides nothing: it need not load what a cycle is made of.
+    from inventory.model.workload import Requirements
     from scheduler.access.guard import AccessSettings
+    from scheduler.core.placement.defragmentation import Move, MovePlan
     from scheduler.core.placement.pool_state import PoolState
     from scheduler.cycle import CycleSettings
 
@@ -142,6 +144,21 @@ class RayHosts:
     async def fits_without(self, pool_id: str, batch: NodeBatch, victims: Sequence[str]) -> bool:
         fits: bool = await self._call(self._name(pool_id), "fits_without", pool_id, batch, victims)
         return fits
+
+    async def propose_moves(
+        self, pool_id: str, asked: Requirements, share: float, movable: Collection[str]
+    ) -> MovePlan:
+        plan: MovePlan = await self._call(
+            self._name(pool_id), "propose_moves", pool_id, asked, share, frozenset(movable)
+        )
+        return plan
+
+    async def keep(self, pool_id: str, move: Move, asked: Requirements) -> bool:
+        kept: bool = await self._call(self._name(pool_id), "keep", pool_id, move, asked)
+        return kept
+
+    async def shut(self, pool_id: str, node_id: str, is_shut: bool) -> None:
+        await self._call(self._name(pool_id), "shut", pool_id, node_id, is_shut)
 
     async def release(self, run_ids: Mapping[str, Sequence[str]]) -> None:
         await self._spread("release", run_ids)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,11 +17,12 @@ from typing import Any
 from adapters.port import AdapterUnavailable
 from inventory.model.placement import Placement, PoolOpinion, Reason, ReasonCode
 from inventory.model.pool import PoolHealth
-from inventory.model.workload import Submission, Workload, WorkloadState
+from inventory.model.workload import Requirements, Submission, Workload, WorkloadState
 from inventory.store.errors import StoreError
 from scheduler.core.book import Book
 from scheduler.core.changes import Change, RunChanged, WorkloadChanged, WorkloadSubmitted
 from scheduler.core.lifecycle import place, preempt
+from scheduler.core.placement.defragmentation import MovePlan
 from scheduler.core.queueing.tables import QueueTables
 from scheduler.core.queueing.waiting import Passed
 from scheduler.cycle import CycleReport, CycleSettings, PoolMemory, run_cycle
@@ -40,6 +41,7 @@ from scheduler.ports import (
 from scheduler.runtime.due_dates import DueMoments
 from scheduler.runtime.pool_host import PoolHosts
 from scheduler.runtime.registry import PoolRegistry
+from scheduler.runtime.run_moves import RunMoves
 from scheduler.runtime.writer import Decision, Writer
 from scheduler.services.ports import ControlPlaneUnavailable
 
@@ -89,6 +91,7 @@ class Planner:
         self._look_again_s = LOOK_AGAIN_S
         self._verdicts: dict[str, Verdicts] = {}
         self._memory = PoolMemory()
+        self._moves = RunMoves(writer, hosts, registry, clock, on_placed)
         # Held by a cycle; whoever holds it instead knows that no placement is being made.
         self.between_cycles = asyncio.Lock()
 
@@ -198,10 +201,12 @@ class Planner:
         """On a thread."""
         state = _BookState(self._writer, self, self._loop, look)
         sink = _StoreSink(self._writer, self._registry, self._clock)
+        self._moves.settle()
         with CYCLE.time():
-            return run_cycle(
-                state, _HostedPools(self._hosts, self._loop), sink, self._clock, self._settings, self._memory
-            )
+            pools = _HostedPools(self._hosts, self._loop, self._moves)
+            report = run_cycle(state, pools, sink, self._clock, self._settings, self._memory)
+        self._moves.begin(report.plan.moves)
+        return report
 
 
 @dataclass(slots=True)
@@ -259,6 +264,10 @@ class _HostedPools:
 
     hosts: PoolHosts
     loop: asyncio.AbstractEventLoop
+    moves: RunMoves
+
+    def propose_moves(self, pool_id: str, asked: Requirements, share: float, movable: Collection[str]) -> MovePlan:
+        return self.moves.propose(pool_id, asked, share, movable)
 
     def place(self, requests: Mapping[str, NodeBatch]) -> Mapping[str, NodeAnswers]:
         answers = _wait(self.hosts.place(requests), self.loop)

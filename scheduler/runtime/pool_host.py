@@ -7,13 +7,15 @@ The control plane reaches hosts through `PoolHosts`. In production each host is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from adapters.contract import Launch, Refusal, RunReport, Stop
 from adapters.port import AdapterPort, AdapterUnavailable
 from inventory.model.pool import Pool
+from inventory.model.workload import Requirements
 from scheduler.core.book import Book
+from scheduler.core.placement.defragmentation import Move, MovePlan
 from scheduler.core.placement.pool_state import PoolState
 from scheduler.ports import NodeAnswers, NodeBatch, PoolView
 from scheduler.runtime.pool_link import HeldRun, LinkStart, PoolLink, PoolReport
@@ -44,6 +46,17 @@ class PoolHosts(Protocol):
 
     async def fits_without(self, pool_id: str, batch: NodeBatch, victims: Sequence[str]) -> bool:
         """Whether the whole batch would get nodes if these runs were gone; nothing is reserved or changed."""
+
+    async def propose_moves(
+        self, pool_id: str, asked: Requirements, share: float, movable: Collection[str]
+    ) -> MovePlan:
+        """Which few running tasks of the pool to move so that one run of `asked` has room; nothing is changed."""
+
+    async def keep(self, pool_id: str, move: Move, asked: Requirements) -> bool:
+        """Keeps the place that the move goes to for its run, if it is free (`PoolState.keep`); whether it did."""
+
+    async def shut(self, pool_id: str, node_id: str, is_shut: bool) -> None:
+        """While it is shut the node gets no new runs."""
 
     async def states(self) -> Mapping[str, PoolState]:
         """A copy of each pool's nodes with what is held on them; pools whose host does not answer are left out."""
@@ -107,6 +120,17 @@ class PoolHost:
 
     async def fits_without(self, pool_id: str, batch: NodeBatch, victims: Sequence[str]) -> bool:
         return self._link(pool_id).fits_without(batch, victims)
+
+    async def propose_moves(
+        self, pool_id: str, asked: Requirements, share: float, movable: Collection[str]
+    ) -> MovePlan:
+        return self._link(pool_id).propose_moves(asked, share, movable)
+
+    async def keep(self, pool_id: str, move: Move, asked: Requirements) -> bool:
+        return self._link(pool_id).keep(move, asked)
+
+    async def shut(self, pool_id: str, node_id: str, is_shut: bool) -> None:
+        self._link(pool_id).shut(node_id, is_shut)
 
     async def release(self, run_ids: Mapping[str, Sequence[str]]) -> None:
         for pool_id, ids in run_ids.items():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 
@@ -28,6 +28,7 @@ from adapters.port import (
 from inventory.model.pool import Node, Pool, PoolHealth
 from inventory.model.units import Resources
 from inventory.model.workload import Requirements, RunState
+from scheduler.core.placement.defragmentation import Move, MovePlan, propose_moves
 from scheduler.core.placement.pool_state import PoolState
 from scheduler.core.placement.protocol import SECRETS
 from scheduler.core.queueing.preemption import fits_without
@@ -157,6 +158,19 @@ class PoolLink:
 
     def fits_without(self, batch: NodeBatch, victims: Sequence[str]) -> bool:
         return fits_without(self._state, batch, victims)
+
+    def propose_moves(self, asked: Requirements, share: float, movable: Collection[str]) -> MovePlan:
+        """None where the pool chooses its nodes, and what stands here for them has only their shapes."""
+        state = self._state
+        return propose_moves(
+            state.arrays(), state.held, [(asked, 1)], 0.0 if self._is_aggregate else share, movable
+        )
+
+    def keep(self, move: Move, asked: Requirements) -> bool:
+        return self._state.keep(move.run_id, asked, move.to_node, move.cards)
+
+    def shut(self, node_id: str, is_shut: bool) -> None:
+        self._state.shut(node_id, is_shut)
 
     def release(self, run_ids: Sequence[str]) -> None:
         self._state.release(*run_ids)

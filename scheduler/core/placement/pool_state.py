@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,6 +76,7 @@ class PoolState:
         self._disk = disk_bytes
         self._disk_free: Int64s = np.array([disk_bytes], dtype=np.int64)
         self._nodes: dict[str, Node] = {}
+        self._shut: frozenset[str] = frozenset()  # nodes that get nothing, whatever the adapter says of them
         self._held = HeldRuns()
         self._position: dict[str, int] = {}  # by node id, what `_held` calls the node; grows until the next table
         self._table: NodeTable | None = None  # None: to be built anew, once for any number of changes
@@ -189,6 +190,35 @@ class PoolState:
         self._held.add(NewRuns([run_id], [requirements], _one(len(nodes)), tasks), is_confirmed=True)
         self._disk_free[0] -= requirements.total.disk_bytes
 
+    def keep(self, run_id: str, asked: Requirements, node_id: str, cards: int) -> bool:
+        """Keeps a place for a run of one task that is to come, on this node and these cards (a bit mask; 0: none), if it
+        is free and the run holds nothing yet; whether it did. `place` then gives the run this place."""
+        live = self._arrays()
+        node = self._nodes.get(node_id)
+        if run_id in self._held or node is None or node.cordoned or node_id in self._shut or asked.tasks != 1:
+            return False
+        n, (cpu, memory, count, milli) = live.table.position[node_id], need_row(asked.per_task)
+        free = live.free.cards[n, : int(live.table.columns.cards[n])].tolist()
+        chosen = [amount for card, amount in enumerate(free) if cards >> card & 1]
+        fits_cards = len(chosen) == cards.bit_count() == count and all(amount >= milli for amount in chosen)
+        disk = asked.per_task.disk_bytes
+        if (
+            not fits_cards
+            or live.free.cpu[n] < cpu
+            or live.free.memory[n] < memory
+            or disk > max(0, self._disk_free[0])
+        ):
+            return False
+        self.adopt(run_id, asked, (node_id,), (cards,))
+        return True
+
+    def shut(self, node_id: str, is_shut: bool) -> None:
+        """A node that is shut gets no new tasks, as one that its adapter cordons; its owner opens it again."""
+        changed = (self._shut | {node_id}) if is_shut else (self._shut - {node_id})
+        if changed != self._shut:
+            self._shut = changed
+            self._table = self._live = None
+
     def confirm(self, *run_ids: str) -> None:
         """The plan with these runs is durable. Unknown runs are ignored: the release may have come first."""
         self._held.confirm(run_ids)
@@ -258,7 +288,8 @@ class PoolState:
             if self._table is None:
                 names = list(self._position)
                 gone = {names[n] for n in np.unique(tasks.node).tolist()} - self._nodes.keys()
-                self._table = NodeTable(self._nodes, gone)
+                shut = {one: replace(self._nodes[one], cordoned=True) for one in self._shut & self._nodes.keys()}
+                self._table = NodeTable({**self._nodes, **shut}, gone)
                 moved = np.array([self._table.position.get(name, -1) for name in names], dtype=np.int32)
                 tasks = tasks._replace(node=moved[tasks.node]) if len(names) else tasks
                 self._position = dict(self._table.position)
