@@ -61,6 +61,11 @@ class Home:
         return self.folder / "archive"
 
     @property
+    def papers_folder(self) -> Path:
+        """Copies of the papers whose hashes are in the event chain (`console.papers`)."""
+        return self.folder / "papers"
+
+    @property
     def lock_file(self) -> Path:
         return self.folder / "lock"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,9 +10,10 @@ from typing import Any, Protocol
 
 from console.connection import PATIENCE_S, service_address
 from console.faults import Fault
-from console.files import read_input, read_text
+from console.files import read_text
 from console.home import Home
 from console.local_store import local_store
+from console.papers import UNKEPT, PaperShelf
 from scheduler.runbooks.faults import RunbookRefused
 from scheduler.runbooks.template import LARGEST_FILE, read_yaml
 from scheduler.runtime.clock import SystemClock
@@ -23,7 +23,6 @@ from scheduler.services.run_ports import Act, RunAction, RunDocument, RunOpening
 from scheduler.store.scheduler_store import SchedulerStore
 from xisuan.operations import ActOnRunRequest, OpenRunRequest, Operations, RunAct, StartWaveRequest
 
-_LARGEST_PAPER = 64 * 1024 * 1024
 _ACTS: Mapping[Act, RunAct.ValueType] = {act: RunAct.Value(f"RUN_ACT_{act.name}") for act in Act}
 
 
@@ -97,10 +96,10 @@ class RemoteRuns:
         return tuple(_parsed(text) for text in self._service.runs())
 
 
-def read_order_file(path: Path) -> tuple[str, str]:
+def read_order_file(path: Path, shelf: PaperShelf = UNKEPT) -> tuple[str, str]:
     """The texts of the runbook that the order names (beside it), and of the order with the hashes of its documents.
 
-    The papers themselves stay where they are: their SHA-256 goes into the record.
+    Their SHA-256 goes into the record, a copy of each paper onto the shelf.
     """
     order = _mapping(path, "割接单 / order")
     runbook = path.parent / str(order.get("runbook") or "")
@@ -109,17 +108,17 @@ def read_order_file(path: Path) -> tuple[str, str]:
             f"{path}: runbook {order.get('runbook')!r} 不是文件；请写相对于割接单的路径 / is no file; give its path, "
             "relative to the order"
         )
-    _hash_documents(path.parent, order)
+    _hash_documents(path.parent, order, shelf)
     return read_text(runbook, LARGEST_FILE), _text_of(order)
 
 
-def read_site_file(path: Path) -> tuple[str, dict[str, str]]:
+def read_site_file(path: Path, shelf: PaperShelf = UNKEPT) -> tuple[str, dict[str, str]]:
     """The text of a site file with the hashes of its documents, and the texts of the runbooks that it names (their
     paths are relative to it), by the names that it has for them. The service says what is wrong in it."""
     site = _mapping(path, "实施单位文件 / site file")
     systems = [one for one in _values(site.get("systems")) if isinstance(one, dict)]
     for part in (site, *systems):
-        _hash_documents(path.parent, part)
+        _hash_documents(path.parent, part, shelf)
     named = [*_values(site.get("runbooks")), *(one.get("runbook") for one in systems)]
     names = sorted({name for name in named if isinstance(name, str) and name})
     missing = [name for name in names if not (path.parent / name).is_file()]
@@ -134,10 +133,6 @@ def read_site_file(path: Path) -> tuple[str, dict[str, str]]:
     return _text_of(site), {name: read_text(path.parent / name, LARGEST_FILE) for name in names}
 
 
-def sha256_of(path: Path) -> str:
-    return hashlib.sha256(read_input(path, _LARGEST_PAPER)).hexdigest()
-
-
 def _values(mapping: object) -> list[Any]:
     return list(mapping.values()) if isinstance(mapping, dict) else []
 
@@ -147,10 +142,10 @@ def _text_of(document: object) -> str:
     return json.dumps(document, ensure_ascii=False, default=str)
 
 
-def _hash_documents(folder: Path, holder: dict[str, Any]) -> None:
+def _hash_documents(folder: Path, holder: dict[str, Any], shelf: PaperShelf) -> None:
     documents = holder.get("documents")
     if isinstance(documents, dict):
-        holder["documents"] = {name: _hashed(folder, paper) for name, paper in documents.items()}
+        holder["documents"] = {name: _hashed(folder, paper, shelf) for name, paper in documents.items()}
 
 
 def _mapping(path: Path, kind: str) -> dict[str, Any]:
@@ -163,10 +158,10 @@ def _mapping(path: Path, kind: str) -> dict[str, Any]:
     return order
 
 
-def _hashed(folder: Path, paper: object) -> object:
+def _hashed(folder: Path, paper: object, shelf: PaperShelf) -> object:
     if not isinstance(paper, dict) or not isinstance(paper.get("file"), str) or not paper["file"]:
         return paper
-    return {**paper, "sha256": sha256_of(folder / paper["file"])}
+    return {**paper, "sha256": shelf.keep(folder / paper["file"])}
 
 
 def _parsed(text: str) -> RunDocument:

@@ -6,7 +6,6 @@ a document number.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -16,12 +15,10 @@ import typer
 from console import assessment_views, printing
 from console.assessment_access import open_assessment
 from console.commands.options import AsJson, By
-from console.files import read_input
 from console.home import find_home
+from console.papers import PaperShelf
 from console.people import actor
 from scheduler.services.assessment_ports import Minute, ReviewStep
-
-_MAX_EVIDENCE_BYTES = 256 * 1024 * 1024
 
 Case = Annotated[str, typer.Argument(metavar="CASE", help="核查单编号，如 R3 / id of a case")]
 Reason = Annotated[str, typer.Option("--reason", help="理由 / why")]
@@ -119,4 +116,4 @@ def _take(step: ReviewStep, as_json: bool) -> None:
 
 
 def _sha256(evidence: Path | None) -> str:
-    return "" if evidence is None else hashlib.sha256(read_input(evidence, _MAX_EVIDENCE_BYTES)).hexdigest()
+    return "" if evidence is None else PaperShelf(find_home().papers_folder).keep(evidence)

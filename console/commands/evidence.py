@@ -13,10 +13,12 @@ import typer
 
 from console import printing
 from console.commands.options import AsJson, checked_day
-from console.faults import AnswerIsNo
+from console.faults import AnswerIsNo, Fault
 from console.files import read_input, replacing
 from console.home import find_home
 from console.migration_access import open_migration
+from console.papers import find_papers
+from inventory.evidence.bundle import papers_wanted, with_papers
 from inventory.evidence.verify import verify_archive
 from scheduler.services.report_ports import EvidenceRequest
 
@@ -40,8 +42,14 @@ def export(
         bool,
         typer.Option("--hashes-only", help="其余事件只给哈希（证明较弱）/ other events as hashes: a weaker proof"),
     ] = False,
+    papers: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--papers", metavar="FOLDER", help="另在此文件夹中按哈希查找文件，可多次 / look for files here, too"
+        ),
+    ] = None,
 ) -> None:
-    """导出证据包：事件、链上证明、职责分离、验证程序 / export events with their proof and a verifier."""
+    """导出证据包：事件、文件、链上证明、职责分离、验证程序 / export events and their files with proof and a verifier."""
     request = EvidenceRequest(
         systems=tuple(system or ()),
         wave=wave,
@@ -49,9 +57,16 @@ def export(
         last_day=checked_day(last_day, "--to"),
         hashes_only=hashes_only,
     )
+    home = find_home()
     with replacing(out) as output:
-        with open_migration(find_home(), writing=False) as migration:
+        with open_migration(home, writing=False) as migration:
             bundle = migration.evidence(request)
+        bundle = with_papers(bundle, find_papers(papers_wanted(bundle), home.papers_folder, papers or ()))
+        if len(bundle) > _MOST_BYTES:
+            raise Fault(
+                f"证据包有 {len(bundle) >> 20} MiB，超过 {_MOST_BYTES >> 20} MiB；请缩小范围"
+                f" / the bundle has {len(bundle) >> 20} MiB, more than {_MOST_BYTES >> 20}; choose less"
+            )
         output.write(bundle)
     for line in verify_archive(bundle).facts:
         printing.say(line)

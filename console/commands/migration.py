@@ -23,6 +23,7 @@ from console.files import STANDARD_OUTPUT, read_text, replacing
 from console.home import find_home
 from console.ledger_access import open_ledger
 from console.migration_access import BrokenRule, open_migration
+from console.papers import PaperShelf
 from console.people import actor
 from console.run_access import open_runs, read_site_file
 from inventory.model.pool import Pool
@@ -262,7 +263,8 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """开始一批：每个同批组一次割接任务；缺什么先逐条说明（可重复执行）/ open a run for each move group of a wave."""
-    text, runbooks = read_site_file(site) if site is not None else ("", {})
+    shelf = PaperShelf(find_home().papers_folder)
+    text, runbooks = read_site_file(site, shelf) if site is not None else ("", {})
     with open_runs(find_home(), writing=True) as runs:
         started = runs.start_wave(WaveStarting(wave, actor(by), text, runbooks))
     if as_json:

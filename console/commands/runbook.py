@@ -15,8 +15,9 @@ from console.commands.options import AsJson, By
 from console.faults import AnswerIsNo, Fault
 from console.files import read_text
 from console.home import find_home
+from console.papers import PaperShelf
 from console.people import actor
-from console.run_access import open_runs, read_order_file, sha256_of
+from console.run_access import open_runs, read_order_file
 from scheduler.runbooks.faults import RunbookRefused
 from scheduler.runbooks.template import LARGEST_FILE, read_template
 from scheduler.runbooks.template_rules import require_sound
@@ -34,7 +35,7 @@ def open_run(
     as_json: AsJson = False,
 ) -> None:
     """按割接单开始一次迁移；模板和割接单有任何问题都先逐条拒绝 / open a run; every fault is named first."""
-    runbook, text = read_order_file(order)
+    runbook, text = read_order_file(order, PaperShelf(find_home().papers_folder))
     with open_runs(find_home(), writing=True) as runs:
         run_id = runs.open(RunOpening(runbook, text, actor(by), wave))
     if as_json:
@@ -99,7 +100,7 @@ def approve(
     """审批正等待的步骤（须有角色；执行者不能验收）/ say yes to the step that waits."""
     if not number.strip():
         raise Fault("--number 不能为空；请写文号 / --number must not be empty; give the document's number")
-    sha256 = sha256_of(paper) if paper is not None else ""
+    sha256 = PaperShelf(find_home().papers_folder).keep(paper) if paper is not None else ""
     _act(RunAction(Act.APPROVE, run, actor(by), step_id=step, number=number, sha256=sha256), as_json)
 
 

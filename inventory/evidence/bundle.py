@@ -8,7 +8,9 @@ other events are stated, not proven, and the verifier says how many.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -27,6 +29,7 @@ events.jsonl   所选事件的原文 / the chosen events, field by field
 chain.jsonl    自首个事件至链尾的每一环节 / every link from the first of them to the head
 duties.csv     每个割接任务由谁执行、谁审批、谁验收 / who executed, approved and accepted each run
 files.csv      事件引用的文件及其 SHA-256 / files that events refer to
+papers/        其中随包提供的文件，文件名即 SHA-256 / those of them that are in the bundle, named by their SHA-256
 manifest.json  清单与所选范围 / list of the files and what was chosen
 
 哈希 = SHA-256( N(前一哈希) N(seq) N(kind) N(subject) N(effective_on) N(recorded_ms) N(actor) N(payload) )，
@@ -62,9 +65,35 @@ def make_bundle(
         "head": {"seq": end.seq, "hash": end.hash},
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())},
     }
-    files[verify.MANIFEST] = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True).encode()
-    files[verify.SEAL] = f"{hashlib.sha256(files[verify.MANIFEST]).hexdigest()}\n".encode()
-    return verify.archive(files)
+    return _sealed(files, manifest)
+
+
+def papers_wanted(bundle: bytes) -> frozenset[str]:
+    """The SHA-256 of every file that the bundle's events refer to."""
+    return frozenset(verify.referenced(_unpacked(bundle)[verify.FILES]))
+
+
+def with_papers(bundle: bytes, papers: Mapping[str, tuple[str, bytes]]) -> bytes:
+    """The bundle with files that its events refer to: (suffix, content) by SHA-256. What it says of them is sealed anew."""
+    files = _unpacked(bundle)
+    for digest, (suffix, content) in papers.items():
+        files[f"{verify.PAPERS}{digest}{suffix}"] = content
+    manifest = json.loads(files.pop(verify.MANIFEST))
+    files.pop(verify.SEAL)
+    manifest["files"] = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
+    return _sealed(files, manifest)
+
+
+def _unpacked(bundle: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(bundle)) as source:
+        return {name: source.read(name) for name in source.namelist()}
+
+
+def _sealed(files: dict[str, bytes], manifest: Mapping[str, Any]) -> bytes:
+    """The archive of these files, their list and its seal."""
+    listed = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True).encode()
+    seal = f"{hashlib.sha256(listed).hexdigest()}\n".encode()
+    return verify.archive({**files, verify.MANIFEST: listed, verify.SEAL: seal})
 
 
 def _document(event: Event) -> dict[str, Any]:

@@ -9,6 +9,7 @@ What it cannot know is who made the bundle: compare the chain's head that it pri
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 import io
 import json
@@ -26,6 +27,7 @@ MANIFEST, SEAL, EVENTS, CHAIN, DUTIES, FILES = (
     "duties.csv",
     "files.csv",
 )
+PAPERS = "papers/"  # the files themselves, each named by its SHA-256
 FIELDS = ("seq", "kind", "subject", "effective_on", "recorded_ms", "actor", "payload")
 _MOMENT = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP can say: the same files give the same archive
 _EXECUTES = ("runbook.opened", "runbook.resumed", "runbook.retried", "runbook.skipped")
@@ -246,13 +248,45 @@ def _verify_chain(files: dict[str, bytes], manifest: dict[str, Any], verdict: Ve
     for name, wanted in ((DUTIES, duties_csv(events)), (FILES, files_csv(events))):
         if files[name] != wanted.encode():
             verdict.faults.append(f"{name} 与事件不符 / {name} is not what the events say")
+    papers = _paper_lines(files, verdict)
     proven = len(links) - asserted
     verdict.facts += [
         f"事件 {len(events)} 个；链上环节 {len(links)} 个，其中已证明 {proven} 个、仅陈述 {asserted} 个"
         f" / events: {len(events)}; links: {len(links)}, proven {proven}, stated only {asserted}",
         f"链尾 / head: {end['seq']} {end['hash']}",
         *_duty_lines(events),
+        *papers,
     ]
+
+
+def referenced(files_list: bytes) -> dict[str, str]:
+    """By SHA-256 in files.csv: the number of the document, or the subject where it has none."""
+    rows = csv.reader(io.StringIO(files_list.decode()))
+    return {digest: number or subject for _, subject, number, digest in list(rows)[1:]}
+
+
+def _paper_lines(files: dict[str, bytes], verdict: Verdict) -> list[str]:
+    """Holds every file of the bundle against the hash that the chain has for it; names those that lie elsewhere."""
+    wanted = referenced(files[FILES])
+    here = set()
+    for name in sorted(one for one in files if one.startswith(PAPERS)):
+        digest = hashlib.sha256(files[name]).hexdigest()
+        if not name.startswith(f"{PAPERS}{digest}"):
+            verdict.faults.append(f"{name} 的内容与其名不符 / {name} does not hold what its name says")
+        elif digest not in wanted:
+            verdict.faults.append(f"{name} 未被任何事件引用 / no event refers to {name}")
+        else:
+            here.add(digest)
+    lines = [
+        f"文件 {len(wanted)} 份：随包 {len(here)} 份，均与链上哈希相符；仅有哈希 {len(wanted) - len(here)} 份"
+        f" / files: {len(wanted)}; in the bundle, as the chain has them: {len(here)}; by hash only: {len(wanted) - len(here)}"
+    ]
+    lines += [
+        f"仅有哈希，原件在别处 / by hash only, the file lies elsewhere: {number} {digest}"
+        for digest, number in sorted(wanted.items(), key=lambda one: (one[1], one[0]))
+        if digest not in here
+    ]
+    return lines
 
 
 def _duty_lines(events: list[dict[str, Any]]) -> list[str]:

@@ -15,8 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from console.faults import Fault
+from console.papers import PaperShelf, find_papers
 from inventory.evidence import verify
-from inventory.evidence.bundle import make_bundle
+from inventory.evidence.bundle import make_bundle, papers_wanted, with_papers
 from inventory.evidence.verify import verify_archive
 from inventory.store.chain import Draft, Event, Head, link
 
@@ -121,6 +123,59 @@ def test_who_executes_and_accepts_is_a_breach_that_is_shown() -> None:
 def test_documents_that_events_refer_to_are_listed_with_number_and_hash() -> None:
     lines = unpacked(WHOLE)["files.csv"].decode().splitlines()
     assert lines[1:] == [f"4,R1,示函1号,{'ab' * 32}"]
+
+
+class TestPapers:
+    """The files themselves: in the bundle where they are known, named as lying elsewhere where not."""
+
+    content = b"%PDF the acceptance"
+    digest = hashlib.sha256(content).hexdigest()
+
+    def events(self) -> tuple[Event, ...]:
+        known = {"step": "yes", "number": "验收1号", "sha256": self.digest}
+        unknown = {"step": "go", "number": "示函1号", "sha256": "ab" * 32}
+        return chain(
+            ("runbook.opened", "R1", {"steps": _STEPS, "systems": [{"key": "区示例局/门户"}]}, "张三"),
+            ("runbook.approved", "R1", unknown, "李四"),
+            ("runbook.approved", "R1", known, "王五"),
+        )
+
+    def whole(self) -> bytes:
+        plain = bundle(self.events(), {1, 2, 3})
+        assert papers_wanted(plain) == {self.digest, "ab" * 32}
+        return with_papers(plain, {self.digest: (".pdf", self.content)})
+
+    def test_a_paper_is_in_the_bundle_as_it_was_and_the_others_are_named(self) -> None:
+        assert unpacked(self.whole())[f"papers/{self.digest}.pdf"] == self.content
+        verdict = verify_archive(self.whole())
+        assert not verdict.faults
+        assert any("随包 1 份" in line and "by hash only: 1" in line for line in verdict.facts)
+        assert any("示函1号" in line and "ab" * 32 in line for line in verdict.facts)
+
+    def test_a_paper_that_was_exchanged_is_found_even_when_every_list_was_mended(self) -> None:
+        files = unpacked(self.whole())
+        files[f"papers/{self.digest}.pdf"] = b"%PDF another"
+        assert any("papers/" in line for line in verify_archive(resealed(files)).faults)
+
+    def test_a_paper_that_no_event_refers_to_is_found(self) -> None:
+        other = hashlib.sha256(b"other").hexdigest()
+        added = with_papers(self.whole(), {other: ("", b"other")})
+        assert any(other in line and "no event" in line for line in verify_archive(added).faults)
+
+    def test_the_shelf_keeps_each_paper_once_and_a_folder_is_searched_by_content(self, tmp_path: Path) -> None:
+        paper, shelf, folder = tmp_path / "验收.PDF", tmp_path / "shelf", tmp_path / "disk" / "deep"
+        paper.write_bytes(self.content)
+        assert PaperShelf(shelf).keep(paper) == PaperShelf(shelf).keep(paper) == self.digest
+        assert [one.name for one in shelf.iterdir()] == [f"{self.digest}.pdf"]
+        folder.mkdir(parents=True)
+        (folder / "another name.docx").write_bytes(b"minutes")
+        minutes = hashlib.sha256(b"minutes").hexdigest()
+        found = find_papers({self.digest, minutes, "cd" * 32}, shelf, [tmp_path / "disk"])
+        assert found == {self.digest: (".pdf", self.content), minutes: (".docx", b"minutes")}
+
+    def test_a_folder_that_is_none_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(Fault, match="nowhere"):
+            find_papers({"ab" * 32}, tmp_path / "shelf", [tmp_path / "nowhere"])
 
 
 def test_with_hashes_only_other_events_stay_closed_and_the_verifier_says_what_is_not_proven() -> None:

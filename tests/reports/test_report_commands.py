@@ -101,6 +101,19 @@ def test_evidence_of_a_system_is_exported_and_verified(filled: Path) -> None:
     migration("evidence", "verify", file).refused("证据.zip", code=3)
 
 
+def test_papers_come_into_the_bundle_from_the_shelf_and_from_a_folder(filled: Path, home: Home) -> None:
+    """Of the ledger's workbook only the hash is known; whoever has the file names its folder."""
+    file, papers = filled / "证据.zip", filled / "档案"
+    papers.mkdir()
+    (papers / "原始台账.xlsx").write_bytes(a_workbook(FIVE))
+    told = migration("evidence", "export", "--out", file).done()
+    assert "by hash only: 1" in told.out
+    told = migration("evidence", "export", "--out", file, "--papers", papers).done()
+    assert "by hash only: 0" in told.out
+    assert migration("evidence", "verify", file, "--json").done().json["holds"]
+    migration("evidence", "export", "--out", file, "--papers", papers / "无").refused("无")
+
+
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
