@@ -34,7 +34,9 @@ def filled(request: pytest.FixtureRequest, home: Home, tmp_path: Path) -> Iterat
         store = open_store(home.store_url)
         stack.callback(store.close)
         intake = Intake(store)
-        reading = read_ledger(a_workbook(FIVE), "台账.xlsx")
+        workbook = a_workbook(FIVE)  # the bytes differ from call to call: a workbook knows when it was written
+        (tmp_path / "来件.xlsx").write_bytes(workbook)
+        reading = read_ledger(workbook, "台账.xlsx")
         intake.import_reading(reading, filename="台账.xlsx", sender="渝北区数据局", actor="张三", now_ms=_JANUARY)
         moved = kinds.migrated("区示例局/门户网站", effective_on=date(2026, 1, 17), source="示函1号")
         intake.record([moved], actor="李四", now_ms=_JANUARY)
@@ -105,7 +107,7 @@ def test_papers_come_into_the_bundle_from_the_shelf_and_from_a_folder(filled: Pa
     """Of the ledger's workbook only the hash is known; whoever has the file names its folder."""
     file, papers = filled / "证据.zip", filled / "档案"
     papers.mkdir()
-    (papers / "原始台账.xlsx").write_bytes(a_workbook(FIVE))
+    (filled / "来件.xlsx").rename(papers / "原始台账.xlsx")
     told = migration("evidence", "export", "--out", file).done()
     assert "by hash only: 1" in told.out
     told = migration("evidence", "export", "--out", file, "--papers", papers).done()
