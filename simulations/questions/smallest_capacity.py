@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simulations.metrics.result import Result
@@ -31,7 +31,7 @@ class TriedCapacity:
 
 @dataclass(frozen=True, slots=True)
 class SmallestCapacity:
-    """`best` is None where not even `MOST` times the capacity is enough. `tried` in the order of the search."""
+    """`best` is None where not even `MOST` times the capacity is enough. `tried`: each size once, in the order of the search."""
 
     best: TriedCapacity | None
     tried: tuple[TriedCapacity, ...]
@@ -49,7 +49,8 @@ def smallest_capacity(
     scenario: Scenario, folder: Path, version: str, ask: Ask, limit: Limit, pool_id: str | None = None
 ) -> SmallestCapacity:
     """Resizes all pools alike, or only `pool_id`, and searches by doubling and bisection until two sizes differ by
-    less than half a percent, or by nothing in nodes.
+    one node, or two scales by less than half a percent. Groups of nodes keep their proportions, each rounded up: with
+    several of them not every number of nodes is a size, and `pool_id` finds the smallest of one pool.
 
     More capacity almost always means less waiting; where a scheduler has anomalies (more nodes, a longer wait) the
     search ends at a size that is enough beside one that is not. Raises ValueError for several capacities or an
@@ -68,15 +69,22 @@ def smallest_capacity(
         scales = capacity.scales | {pool_id: capacity.scales.get(pool_id, 1.0) * scale}
         return capacity.model_copy(update={"scales": scales})
 
+    measured: dict[tuple[int, ...], TriedCapacity] = {}  # by the nodes of each pool: many scales give the same
+
     def attempt(scale: float) -> TriedCapacity:
         form = sized(scale)
+        plans = form.plans(folder)
+        size = tuple(len(plan.nodes) for plan in plans)
+        if size in measured:
+            return replace(measured[size], scale=scale)
         asked = scenario.model_copy(update={"capacities": {f"{name}-x{scale:.6g}": form}})
         results = ask(list(cells(asked, str(folder), version, counts_unplaceable=True)))
-        plans = form.plans(folder)
         nodes = sum(len(plan.nodes) for plan in plans if pool_id in (None, plan.pool.pool_id))
-        return _judged(scale, nodes, results, limit)
+        measured[size] = _judged(scale, nodes, results, limit)
+        return measured[size]
 
-    return _search(attempt)
+    best = _search(attempt)
+    return SmallestCapacity(best, tuple(measured.values()))
 
 
 def _judged(scale: float, nodes: int, results: Sequence[Result], limit: Limit) -> TriedCapacity:
@@ -89,19 +97,17 @@ def _judged(scale: float, nodes: int, results: Sequence[Result], limit: Limit) -
     return TriedCapacity(scale, nodes, value, left_out, is_enough)
 
 
-def _search(attempt: Callable[[float], TriedCapacity]) -> SmallestCapacity:
-    tried = [attempt(1.0)]
-    enough = tried[0] if tried[0].is_enough else None
-    short = None if tried[0].is_enough else tried[0]
-    while enough is None and tried[-1].scale < MOST:
-        tried.append(attempt(tried[-1].scale * 2))
-        if tried[-1].is_enough:
-            enough = tried[-1]
+def _search(attempt: Callable[[float], TriedCapacity]) -> TriedCapacity | None:
+    last = attempt(1.0)
+    enough, short = (last, None) if last.is_enough else (None, last)
+    while enough is None and last.scale < MOST:
+        last = attempt(last.scale * 2)
+        if last.is_enough:
+            enough = last
         else:
-            short = tried[-1]
+            short = last
     while enough is not None and short is None and enough.scale > LEAST:
         smaller = attempt(enough.scale / 2)
-        tried.append(smaller)
         if smaller.nodes == enough.nodes:
             break  # one node a group is the least there is
         if smaller.is_enough:
@@ -110,12 +116,11 @@ def _search(attempt: Callable[[float], TriedCapacity]) -> SmallestCapacity:
             short = smaller
     while enough is not None and short is not None and _differ(short, enough):
         middle = attempt((short.scale * enough.scale) ** 0.5)
-        tried.append(middle)
         if middle.is_enough:
             enough = middle
         else:
             short = middle
-    return SmallestCapacity(enough, tuple(tried))
+    return enough
 
 
 def _differ(short: TriedCapacity, enough: TriedCapacity) -> bool:
