@@ -28,7 +28,7 @@ def heading(place: int, section: Section) -> str:
 
 
 def dateline(report: MonthlyReport) -> str:
-    return f"截至{chinese_day(report.as_of)}　编制日期{chinese_day(report.made_on)}　范围 {report.scope}"
+    return f"截至{chinese_day(report.as_of)}　编制日期{chinese_day(report.made_on)}　统计范围（{report.scope}）"
 
 
 def signature_lines(report: MonthlyReport) -> tuple[tuple[str, str], ...]:

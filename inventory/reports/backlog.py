@@ -118,7 +118,7 @@ def next_week(counting: Counting, schedule: Schedule) -> Section:
             (
                 f"第{plan_wave.number}批",
                 f"{chinese_day(starts.date())}（{chinese_weekday(starts.date())}）"
-                f"{starts:%H:%M}至{window.ends:%m月%d日 %H:%M}",
+                f"{starts:%H:%M}至{window.ends.month}月{window.ends.day}日{window.ends:%H:%M}",
                 str(figure.numerator),
                 names,
                 "暂定（假期安排未公布）" if window.provisional else "确定",
@@ -180,7 +180,12 @@ def outlook(counting: Counting, schedule: Schedule, cloud: Figure) -> Section:
                 columns=("截至", "计划累计已迁", "应迁", "预计上云率", "当月计划割接", "指标"),
                 rows=tuple(rows),
                 numeric=(1, 2, 3, 4),
-                note="假定各批次按期一次成功，应迁移系统数不变；模拟结果见上文。",
+                note="假定各批次按期一次成功，应迁移系统数不变；"
+                + (
+                    "模拟结果见上文。"
+                    if facts.odds is not None
+                    else "现有台账和算力池资料不足以重现该计划，未作模拟。"
+                ),
                 empty="无待割接系统",
             ),
         ),
@@ -231,7 +236,7 @@ def _against_target(facts: MonthFacts, cloud: Figure, ends: Mapping[str, date]) 
     target = facts.target
     reached = cloud.numerator + sum(day <= target.day for day in ends.values())
     expected = percent_half_up(reached, cloud.denominator)
-    goal = f"目标：{chinese_day(target.day)}前上云率达到{target.percent:g}%"
+    goal = f"目标：{chinese_day(target.day)}前上云率达到{target.percent:.1f}%"
     if expected is None:
         return f"{goal}；无应迁移系统，不适用。"
     # Whole systems: the smallest number whose share is not below the target.

@@ -68,6 +68,14 @@ class Counting:
         """The rows of a snapshot that are in the report's scope."""
         return tuple(system for system in snapshot.systems if self._holds(system))
 
+    def newcomers(self, then: Snapshot) -> list[str]:
+        """Districts of the report's day, as restated, that had no ledger on that day: rates of the two are not of the same
+        whole. Empty where that day had no ledger at all."""
+        now, past = (
+            {self.restated_district(one) for one in self.chosen(snapshot)} for snapshot in (self.facts.now, then)
+        )
+        return sorted(now - past) if past else []
+
     def number_of(self, system_key: str) -> int | None:
         return self._numbers.get(system_key)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from inventory.model.system import Disposition
+from inventory.rates import CountedSystem
 from inventory.reports.counting import NOWHERE, Counting
 from inventory.reports.document import Section, Table
 from inventory.reports.facts import ReviewCase, Waiver
@@ -22,6 +24,11 @@ def exception_ledger(counting: Counting) -> Section:
     granted = [one for one in facts.waivers if one.granted_on <= day and _is_ours(counting, one)]
     expired = [one for one in granted if one.expires_on < day]
     soon = [one for one in granted if day <= one.expires_on <= day + _SOON]
+    retained = [one for one in _living(counting) if one.disposition == Disposition.RETAIN]
+    waived = {one.subject for one in granted}
+    bare = [one for one in retained if not waived & {one.system_key, one.department}]
+    kept = counting.count("处置方式为例外保留", day, retained)
+    unapproved = counting.count("例外保留而无批准记录", day, bare)
     rows = [
         (
             str(place),
@@ -40,7 +47,11 @@ def exception_ledger(counting: Counting) -> Section:
     return Section(
         code="exceptions",
         title="例外台账",
-        paragraphs=(f"已批准例外{len(granted)}项，其中已过期{len(expired)}项、30日内到期{len(soon)}项。",),
+        paragraphs=(
+            f"已批准例外{len(granted)}项，其中已过期{len(expired)}项、30日内到期{len(soon)}项。",
+            f"台账处置方式为例外保留的系统{kept.numerator}个（{kept.label}），"
+            f"其中{unapproved.numerator}个（{unapproved.label}）未见批准记录{'，须补办或改为迁移' if bare else ''}。",
+        ),
         tables=(
             Table(
                 title="例外事项",
@@ -62,6 +73,11 @@ def exception_ledger(counting: Counting) -> Section:
             ),
         ),
     )
+
+
+def _living(counting: Counting) -> list[CountedSystem]:
+    chosen = counting.chosen(counting.facts.now)
+    return [one for one in chosen if one.present and not (one.closed or one.merged)]
 
 
 def zombies_and_closures(counting: Counting) -> Section:

@@ -17,6 +17,8 @@ from inventory.reports.facts import MonthFacts, Snapshot
 from inventory.reports.ranking import change, parts_of
 from inventory.reports.words import chinese_day, month_words
 
+NOT_COMPARABLE = "不可比"
+
 
 @dataclass(frozen=True, slots=True)
 class Overview:
@@ -63,7 +65,7 @@ def overview(counting: Counting) -> Overview:
                 rows=tuple(lines),
                 numeric=(1, 2, 3, 4, 5),
                 note="环比、同比为百分点，按列示的一位小数比率相减；“—”表示当期无可比数据。"
-                "未知为台账缺项、无法判断的系统，不计入分子分母。",
+                "未知为台账缺项、无法判断的系统，不计入分子分母。" + _scope_note(counting),
             ),
             Table(
                 title="数量与本月变化",
@@ -105,9 +107,23 @@ def _rate_line(counting: Counting, figure: Figure) -> tuple[str, ...]:
         if snapshot is None or place is None:
             changes.append("—")
             continue
+        if counting.newcomers(snapshot):
+            changes.append(NOT_COMPARABLE)
+            continue
         rate = _rates(counting, snapshot).rates[place]
         changes.append(change(figure, counting.rate(f"{figure.name}（{word}）", snapshot.day, parts_of(rate))))
     return (figure.name, figure.share, figure.shown, *changes, str(len(figure.unknown)), figure.label)
+
+
+def _scope_note(counting: Counting) -> str:
+    """Why a comparison is not made, in a sentence; empty where both are."""
+    facts = counting.facts
+    said = [
+        f"{word}尚无{'、'.join(new)}的台账"
+        for snapshot, word in ((facts.before, "上月末"), (facts.year_ago, "上年同期"))
+        if snapshot is not None and (new := counting.newcomers(snapshot))
+    ]
+    return f"“{NOT_COMPARABLE}”：{'，'.join(said)}，两期范围不同。" if said else ""
 
 
 def _plain_line(figure: Figure) -> tuple[str, ...]:
@@ -115,7 +131,11 @@ def _plain_line(figure: Figure) -> tuple[str, ...]:
 
 
 def _changes(line: tuple[str, ...]) -> str:
-    said = [f"{word}{_points(text)}" for word, text in (("环比", line[3]), ("同比", line[4])) if text != "—"]
+    said = [
+        f"{word}{_points(text)}"
+        for word, text in (("环比", line[3]), ("同比", line[4]))
+        if text not in ("—", NOT_COMPARABLE)
+    ]
     return f"（{'、'.join(said)}）" if said else ""
 
 

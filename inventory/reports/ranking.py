@@ -47,8 +47,10 @@ def standings(
 def whole(counting: Counting, snapshots: tuple[Snapshot, Snapshot | None]) -> Standing:
     """The line 合计: everything in the report's scope."""
     now, before = snapshots
+    if before is not None and counting.newcomers(before):
+        before = None  # a whole of fewer districts says nothing about this one
     systems = counting.chosen(now), counting.chosen(before) if before else None
-    return _line(counting, ("合计", ""), systems, snapshots)
+    return _line(counting, ("合计", ""), systems, (now, before))
 
 
 def _line(
@@ -107,7 +109,7 @@ def change(now: Figure, before: Figure | None) -> str:
     if before is None or now.percent is None or before.percent is None:
         return "—"
     points = round(now.percent - before.percent, 1)
-    return "持平" if points == 0 else f"{points:+.1f}"
+    return "持平" if points == 0 else f"{points:+.1f}".replace("-", "−")
 
 
 def _grouped(counting: Counting, snapshot: Snapshot, group: Grouping) -> dict[str, list[CountedSystem]]:

@@ -37,7 +37,7 @@ def resource_use(counting: Counting) -> Section:
         code="resources",
         title="资源利用情况",
         paragraphs=(
-            f"截至{chinese_day(day)}，在用系统CPU平均利用率{cpu.shown}（{cpu.label}）、内存平均利用率{memory.shown}（{memory.label}）；"
+            f"截至{chinese_day(day)}，在用系统CPU平均利用率{_said(cpu)}、内存平均利用率{_said(memory)}；"
             f"其中{measured.numerator}个系统有实测数据（{measured.label}），其余取台账所填平均值。",
         ),
         tables=(
@@ -80,7 +80,7 @@ def savings(counting: Counting) -> Section:
         code="savings",
         title="节约经费",
         paragraphs=(
-            f"关停、整合系统累计每年节约运维经费{whole.shown}（{whole.label}），其中{month_words(facts.month)}新增{month.shown}（{month.label}）；"
+            f"关停、整合系统累计节约年运维经费{_wan(whole)}（{whole.label}），其中{month_words(facts.month)}新增{_wan(month)}（{month.label}）；"
             f"另有{unknown.numerator}个系统运维费未知（{unknown.label}），未计入。",
         ),
         tables=(
@@ -113,11 +113,22 @@ def _shares(
     return Shares(held, used)
 
 
+def _wan(figure: Figure) -> str:
+    """1104.9万元: the words around say that it is a year's."""
+    return f"{figure.total:.1f}万元"
+
+
+def _said(figure: Figure) -> str:
+    """The rate as a sentence says it; a dash says nothing there."""
+    return f"{figure.shown}（{figure.label}）" if figure.percent is not None else f"暂无数据（{figure.label}）"
+
+
 def _use_line(name: str, figure: Figure) -> tuple[str, ...]:
+    known = figure.denominator > 0
     return (
         name,
-        f"{figure.base_total:g}{figure.unit}",
-        f"{figure.total:g}{figure.unit}",
+        f"{figure.base_total:.1f}{figure.unit}" if known else "—",
+        f"{figure.total:.1f}{figure.unit}" if known else "—",
         figure.shown,
         str(figure.denominator),
         str(len(figure.unknown)),
