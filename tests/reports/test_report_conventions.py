@@ -25,7 +25,7 @@ class TestAWholeThatGrew:
     """A district whose ledger came after the day that is compared with: the fall would be its arrival."""
 
     then = Snapshot(date(2025, 11, 30), (counted("一", migrated=True),))
-    now = (counted("一", migrated=True), elsewcounted("二"))
+    now = (counted("一", migrated=True), elsewhere("二"))
 
     def test_the_year_is_not_compared_and_the_note_says_why(self) -> None:
         report = compose(facts(*self.now, year_ago=self.then, before=Snapshot(date(2026, 10, 31), self.now)))
