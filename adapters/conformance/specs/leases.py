@@ -25,11 +25,11 @@ async def _leased(
 ) -> pb.LaunchItem:
     item = s.item()
     item.partition.CopyFrom(partition(s.lease_s, on_disconnect))
-    await _running_with_contact(s, item)
+    await running_with_contact(s, item)
     return item
 
 
-async def _running_with_contact(s: Session, item: pb.LaunchItem) -> None:
+async def running_with_contact(s: Session, item: pb.LaunchItem) -> None:
     """Launches and waits until it runs, renewing all the while; the last contact is now."""
     lost_after_s = item.partition.lost_after.ToMilliseconds() / 1000
     heard = time.monotonic()
@@ -166,7 +166,7 @@ async def by_length(s: Session) -> None:
     long.partition.CopyFrom(partition(3600))
     short.partition.CopyFrom(partition(s.lease_s))
     await s.running(long)
-    await _running_with_contact(s, short)
+    await running_with_contact(s, short)
     await s.until(short.run_id, {STOPPED})
     status = await s.status(long.run_id)
     require(status.state == RUNNING and not status.lease_expired, "the longer lease to hold", status)
