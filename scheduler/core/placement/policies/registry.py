@@ -67,7 +67,7 @@ KERNELS: Mapping[str, int] = {
 # The highest score of each policy; 100 where it is not named. Kernels keep scores in 16 bits.
 HIGHEST: Mapping[str, int] = {FUTURE_FILL: 10_000, "xisuan": 10_000, TIGHTEST: 3 * 4096}
 LIMIT = 32_767
-_TERM = re.compile(r"([a-z-]+)(?::([0-9]{1,5}))?")
+_TERM = re.compile(r"([a-z][a-z0-9-]*)(?::([0-9]{1,5}))?")
 
 
 class PolicyError(ValueError):
