@@ -10,6 +10,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from console.starting import begin
+
 _SERVER_EXTRA = frozenset(
     {"alembic", "chinese_calendar", "defusedxml", "grpc_health", "grpc_reflection", "networkx", "numpy"}
     | {"openpyxl", "psutil", "pydantic", "ray", "rich", "sqlalchemy", "typer", "xlrd", "yaml"}
@@ -18,6 +20,7 @@ _A_MOMENT_S = 0.01
 
 
 def main() -> None:
+    begin()
     # Whoever is asked to end cleans up, as after Ctrl-C; `xisuan up` puts its own, slower end in place of this.
     signal.signal(signal.SIGTERM, _interrupt)
     sys.unraisablehook = _deliver_again

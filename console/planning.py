@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from console import migration_views, printing
 from console.faults import AnswerIsNo, Fault
 from console.files import STANDARD_OUTPUT, read_text, replacing
 from console.processes import process_map
+from console.starting import seconds_since
 from scheduler.core.budget import Budget
 from scheduler.core.projects.project import ProjectError
 from scheduler.core.projects.psplib import read_project
@@ -43,6 +44,10 @@ class ReplanChoices:
 MAX_FILE_BYTES = 256 * 1024 * 1024
 # Of the time that a user gives, this much is left for reading, judging and writing.
 _SPARE_SECONDS = 0.3
+# At least so long a search for what is in the way, once a plan leaves systems over.
+_CONFLICT_SECONDS = 10.0
+# However long the program took to load, a search gets this share of the time.
+_LEAST_SHARE = 0.25
 
 
 def budget(seconds: float, effort: float, workers: int) -> Budget:
@@ -54,7 +59,8 @@ def budget(seconds: float, effort: float, workers: int) -> Budget:
         raise Fault(
             f"--seconds {seconds} 须大于 0 / --seconds must be above 0, for example 30",
         )
-    left = max(seconds - _SPARE_SECONDS, seconds / 2)
+    # A user who waits counts from the moment of the command: loading the program is a part of it.
+    left = max(seconds - _SPARE_SECONDS - seconds_since(), seconds * _LEAST_SHARE)
     return Budget(clock=time.monotonic, ends_at=time.monotonic() + left, workers=count)
 
 
@@ -86,13 +92,20 @@ def plan_estate(file: Path, json_file: Path | None, seed: int, limits: Budget) -
     if json_file != STANDARD_OUTPUT:
         migration_views.show_estate_plan(plan)
     if plan.unplaced:
-        conflict = find_conflict(problem, plan, limits)
+        conflict = find_conflict(problem, plan, _after_the_plan(limits))
         if json_file != STANDARD_OUTPUT:
             migration_views.show_conflict(conflict)
         zh, en = conflict.sentence
         raise AnswerIsNo(
             f"{len(plan.unplaced)} 个系统无法安排：{zh} / {len(plan.unplaced)} systems have no place: {en}"
         )
+
+
+def _after_the_plan(limits: Budget) -> Budget:
+    """Time of its own for the question why: the plan may have used up all that was given."""
+    if limits.clock is None:
+        return limits
+    return replace(limits, ends_at=limits.clock() + max(limits.seconds_left or 0.0, _CONFLICT_SECONDS))
 
 
 def check_estate(plan_file: Path, estate_file: Path) -> tuple[Violation, ...]:
