@@ -102,8 +102,16 @@ def portfolio(
     """仿真全部组合；中断后再运行即续跑 / simulate all combinations; run again to go on after an interruption."""
     asked = narrowed(read_scenario(scenario), policy, trace, capacity, failures)
     cells = make_cells(asked, scenario, skip_bad)
-    with input_faults(), cells_progress(f"{asked.name}") as progress:
-        done = run_portfolio(cells, _folder(out), workers, progress)
+    try:
+        with input_faults(), cells_progress(f"{asked.name}") as progress:
+            done = run_portfolio(cells, _folder(out), workers, progress)
+    except KeyboardInterrupt:
+        kept = sum((out / file_name(cell.label)).exists() for cell in cells)
+        printing.warn(
+            f"{len(cells)} 个组合中 {kept} 个的结果在 {out}；再运行同一命令即续跑 / {kept} of {len(cells)} results are in "
+            f"{out}; run the same command again to go on"
+        )
+        raise
     for failure in done.failures:
         printing.warn(f"{file_name(failure.label)}: {failure.message}")
     if as_json:
