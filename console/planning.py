@@ -46,6 +46,8 @@ MAX_FILE_BYTES = 256 * 1024 * 1024
 _SPARE_SECONDS = 0.3
 # At least so long a search for what is in the way, once a plan leaves systems over.
 _CONFLICT_SECONDS = 10.0
+# Who gives seconds gives them to the search; but loading the program that takes longer than this, on a busy machine, counts.
+_LOADING_SECONDS = 2.0
 # However long the program took to load, a search gets this share of the time.
 _LEAST_SHARE = 0.25
 
@@ -59,8 +61,8 @@ def budget(seconds: float, effort: float, workers: int) -> Budget:
         raise Fault(
             f"--seconds {seconds} 须大于 0 / --seconds must be above 0, for example 30",
         )
-    # A user who waits counts from the moment of the command: loading the program is a part of it.
-    left = max(seconds - _SPARE_SECONDS - seconds_since(), seconds * _LEAST_SHARE)
+    late = max(0.0, seconds_since() - _LOADING_SECONDS)
+    left = max(seconds - _SPARE_SECONDS - late, seconds * _LEAST_SHARE)
     return Budget(clock=time.monotonic, ends_at=time.monotonic() + left, workers=count)
 
 
