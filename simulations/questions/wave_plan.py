@@ -74,7 +74,7 @@ def wave_impact(cell: Cell, landings: Sequence[Landing]) -> WaveImpact:
         mine = [at for at, landing in enumerate(landings) if landing.wave == wave]
         at_ms = max(landings[at].at_ms for at in mine)
         jobs = [position[at] for at in mine]
-        started = sum(first[job] <= at_ms + DAY for job in jobs)
+        started = int((first[jobs] <= at_ms + DAY).sum())
         lost = sum(job in nowhere for job in jobs)
         shares = pool_shares(outcome, min(at_ms + DAY, until))
         effects.append(WaveEffect(wave, at_ms, started, len(jobs) - started - lost, lost, shares))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.console.commandline import xisuan
+from tests.console.commandline import ROOT, xisuan
 
 NODES = "sn,cpu_milli,memory_mib,gpu,model\n" + "".join(
     f"node-{number},8000,32768,2,{'T4' if number % 2 else 'G2'}\n" for number in range(4)
@@ -60,3 +60,28 @@ def test_a_broken_row_is_named_by_line_and_column(trace: list[str], tmp_path: Pa
     pods = tmp_path / "pods.csv"
     pods.write_text(PODS.replace("pod-3,1000", "pod-3,-5"), encoding="utf-8")
     xisuan(*trace, "--policy", "fgd").refused("pods.csv", "5", "cpu_milli", "-5")
+
+
+@pytest.mark.usefixtures("home")
+def test_what_a_wave_plan_does_to_the_pools_is_one_command(tmp_path: Path) -> None:
+    """From a plan of the example estate, and systems as the ledger writes them."""
+    estate, plan, systems = ROOT / "examples/estates/small.json", tmp_path / "plan.json", tmp_path / "systems.json"
+    assert xisuan("migration", "plan", "--estate", str(estate), "--seconds", "1", "--json", str(plan)).code == 0
+    plan.write_text(plan.read_text(encoding="utf-8").replace('"政务云"', '"cloud"'), encoding="utf-8")
+    planned = json.loads(plan.read_text(encoding="utf-8"))["assignments"]
+    sizes = [{"system_key": one["system_key"], "vcpu": 8, "mem_gb": 16, "servers": 2} for one in planned]
+    systems.write_text(json.dumps({"systems": sizes}), encoding="utf-8")
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(
+        "name: waves\n"
+        "traces: {batch: {jobs: [{id: b, at: 0s, runtime: 1h, estimate: 1h, cpu: 8, memory: 8Gi, count: 20, every: 1d}]}}\n"
+        "capacities: {now: {pools: [{id: cloud, nodes: [{count: 4, cpu: 16, memory: 64Gi}]}]}}\n"
+        "policies: {easy: {}}\n",
+        encoding="utf-8",
+    )
+    asked = ["sim", "waves", str(scenario), "--plan", str(plan), "--systems", str(systems)]
+    document = xisuan(*asked, "--json").done().json
+    assert sum(wave["started"] for wave in document["waves"]) == len(planned)
+    last = document["waves"][-1]["shares"]["cloud"]
+    assert last >= 8 * len(planned) / 64, "what the systems hold is held from then on"
+    assert "cloud" in xisuan(*asked).done().out
