@@ -136,8 +136,14 @@ class Api:
         """A response line by line, until the server ends it; silence of `timeout_s` is EngineUnavailable."""
         response = await self._request("GET", path, query, None, timeout_s)
         try:
-            while line := await self._read(response.content.readline()):
-                yield line
+            # Split here: the client's own reader of lines costs more than a line does.
+            rest = b""
+            while piece := await self._read(response.content.readany()):
+                *whole, rest = (rest + piece).split(b"\n")
+                for line in whole:
+                    yield line
+            if rest:
+                yield rest
         finally:
             response.close()
 

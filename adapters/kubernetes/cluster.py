@@ -1,6 +1,6 @@
 """What the adapter knows of a cluster at any moment: mirrors of its nodes, pods and this pool's runs.
 
-`engine.py` asks it. Changes of runs are told within 20 ms, several of one run within that time as one. Node changes
+`engine.py` asks it. Changes of runs are told within 50 ms, several of one run within that time as one. Node changes
 are told when what the scheduler sees of nodes differs, not at every heartbeat.
 """
 
@@ -25,7 +25,7 @@ JOBS = "/apis/batch/v1/jobs"
 DEPLOYMENTS = "/apis/apps/v1/deployments"
 _FINAL_PHASES = ("Succeeded", "Failed")
 _NODE_PAUSE_S = 0.5
-_TOUCH_PAUSE_S = 0.02
+_TOUCH_PAUSE_S = 0.05
 
 
 class Cluster:

@@ -31,7 +31,7 @@ from inventory.model.workload import RunState
 
 _SURVEY_EVERY_S = 60.0
 _RETRY_S = 2.0
-_GATHER_S = 0.02  # what a busy engine tells within it is one transaction
+_GATHER_S = 0.05  # what a busy engine tells within it is one transaction, and one wait for the disk
 _ORDER = {RunState.PLACED: 0, RunState.STARTING: 1, RunState.RUNNING: 2}
 
 
