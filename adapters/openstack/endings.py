@@ -19,6 +19,7 @@ from adapters.sdk.engine import Cancel, EngineUnavailable, Observer
 
 _REMEMBERED_S = 60.0
 _LOOK_S = 0.25
+_ASK_S, _ASK_LONGEST_S = 2.0, 32.0
 
 
 class Endings:
@@ -84,11 +85,30 @@ class Endings:
                 if ends_at > time.monotonic():
                     await self._switch_off(machine_id, ends_at)
                 await self._delete(machine_id)
-            # Still ending until it is seen to be gone: what is switched off meanwhile is not suspended.
-            while any(self._fleet.get(machine_id) is not None for machine_id in ids):
-                await asyncio.sleep(_LOOK_S)
+            await self._see_off(ids)
         except EngineUnavailable:
             self._observer.gap()  # the survey asks again for every stop that is owed
+
+    async def _see_off(self, ids: Iterable[str]) -> None:
+        """Until they are gone: they are still ending, and what is switched off meanwhile is not suspended.
+
+        A machine that was deleted before it had a host leaves no record, and no listing of changes tells of it; one
+        that was locked is still there. Both are asked for now and then.
+        """
+        pause_s = _ASK_S
+        asked_at = time.monotonic()
+        while staying := [machine_id for machine_id in ids if self._fleet.get(machine_id) is not None]:
+            await asyncio.sleep(_LOOK_S)
+            if time.monotonic() - asked_at < pause_s:
+                continue
+            for machine_id in staying:
+                machine = await self._fleet.look_up(machine_id)
+                if machine is None:
+                    self._observer.gap()
+                elif not machine.task:
+                    await self._delete(machine_id)
+            asked_at = time.monotonic()
+            pause_s = min(2 * pause_s, _ASK_LONGEST_S)
 
     async def _delete_later(self, machine_id: str, after_s: float) -> None:
         await asyncio.sleep(after_s)
@@ -108,7 +128,7 @@ class Endings:
                 await asyncio.sleep(_LOOK_S)
 
     async def _delete(self, machine_id: str) -> None:
-        """Nova deletes in any state; what it refuses (a locked machine) is asked again by the next survey."""
+        """Nova deletes in any state; what it refuses (a locked machine) is asked again."""
         self._leaving = {key: at for key, at in self._leaving.items() if time.monotonic() - at < _REMEMBERED_S}
         self._leaving[machine_id] = time.monotonic()
         with contextlib.suppress(CloudRefused):

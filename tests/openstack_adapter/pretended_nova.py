@@ -28,8 +28,10 @@ class PretendedNova:
         self.cpus = cpus
         self.flavors: list[Json] = [dict(SMALL)]
         self.deleted_at_once = True
+        self.builds_nothing = False  # machines find no host: one that is deleted leaves no record
         self.lost_answers = 0  # of so many orders to come, the answer is lost
         self.late_orders = 0  # so many orders to come are carried out at the next `arrive`, their answers lost
+        self.is_locked = False  # nobody but an administrator may delete a machine
         self.is_deaf = False  # no answer at all
         self.quota_is_used_up = False
         self._late: list[Json] = []
@@ -77,7 +79,7 @@ class PretendedNova:
             if name.search(one["name"]) and (one["status"] != "DELETED" or "changes-since" in query)
         ]
         for one in self.servers.values():
-            if one["status"] == "BUILD":
+            if one["status"] == "BUILD" and not self.builds_nothing:
                 one |= {"status": "ACTIVE", "updated": _now(), "OS-SRV-USG:launched_at": _now()}
         return found
 
@@ -128,7 +130,11 @@ class PretendedNova:
     async def delete(self, service: str, path: str) -> None:
         self._listen()
         machine_id = path.removeprefix("/servers/")
-        if machine_id in self.servers:
+        if self.is_locked:
+            raise CloudRefused(409, "Instance is locked")
+        if self.builds_nothing and self.servers.get(machine_id, {}).get("status") == "BUILD":
+            del self.servers[machine_id], self.held[machine_id]
+        elif machine_id in self.servers:
             self.change(machine_id, status="DELETED", metadata={}, **{"OS-SRV-USG:terminated_at": _now()})
             if self.deleted_at_once:
                 self.settle()

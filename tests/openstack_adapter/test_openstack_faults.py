@@ -112,6 +112,38 @@ def test_each_state_is_told_once_and_a_polite_stop_is_no_suspension(tmp_path: Pa
     assert nova.alive() == []
 
 
+def test_a_machine_that_is_stopped_before_it_has_a_host_is_told_soon_though_nova_forgets_it(
+    tmp_path: Path,
+) -> None:
+    nova = PretendedNova()
+    nova.builds_nothing = True
+
+    async def story(adapter: Adapter) -> None:
+        await adapter.launch("r-1")
+        await adapter.backend.stop([Stop("r-1", grace_ms=0)])
+        await adapter.until("r-1", RunState.STOPPED)
+
+    on(nova, tmp_path, story)
+    assert nova.servers == {}
+
+
+def test_a_machine_that_somebody_has_locked_is_deleted_once_it_is_unlocked(tmp_path: Path) -> None:
+    nova = PretendedNova()
+    nova.is_locked = True
+
+    async def story(adapter: Adapter) -> None:
+        await adapter.launch("r-1")
+        await adapter.until("r-1", RunState.RUNNING)
+        await adapter.backend.stop([Stop("r-1", grace_ms=0)])
+        await asyncio.sleep(0.5)
+        assert nova.alive() == ["m-1"]
+        nova.is_locked = False
+        await adapter.until("r-1", RunState.STOPPED)
+
+    on(nova, tmp_path, story)
+    assert nova.alive() == []
+
+
 @pytest.mark.parametrize("fault", ["lost_answers", "late_orders"])
 def test_an_order_whose_answer_is_lost_is_one_machine_in_the_end(tmp_path: Path, fault: str) -> None:
     """Carried out before it is repeated, or after: then the second machine goes."""

@@ -87,6 +87,8 @@ def test_an_order_that_no_host_can_take_is_a_failed_run_for_a_tenant(
         assert "No valid host" in adapter.wait_for(run_id, RunState.FAILED).message
 
 
+@pytest.mark.long
+@pytest.mark.faults
 def test_an_adapter_that_was_away_finds_its_machines_and_obeys_the_newest_epoch_only(
     clouds: Path, administrator: Administrator, tmp_path: Path
 ) -> None:
