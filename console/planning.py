@@ -1,25 +1,19 @@
-"""Plans from files alone, without a ledger: project instances and estates.
+"""Plans of estates from files alone, without a ledger.
 
-Who calls this: `console.commands.migration`. The wall clock and the number of processors enter here.
+Who calls this: `console.commands.migration`. What a search may spend comes from `console.projects`.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from console import migration_views, printing
+from console import migration_views
 from console.faults import AnswerIsNo, Fault
 from console.files import STANDARD_OUTPUT, read_text, replacing
 from console.processes import process_map
-from console.starting import seconds_since
+from console.projects import MAX_FILE_BYTES
 from scheduler.core.budget import Budget
-from scheduler.core.projects.project import ProjectError
-from scheduler.core.projects.psplib import read_project
-from scheduler.core.projects.solve import solve_project
 from scheduler.core.waves.check import Violation, check_plan
 from scheduler.core.waves.conflicts import find_conflict
 from scheduler.core.waves.document import PlanUnreadable, read_plan, write_plan
@@ -41,48 +35,8 @@ class ReplanChoices:
     limits: Budget
 
 
-MAX_FILE_BYTES = 256 * 1024 * 1024
-# Of the time that a user gives, this much is left for reading, judging and writing.
-_SPARE_SECONDS = 0.3
 # At least so long a search for what is in the way, once a plan leaves systems over.
 _CONFLICT_SECONDS = 10.0
-# Who gives seconds gives them to the search; but loading the program that takes longer than this, on a busy machine, counts.
-_LOADING_SECONDS = 2.0
-# However long the program took to load, a search gets this share of the time.
-_LEAST_SHARE = 0.25
-
-
-def budget(seconds: float, effort: float, workers: int) -> Budget:
-    """`effort` above 0: deterministic, no clock; otherwise so many seconds. `workers` 0: as many as processors."""
-    count = workers or (1 if effort > 0 else min(16, os.cpu_count() or 1))
-    if effort > 0:
-        return Budget(effort=effort, workers=count)
-    if seconds <= 0:
-        raise Fault(
-            f"--seconds {seconds} 须大于 0 / --seconds must be above 0, for example 30",
-        )
-    late = max(0.0, seconds_since() - _LOADING_SECONDS)
-    left = max(seconds - _SPARE_SECONDS - late, seconds * _LEAST_SHARE)
-    return Budget(clock=time.monotonic, ends_at=time.monotonic() + left, workers=count)
-
-
-def plan_project(file: Path, json_file: Path | None, seed: int, limits: Budget) -> None:
-    """Schedules a PSPLIB instance and writes makespan, bound and the start of every job."""
-    text = read_text(file, MAX_FILE_BYTES)
-    with replacing(json_file) as output:
-        try:
-            found = solve_project(read_project(text), seed, limits)
-        except ProjectError as error:
-            raise Fault(f"{file}: {error}") from None
-        answer = {
-            "makespan": found.makespan,
-            "bound": found.bound,
-            "starts": {str(number): start for number, start in sorted(found.starts.items())},
-        }
-        output.write(f"{json.dumps(answer)}\n".encode())
-    if json_file != STANDARD_OUTPUT:
-        proven = "，已证明最优 / proven optimal" if found.is_optimal else ""
-        printing.say(f"工期 / makespan {found.makespan}，下界 / bound {found.bound}{proven}", "bold")
 
 
 def plan_estate(file: Path, json_file: Path | None, seed: int, limits: Budget) -> None:

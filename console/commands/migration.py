@@ -11,11 +11,12 @@ from typing import Annotated
 
 import typer
 
-from console import migration_views, planning, printing
+from console import migration_views, planning, printing, projects
 from console.commands.assess import app as assess_app
 from console.commands.evidence import app as evidence_app
 from console.commands.options import AsJson, By, NodeGroupFile, PoolFile, day
 from console.commands.pool import read_pool_files
+from console.commands.project import Effort, ProjectFile, Seconds, Workers
 from console.commands.report import report
 from console.commands.runbook import register_run_commands
 from console.faults import AnswerIsNo, Fault
@@ -36,9 +37,6 @@ EstateFile = Annotated[
     Path | None,
     typer.Option("--estate", metavar="FILE.json", help="资产文件，代替台账 / an estate (docs/waves.md)"),
 ]
-Seconds = Annotated[float, typer.Option("--seconds", help="求解秒数 / seconds to search")]
-Effort = Annotated[float, typer.Option("--effort", help="确定性求解量，代替秒数 / deterministic effort, no clock")]
-Workers = Annotated[int, typer.Option("--workers", min=0, max=64, help="线程，0 为全部 / threads, 0: all")]
 
 app = typer.Typer(no_args_is_help=True, help="迁移：编排、检查、批次、进度、开始 / migration waves")
 _MAX_PLAN_BYTES = 64 * 1024 * 1024
@@ -61,9 +59,7 @@ def plan(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="OUT", help="计划写成 JSON，- 为标准输出 / the plan as JSON")
     ] = None,
-    psplib: Annotated[
-        Path | None, typer.Option("--psplib", metavar="FILE.sm", help="PSPLIB 项目实例 / a project instance")
-    ] = None,
+    psplib: ProjectFile = None,
     estate: EstateFile = None,
     options: Annotated[
         Path | None,
@@ -81,10 +77,10 @@ def plan(
 ) -> None:
     """编排：把应迁未迁的系统排进割接窗口并检查 / plan every system that should migrate and has not, and check it."""
     if psplib is not None:
-        planning.plan_project(psplib, json_file, seed, planning.budget(seconds, effort, workers))
+        projects.plan_project(psplib, json_file, seed, projects.budget(seconds, effort, workers))
         return
     if estate is not None:
-        planning.plan_estate(estate, json_file, seed, planning.budget(seconds, effort, workers))
+        planning.plan_estate(estate, json_file, seed, projects.budget(seconds, effort, workers))
         return
     if not start:
         raise Fault(
@@ -171,7 +167,7 @@ def replan_plan(
             raise Fault(
                 "缺少 PLAN.json：--estate 须给出要修复的计划 / PLAN.json is missing: with --estate, name the plan to repair"
             )
-        choices = planning.ReplanChoices(tuple(keep or ()), seed, planning.budget(seconds, effort, workers))
+        choices = planning.ReplanChoices(tuple(keep or ()), seed, projects.budget(seconds, effort, workers))
         planning.replan_estate(file, estate, json_file, choices)
         return
     request = ReplanRequest(
