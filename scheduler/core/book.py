@@ -164,9 +164,11 @@ class Book:
             self.arrays.leave(workload_id)
         self._leaving.clear()
 
-    def load(self, workload: Workload, runs: Iterable[Run]) -> None:
+    def load(self, workload: Workload, runs: Sequence[Run]) -> None:
         """Takes in a stored workload with all its runs, as it is. Only for a book that is made from the store."""
         self._enter(workload)
+        if not runs:
+            return
         attempts = self._attempts[workload.workload_id]
         self.tables.waiting.remove(workload.workload_id)
         for run in runs:

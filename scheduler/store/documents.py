@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from inventory.model.pool import NodeGroup, Pool
 from inventory.model.retry import FailureCategory
@@ -25,6 +28,7 @@ from scheduler.store.constraint_documents import (
 from scheduler.store.retry_documents import element_of, life_document, life_of
 
 Document = dict[str, Any]
+_MOST_ALIKE = 1024
 
 
 def resources_document(amount: Resources) -> Document:
@@ -73,8 +77,7 @@ def submission_document(submission: Submission) -> Document:
 
 def workload_of(row: Mapping[Any, Any]) -> Workload:
     """A workload from its row in the projection, or from the payload of its event."""
-    body = json.loads(row["body"]) if isinstance(row["body"], str) else row["body"]
-    needs, program = body["requirements"], body["program"]
+    body = orjson.loads(row["body"]) if isinstance(row["body"], str) else row["body"]
     return Workload(
         workload_id=row["workload_id"],
         submitted_ms=row["submitted_ms"],
@@ -83,19 +86,8 @@ def workload_of(row: Mapping[Any, Any]) -> Workload:
         queue=body["queue"],
         client_key=body["client_key"],
         name=body["name"],
-        requirements=Requirements(
-            per_task=Resources(**needs["per_task"]),
-            tasks=needs["tasks"],
-            zone=None if needs["zone"] is None else Zone(needs["zone"]),
-            protection_level=needs["protection_level"],
-            architectures=frozenset(Architecture(name) for name in needs["architectures"]),
-            accelerator=needs["accelerator"],
-            pools=frozenset(needs["pools"]),
-            **constraints_of(needs),
-        ),
-        program=Program(
-            tuple(program["command"]), program["image"], program["environment"], program.get("secrets", {})
-        ),
+        requirements=_requirements_of(orjson.dumps(body["requirements"])),
+        program=_program_of(orjson.dumps(body["program"])),
         priority=body["priority"],
         max_attempts=body["max_attempts"],
         after=tuple(body["after"]),
@@ -107,6 +99,31 @@ def workload_of(row: Mapping[Any, Any]) -> Workload:
         **life_of(body),
         **element_of(body),
     )
+
+
+# A leader that starts reads a million bodies, most of which ask for the same and run the same: one object serves them all.
+
+
+@lru_cache(maxsize=_MOST_ALIKE)
+def _requirements_of(text: bytes) -> Requirements:
+    needs = orjson.loads(text)
+    return Requirements(
+        per_task=Resources(**needs["per_task"]),
+        tasks=needs["tasks"],
+        zone=None if needs["zone"] is None else Zone(needs["zone"]),
+        protection_level=needs["protection_level"],
+        architectures=frozenset(Architecture(name) for name in needs["architectures"]),
+        accelerator=needs["accelerator"],
+        pools=frozenset(needs["pools"]),
+        **constraints_of(needs),
+    )
+
+
+@lru_cache(maxsize=_MOST_ALIKE)
+def _program_of(text: bytes) -> Program:
+    program = orjson.loads(text)
+    command = tuple(program["command"])
+    return Program(command, program["image"], program["environment"], program.get("secrets", {}))
 
 
 def run_document(run: Run) -> Document:

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    RowMapping,
     bindparam,
     delete,
     func,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 )
 
 from inventory.model.pool import Pool
-from inventory.model.workload import Run, Workload, WorkloadState
+from inventory.model.workload import Run, RunState, Workload, WorkloadState
 from inventory.store.chain import Draft, Event
 from inventory.store.engine import is_listed, listed
 from inventory.store.event_store import Store
@@ -58,6 +59,7 @@ from scheduler.store.schema import adapter_cursors, pools, runs, wave_plans, wor
 
 WATCHED_KINDS = (WORKLOAD_SUBMITTED, WORKLOAD_CHANGED, RUN_PLACED, RUN_CHANGED, DEADLINE_MISSED)
 _LOOKUP_CHUNK = 500
+_LIVE_PAGE = 5_000
 # Made once: making a statement costs as much as executing it.
 _BY_KEY = {
     dialect: select(workloads).where(
@@ -159,21 +161,24 @@ class SchedulerStore:
             )
 
     def live(self) -> Iterator[tuple[Workload, tuple[Run, ...]]]:
-        """Workloads that are not finished or whose run has not ended, with their runs, oldest first."""
-        ended = ("succeeded", "failed", "stopped", "preempted", "lost")
-        still_running = select(runs.c.workload_id).where(runs.c.state.not_in(ended))
-        query = (
-            select(workloads)
-            .where(workloads.c.state.not_in(_FINAL) | workloads.c.workload_id.in_(still_running))
-            .order_by(workloads.c.number)
+        """Workloads that are not finished, oldest first, and then those whose run has not ended all the same; with their
+        runs. A page at a time: a million rows do not lie in memory."""
+        ended = tuple(state.value for state in RunState if state.is_final)
+        unended = select(runs.c.workload_id).where(runs.c.state.not_in(ended))
+        outlived = select(workloads).where(
+            workloads.c.state.in_(_FINAL), workloads.c.workload_id.in_(unended.scalar_subquery())
         )
+        unfinished = select(workloads).where(workloads.c.state.not_in(_FINAL)).order_by(workloads.c.number)
         with self.store.connect() as connection:
-            rows = [dict(row) for row in connection.execute(query).mappings()]
-            for start in range(0, len(rows), _LOOKUP_CHUNK):
-                chunk = rows[start : start + _LOOKUP_CHUNK]
-                runs_of = _runs_of(connection, [row["workload_id"] for row in chunk])
-                for row in chunk:
-                    yield workload_of(row), runs_of.get(row["workload_id"], ())
+            after = 0
+            while (
+                rows := connection.execute(unfinished.where(workloads.c.number > after).limit(_LIVE_PAGE))
+                .mappings()
+                .all()
+            ):
+                yield from _with_runs(connection, rows)
+                after = rows[-1]["number"]
+            yield from _with_runs(connection, connection.execute(outlived).mappings().all())
 
     def lookup(self, keys: Iterable[tuple[str, str]], ids: Sequence[str]) -> Known:
         """Stored workloads by (queue, client key) and by id; unknown ones are absent."""
@@ -366,9 +371,17 @@ def _recorded(event: Event) -> Recorded:
     raise ValueError(f"event {event.seq} of kind {event.kind!r} is not about queues; upgrade this program")
 
 
+def _with_runs(connection: Connection, rows: Sequence[RowMapping]) -> Iterator[tuple[Workload, tuple[Run, ...]]]:
+    runs_of = _runs_of(connection, [row["workload_id"] for row in rows])
+    for row in rows:
+        yield workload_of(row), runs_of.get(row["workload_id"], ())
+
+
 def _runs_of(connection: Connection, workload_ids: Sequence[str]) -> dict[str, tuple[Run, ...]]:
-    query = select(runs).where(runs.c.workload_id.in_(workload_ids)).order_by(runs.c.workload_id, runs.c.attempt)
+    dialect = connection.dialect.name
+    query = select(runs).where(is_listed(dialect, runs.c.workload_id, "wanted"))
     found: dict[str, list[Run]] = {}
-    for row in connection.execute(query).mappings():
+    in_order = query.order_by(runs.c.workload_id, runs.c.attempt)
+    for row in connection.execute(in_order, {"wanted": listed(dialect, workload_ids)}).mappings():
         found.setdefault(row["workload_id"], []).append(run_of(row))
     return {workload_id: tuple(group) for workload_id, group in found.items()}
