@@ -40,6 +40,43 @@ def best_finish(estate: Estate) -> tuple[int, int]:
     return best
 
 
+def keeps_every_rule(
+    estate: Estate, at: Mapping[str, str], pool_of: Mapping[str, str], team_of: Mapping[str, str | None]
+) -> bool:
+    """Whether a plan, however it came about, may be carried out; systems that are not in `at` have no place."""
+    systems = {system["id"]: system for system in estate["systems"]}
+    homes: dict[str, set[bool]] = {}
+    for key, system in systems.items():
+        homes.setdefault(system.get("group") or key, set()).add(key in at)
+        mates = [other for other, o in systems.items() if o.get("group") and o.get("group") == system.get("group")]
+        if len({at.get(mate) for mate in mates}) > 1:
+            return False
+    return (
+        all(len(placed) == 1 for placed in homes.values())
+        and _nights_hold(estate, at)
+        and all(
+            any(pool["id"] == pool_of[key] and _pool_takes(estate, pool, systems[key]) for pool in estate["pools"])
+            for key in at
+        )
+        and _pools_hold(estate, at, pool_of)
+        and _given_teams_hold(estate, systems, at, team_of)
+    )
+
+
+def _given_teams_hold(
+    estate: Estate, systems: Mapping[str, Any], at: Mapping[str, str], team_of: Mapping[str, str | None]
+) -> bool:
+    for window in set(at.values()):
+        wanting = [systems[key] for key, w in at.items() if w == window and {"skill", "team"} & set(systems[key])]
+        chosen = [team_of[system["id"]] for system in wanting]
+        for system, team in zip(wanting, chosen, strict=True):
+            if team not in [able["id"] for able in _able_teams(estate, system, window)]:
+                return False
+        if not _minutes_hold(estate, wanting, [team or "" for team in chosen], window):
+            return False
+    return True
+
+
 def _finish(estate: Estate, at: Mapping[str, str]) -> int:
     return max(((_day(estate, window) - FIRST).days for window in at.values()), default=0)
 
