@@ -226,6 +226,16 @@ def charts_section(contest: Contest, judged: Verdict | None, base: str, place: P
     return ['<div class="grid">', *cards, "</div>"] if cards else []
 
 
+# docs/simulation.md has the same list, in more words.
+ASSUMED = (
+    "启动、抢占与移动不花时间；调度本身不占虚拟时间。 / Launches, preemption and moves take no time, nor does scheduling itself.",
+    "作业在任何池的运行时间都是轨迹给出的；数据不搬运。 / A job runs as long on any pool as its trace says; data does not move.",
+    "故障与负载、策略无关：各策略遇到相同的故障。 / Failures depend on neither load nor policy: every policy meets the same.",
+    "被中断的作业从最近的检查点继续；没有检查点则重来。 / What is interrupted goes on from its last checkpoint, or begins again.",
+    "没有运行时间估计的作业不会越过可能被它耽误的作业。 / A job without an estimate never passes one that it could delay.",
+)
+
+
 def assumptions_section(results: Sequence[Result], facts: Mapping[str, str]) -> str:
     """All that must be the same for these numbers to come out again, and what the reader must know."""
 
@@ -256,6 +266,7 @@ def assumptions_section(results: Sequence[Result], facts: Mapping[str, str]) -> 
             "同一代码 / the same code",
             "仿真运行生产中的调度循环 scheduler.cycle。 / The simulation runs the scheduling cycle of production.",
         ),
+        ("模型假设 / what the model assumes", "<br>".join(ASSUMED)),
         *((escape(name), escape(value)) for name, value in facts.items()),
     ]
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in entries)

@@ -34,6 +34,11 @@ def test_the_answer_comes_first_and_the_assumptions_last() -> None:
         assert fact in shown
 
 
+def test_the_last_section_says_what_the_model_assumes() -> None:
+    page = render_page(results({"a": 10.0, "b": 20.0}), PageOptions())
+    assert page.index("Failures depend on neither load nor policy") > page.index('id="assumptions"')
+
+
 def test_names_from_outside_cannot_become_markup() -> None:
     page = render_page(results({"<script>alert(1)</script>": 1.0, "b": 2.0}), PageOptions())
     assert "<script>alert" not in page
