@@ -197,7 +197,8 @@ class Postgres:
         self._folder = folder
         self._port = free_port()
         start = [str(_POSTGRES_SCRIPT), "start", str(folder), str(self._port), str(os.getpid())]
-        subprocess.run(start, check=True, capture_output=True, text=True)
+        started = subprocess.run(start, check=False, capture_output=True, text=True)
+        assert started.returncode == 0, f"PostgreSQL did not start: {started.stderr[-1000:]}"
         self._server_url = f"postgresql://xisuan@127.0.0.1:{self._port}/"
         with psycopg.connect(self._server_url + "postgres", autocommit=True) as admin:
             admin.execute("CREATE DATABASE chaos")
