@@ -28,7 +28,7 @@ from adapters.openstack.order import no_room, no_such_node
 from adapters.sdk.engine import EngineUnavailable
 from inventory.model.pool import Node, Pool
 
-_WAIT_S = 5.0
+_WAIT_S = 8.0
 _AGAIN_S = 0.3
 
 Want = tuple[Launch, Amount]
