@@ -110,3 +110,13 @@ def test_a_conflict_is_minimal_and_the_cheapest_way_out_says_how_far(case: str) 
     assert cheapest in conflict.relaxations[0].remedy[0]
     assert all(each.words[0] in conflict.sentence[0] for each in conflict.core)
     assert "" not in {word for each in conflict.relaxations for word in (*each.words, *each.remedy)}
+
+
+def test_a_search_that_runs_out_of_time_says_so_in_a_short_sentence() -> None:
+    deadlines = [a_row(f"系统{number}", deadline="2026-03-07") for number in range(12)]
+    problem = problem_of(an_estate(*deadlines))
+    plan = solve(problem, 1, SMALL)
+    conflict = find_conflict(problem, plan, Budget(clock=lambda: 9.0, ends_at=9.0))
+    assert not conflict.is_minimal and len(conflict.core) > 10
+    assert "未及缩减" in conflict.sentence[0] and "give more --seconds" in conflict.sentence[1]
+    assert len(conflict.sentence[0]) < 300

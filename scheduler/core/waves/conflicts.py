@@ -26,6 +26,7 @@ from scheduler.core.waves.relaxations import enough
 from scheduler.core.waves.shape import Shape, make_shape
 from scheduler.core.waves.solution import NOWHERE, Solution, replaced
 
+_SHOWN = 5  # constraints of a set that could not be made minimal, the most negotiable ones
 # Of a constraint that nobody would take off: it is named in a conflict and not among the ways out.
 _NEVER = 9
 # Dependencies are tried one by one only among so few: each try is a plan.
@@ -60,7 +61,16 @@ class Conflict:
     def sentence(self) -> Pair:
         if not self.core:
             return self.reason
-        return "；".join(each.words[0] for each in self.core), "; ".join(each.words[1] for each in self.core)
+        shown = self.core if self.is_minimal else self.core[-_SHOWN:]
+        zh, en = "；".join(each.words[0] for each in shown), "; ".join(each.words[1] for each in shown)
+        if self.is_minimal:
+            return zh, en
+        count = len(self.core)
+        return (
+            f"冲突在 {count} 项约束之中，时间用完，未及缩减（其中 {zh}）；请给更多 --seconds",
+            f"the conflict lies among {count} constraints, and time ended before they were fewer (among them {en});"
+            " give more --seconds",
+        )
 
 
 def find_conflict(problem: WaveProblem, plan: WavePlan, budget: Budget) -> Conflict:
