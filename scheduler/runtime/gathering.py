@@ -36,7 +36,9 @@ class Asked:
 @dataclass(slots=True)
 class _Waiting:
     asked: Asked
-    answer: asyncio.Future[list[Outcome]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    answer: asyncio.Future[list[Outcome]] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 class GatheredSubmissions:
