@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.core.budget import Budget
+from scheduler.core.waves.clusters import form_clusters, in_order
 from scheduler.core.waves.cp_sat.gaps import GapLoad, GapQuestion, answer_gap
 from scheduler.core.waves.estate_file import estate_problem
 from scheduler.core.waves.gap_guide import GapNode, guide
@@ -17,6 +18,7 @@ from scheduler.core.waves.shape import make_shape
 from scheduler.core.waves.solution import broken
 from scheduler.core.waves.solve import first_solution
 from simulations.estates import EstateShape, realistic_estate
+from tests.waves.estate_files import a_row, an_estate, problem_of
 
 WINDOWS, BEFORE, AFTER = 9, 2, 8
 OPEN, SUMMER = (1 << WINDOWS) - 1, 0b100000111
@@ -81,3 +83,12 @@ def test_a_guided_packing_is_sound_and_never_later(tied: bool) -> None:
     justifier = Justifier(shape, first, 0, 1, tied=tied)
     packed = justifier.run(Budget(effort=0.3))
     assert packed.last <= first.last and broken(shape, packed) is None
+
+
+def test_greedy_takes_who_is_due_first_and_never_before_what_it_uses() -> None:
+    problem = problem_of(an_estate(a_row("甲"), a_row("乙"), a_row("丙", "甲")))
+    clustering = form_clusters(problem)
+    due = {"甲": 2.0, "乙": 1.0, "丙": 0.0}
+    dates = [due[cluster.items[0].key] for cluster in clustering.clusters]
+    order = [cluster.items[0].key for cluster in in_order(clustering, 1, due=dates)]
+    assert order == ["乙", "甲", "丙"]
