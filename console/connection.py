@@ -37,7 +37,7 @@ def service_address(home: Home) -> str | None:
     endpoint = home.read_endpoint()
     if endpoint is not None and endpoint.is_process_alive():
         _require_readable(home)
-        with Operations(endpoint.address, credentials=_credentials(home, endpoint.address)) as service:
+        with Operations(endpoint.address, credentials=credentials_of(home, endpoint.address)) as service:
             if service.is_serving(HEALTH_TIMEOUT_S):
                 return endpoint.address
         if home.is_locked():
@@ -49,7 +49,7 @@ def service_address(home: Home) -> str | None:
     return None
 
 
-def _credentials(home: Home, address: str) -> Credentials:
+def credentials_of(home: Home, address: str) -> Credentials:
     """Those of this home, whichever the environment names."""
     return find_credentials(address, {**os.environ, "XISUAN_HOME": str(home.folder)})
 
@@ -80,7 +80,7 @@ def require_service(home: Home) -> str:
 def workloads(home: Home) -> Iterator[Client]:
     """A client for workloads, of the running service."""
     address = require_service(home)
-    with Client(address, patience_s=PATIENCE_S, credentials=_credentials(home, address)) as client:
+    with Client(address, patience_s=PATIENCE_S, credentials=credentials_of(home, address)) as client:
         yield client
 
 
@@ -88,7 +88,7 @@ def workloads(home: Home) -> Iterator[Client]:
 def operations(home: Home) -> Iterator[Operations]:
     """A client for pools, ledger and migration, of the running service."""
     address = require_service(home)
-    with Operations(address, patience_s=PATIENCE_S, credentials=_credentials(home, address)) as service:
+    with Operations(address, patience_s=PATIENCE_S, credentials=credentials_of(home, address)) as service:
         yield service
 
 
@@ -96,5 +96,5 @@ def operations(home: Home) -> Iterator[Operations]:
 def queues(home: Home) -> Iterator[Queues]:
     """A client for queues and reservations, of the running service."""
     address = require_service(home)
-    with Queues(address, patience_s=PATIENCE_S, credentials=_credentials(home, address)) as client:
+    with Queues(address, patience_s=PATIENCE_S, credentials=credentials_of(home, address)) as client:
         yield client

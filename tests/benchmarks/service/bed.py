@@ -23,9 +23,10 @@ from urllib.request import urlopen
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-from console.connection import operations, workloads
+from console.connection import credentials_of, operations, require_service, workloads
 from console.home import Endpoint, Home
 from tests.shared_inputs import REPOSITORY
+from xisuan.calls import Channel
 from xisuan.client import Client, Program, Requirements, Resources, WorkloadSpec
 from xisuan.operations import PoolHealth
 
@@ -108,6 +109,11 @@ class Bed:
     def client(self) -> AbstractContextManager[Client]:
         """As the command line connects: with the credentials of the home."""
         return workloads(self.home)
+
+    def channel(self) -> Channel:
+        """For calls that are begun and not waited for, which the client has not."""
+        address = require_service(self.home)
+        return Channel(address, patience_s=0.0, credentials=credentials_of(self.home, address))
 
     @property
     def endpoint(self) -> Endpoint:

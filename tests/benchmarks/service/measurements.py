@@ -9,12 +9,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from statistics import median
 
 from tests.benchmarks.service.bed import Bed, Pools, spec, until
-from tests.benchmarks.service.open_loop import drive, poisson, quantiles_ms
+from tests.benchmarks.service.open_loop import Call, drive, poisson, quantiles_ms
 from xisuan.client import Client
+from xisuan.workload.v1.workload_service_pb2 import SubmitRequest
+from xisuan.workload.v1.workload_service_pb2_grpc import WorkloadServiceStub
 
 Figures = dict[str, object]
 _BATCH = 2_000
@@ -59,11 +62,17 @@ def to_running(folder: Path) -> Figures:
 
 def unary_submission(folder: Path) -> Figures:
     """Milliseconds to the durable acknowledgement of single submissions that arrive at 1,000 a second."""
-    with Bed(folder, _SMALL) as bed, bed.client() as client:
+    with Bed(folder, _SMALL) as bed, bed.client() as client, closing(bed.channel()) as channel:
         for number in range(200):
             client.submit(spec("unary", f"warm-{number}"))
+        submit = WorkloadServiceStub(channel.grpc).Submit
+
+        def begin(number: int) -> Call:
+            request = SubmitRequest(workload=spec("unary", str(number)))
+            return submit.future(request, metadata=channel.metadata)
+
         arrivals = list(poisson(1_000, 20, seed=1))
-        found = drive(arrivals, lambda number: _submit(client, "unary", str(number)), workers=256)
+        found = drive(arrivals, begin)
     return {"acknowledged_ms": quantiles_ms(found.seconds), "calls": len(arrivals), "failed": found.failed}
 
 
@@ -142,10 +151,6 @@ def _keep_submitting(bed: Bed, stop: threading.Event, queue: str) -> None:
         while not stop.is_set():
             client.submit_batch([spec(queue, str(number + n)) for n in range(_BATCH)])
             number += _BATCH
-
-
-def _submit(client: Client, queue: str, key: str) -> None:
-    client.submit(spec(queue, key))
 
 
 def _note_placements(client: Client, placed: dict[str, float], ready: threading.Event) -> None:

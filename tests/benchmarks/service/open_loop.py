@@ -12,9 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-
-from xisuan.client import CallError
+from typing import Protocol
 
 
 def poisson(rate_per_s: float, seconds: float, seed: int) -> Iterator[float]:
@@ -26,41 +24,54 @@ def poisson(rate_per_s: float, seconds: float, seed: int) -> Iterator[float]:
         at += draw.expovariate(rate_per_s)
 
 
+class Call(Protocol):
+    """A call that was begun, as gRPC's futures are."""
+
+    def add_done_callback(self, callback: Callable[[Call], None], /) -> None: ...
+    def exception(self) -> BaseException | None: ...
+
+
 class Latencies:
     """Seconds from due to answered, and how many calls failed."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: int) -> None:
         self.seconds: list[float] = []
         self.failed = 0
         self._lock = threading.Lock()
+        self._open = calls
+        self._over = threading.Event()
 
-    def took(self, seconds: float) -> None:
+    def ended(self, seconds: float, *, failed: bool) -> None:
         with self._lock:
-            self.seconds.append(seconds)
+            if failed:
+                self.failed += 1
+            else:
+                self.seconds.append(seconds)
+            self._open -= 1
+            if not self._open:
+                self._over.set()
 
-    def fail(self) -> None:
-        with self._lock:
-            self.failed += 1
+    def wait(self, seconds: float) -> None:
+        """Until every call has ended. Raises TimeoutError when one has not."""
+        if not self._over.wait(seconds):
+            raise TimeoutError(f"{self._open} calls were not answered within {seconds:g} s")
 
 
-def drive(arrivals: Sequence[float], call: Callable[[int], None], workers: int) -> Latencies:
-    """Makes call number n when arrival n is due. `workers` bounds the calls under way; one that finds no worker
-    waits, and its wait counts."""
-    found = Latencies()
+def drive(arrivals: Sequence[float], begin_call: Callable[[int], Call], patience_s: float = 300.0) -> Latencies:
+    """Begins call number n when arrival n is due, however many are under way; returns when all have ended."""
+    found = Latencies(len(arrivals))
     begin = time.perf_counter()
 
-    def make(number: int, due: float) -> None:
-        try:
-            call(number)
-        except CallError:
-            found.fail()
-        else:
-            found.took(time.perf_counter() - begin - due)
+    def begin_one(number: int, due: float) -> None:
+        def ended(call: Call) -> None:
+            found.ended(time.perf_counter() - begin - due, failed=call.exception() is not None)
 
-    with ThreadPoolExecutor(workers) as pool:
-        for number, due in enumerate(arrivals):
-            time.sleep(max(0.0, begin + due - time.perf_counter()))
-            pool.submit(make, number, due)
+        begin_call(number).add_done_callback(ended)
+
+    for number, due in enumerate(arrivals):
+        time.sleep(max(0.0, begin + due - time.perf_counter()))
+        begin_one(number, due)
+    found.wait(patience_s)
     return found
 
 
