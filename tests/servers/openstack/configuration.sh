@@ -72,7 +72,7 @@ reserved_host_memory_mb=0
 max_concurrent_builds=0
 running_deleted_instance_poll_interval=0
 report_interval=2
-service_down_time=8
+service_down_time=15
 heal_instance_info_cache_interval=-1
 [oslo_concurrency]
 lock_path=$1/nova/locks
