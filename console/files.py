@@ -60,6 +60,11 @@ def replacing(path: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    if path.exists() and not path.is_file() and not path.is_dir():
+        # A pipe or a device is written to as it is, and must not be replaced by a file.
+        with path.open("wb") as special:
+            yield special
+        return
     if path.is_dir():
         raise Fault(f"{path} 是文件夹；请指定文件名 / {path} is a folder; name a file")
     try:

@@ -38,6 +38,7 @@ from simulations.allocation_bound import allocation_bound
 from simulations.traces.bad_rows import TraceError
 from simulations.traces.openb import NodeList, PodList, read_nodes, read_pods
 from simulations.traces.openb_arrivals import ArrivalOrder, arrival_order
+from simulations.whole_file import whole_file
 
 LEVELS = (50, 95, 100, 120, 130)  # percent of the GPU capacity that has arrived
 Int64s = npt.NDArray[np.int64]
@@ -228,9 +229,8 @@ def run_trace_evaluation(
 
 def write_results(evaluation: TraceEvaluation, path: Path) -> None:
     """The JSON of the evaluation, replaced as a whole."""
-    scratch = path.with_name(path.name + ".partial")
-    scratch.write_text(json.dumps(evaluation.as_json(), indent=1) + "\n", encoding="utf-8")
-    scratch.replace(path)
+    with whole_file(path) as draft:
+        draft.write_text(json.dumps(evaluation.as_json(), indent=1) + "\n", encoding="utf-8")
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from simulations.metrics.result import Curves, Label, Measures, Provenance, Result
+from simulations.whole_file import whole_file
 
 SUFFIX = ".result.json"
 FORMAT = 1
@@ -46,9 +47,8 @@ def file_name(label: Label) -> str:
 
 def write_atomically(content: bytes, path: Path) -> None:
     """Whole or not at all: an interruption leaves the old file, or none."""
-    scratch = path.with_name(f"{path.name}.partial")
-    scratch.write_bytes(content)
-    scratch.replace(path)
+    with whole_file(path) as draft:
+        draft.write_bytes(content)
 
 
 def read_result(path: Path) -> Result:

@@ -15,6 +15,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from simulations.engine.outcome import Ending, Outcome
+from simulations.whole_file import whole_file
 
 _NAMES = {ending: ending.name.lower() for ending in Ending}
 
@@ -45,9 +46,8 @@ def schedule_table(outcome: Outcome) -> pa.Table:
 def write_schedule(outcome: Outcome, path: Path) -> None:
     """Replaces the file as a whole. Raises OSError where it cannot be written."""
     table = schedule_table(outcome)
-    scratch = path.with_name(f"{path.name}.partial")
-    if path.suffix == ".parquet":
-        pq.write_table(table, scratch, compression="zstd")
-    else:
-        pa_csv.write_csv(table, scratch, pa_csv.WriteOptions(quoting_style="needed"))
-    scratch.replace(path)
+    with whole_file(path) as draft:
+        if path.suffix == ".parquet":
+            pq.write_table(table, draft, compression="zstd")
+        else:
+            pa_csv.write_csv(table, draft, pa_csv.WriteOptions(quoting_style="needed"))

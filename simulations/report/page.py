@@ -27,6 +27,7 @@ from simulations.report.sections import (
     figures_table,
     settings_table,
 )
+from simulations.whole_file import whole_file
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:"
 MOST_DETAILED = 12  # contests that get their own charts; the table above names all
@@ -62,9 +63,8 @@ class Charts:
 def write_page(results: Sequence[Result], path: Path, options: PageOptions) -> None:
     """Replaces the file as a whole. Raises ValueError as `contests` and `verdict` do, and for an unknown base."""
     page = render_page(results, options)
-    scratch = path.with_name(f"{path.name}.partial")
-    scratch.write_text(page, encoding="utf-8")
-    scratch.replace(path)
+    with whole_file(path) as draft:
+        draft.write_text(page, encoding="utf-8")
 
 
 def render_page(results: Sequence[Result], options: PageOptions) -> str:

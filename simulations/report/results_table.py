@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from simulations.metrics.definitions import METRICS
 from simulations.metrics.result import Result
+from simulations.whole_file import whole_file
 
 VERSION_KEY = b"xisuan.results.version"
 SCHEMA_VERSION = 1
@@ -44,9 +45,8 @@ def write_results_table(results: Sequence[Result], path: Path) -> None:
         columns,
         metadata={VERSION_KEY: str(SCHEMA_VERSION).encode()},
     )
-    scratch = path.with_name(f"{path.name}.partial")
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), scratch, compression="zstd")
-    scratch.replace(path)
+    with whole_file(path) as draft:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), draft, compression="zstd")
 
 
 def read_results_table(path: Path) -> list[dict[str, object]]:

@@ -18,6 +18,7 @@ from simulations.traces.bad_rows import BadRows, TraceError
 from simulations.traces.parquet_table import ParquetColumns, open_parquet
 from simulations.traces.shape_json import shape_from_json, shape_to_json
 from simulations.traces.trace import LONGEST_MS, SCHEMA_VERSION, Outcome, Trace, TraceColumns
+from simulations.whole_file import whole_file
 
 VERSION_KEY = b"xisuan.trace.version"
 ORIGIN_KEY = b"xisuan.trace.origin_ms"
@@ -49,9 +50,8 @@ def write_trace(trace: Trace, path: Path) -> None:
             NAME_KEY: trace.name.encode(),
         }
     )
-    scratch = path.with_name(path.name + ".partial")
-    pq.write_table(table, scratch, compression="zstd", row_group_size=1 << 20)
-    scratch.replace(path)
+    with whole_file(path) as draft:
+        pq.write_table(table, draft, compression="zstd", row_group_size=1 << 20)
 
 
 def read_trace_file(path: Path, *, skip_bad: bool = False) -> Trace:
