@@ -60,13 +60,15 @@ class Latencies:
 def drive(arrivals: Sequence[float], begin_call: Callable[[int], Call], patience_s: float = 300.0) -> Latencies:
     """Begins call number n when arrival n is due, however many are under way; returns when all have ended."""
     found = Latencies(len(arrivals))
+    calls: list[Call] = []  # gRPC cancels a call that nobody holds
     begin = time.perf_counter()
 
     def begin_one(number: int, due: float) -> None:
         def ended(call: Call) -> None:
             found.ended(time.perf_counter() - begin - due, failed=call.exception() is not None)
 
-        begin_call(number).add_done_callback(ended)
+        calls.append(begin_call(number))
+        calls[-1].add_done_callback(ended)
 
     for number, due in enumerate(arrivals):
         time.sleep(max(0.0, begin + due - time.perf_counter()))
