@@ -6,6 +6,7 @@ first come first. Adding and removing cost a logarithm; `window` costs what it g
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,6 +18,7 @@ from sortedcontainers import SortedList
 from scheduler.core.queueing.shapes import Int32s, Int64s
 
 Lane = tuple[int, int]  # priority, queue
+Kind = tuple[int, int]  # shape, estimated milliseconds: those of one kind in one lane are alike to a cycle
 
 
 # A deadline moves a workload forward in its lane by this much at most: nobody is overtaken by who came later than that.
@@ -53,6 +55,10 @@ class WaitingRow(NamedTuple):
     @property
     def lane(self) -> Lane:
         return self.priority, self.queue
+
+    @property
+    def kind(self) -> Kind:
+        return self.shape, self.estimated_ms
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,10 +97,12 @@ class WaitingColumns:
 
 @dataclass(slots=True)
 class Passed:
-    """How far a look over all that wait has come, window by window: the last row passed over in each lane, and the
-    workloads for whom pools keep room, which stand in every window so that their room is not given away."""
+    """How far a look over all that wait has come, window by window: the last row passed over in each lane, the kinds that
+    found no place there, and the workloads for whom pools keep room, which stand in every window so that their room is
+    not given away."""
 
     after: dict[Lane, WaitingRow] = field(default_factory=dict)
+    hopeless: dict[Lane, set[Kind]] = field(default_factory=dict)
     heads: Sequence[str] = ()
 
 
@@ -116,6 +124,7 @@ class WaitingTable:
     def __init__(self) -> None:
         self._rows: dict[str, WaitingRow] = {}
         self._lanes: dict[Lane, SortedList[WaitingRow]] = {}
+        self._kinds: dict[Lane, Counter[Kind]] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -131,16 +140,21 @@ class WaitingTable:
         lane = self._lanes.get(row.lane)
         if lane is None:
             lane = self._lanes[row.lane] = SortedList()
+            self._kinds[row.lane] = Counter()
         lane.add(row)
+        self._kinds[row.lane][row.kind] += 1
 
     def remove(self, workload_id: str) -> WaitingRow | None:
         """Who was placed or cancelled waits no longer; None for whoever does not wait."""
         row = self._rows.pop(workload_id, None)
         if row is not None:
-            lane = self._lanes[row.lane]
+            lane, kinds = self._lanes[row.lane], self._kinds[row.lane]
             lane.remove(row)
+            kinds[row.kind] -= 1
+            if not kinds[row.kind]:
+                del kinds[row.kind]
             if not lane:
-                del self._lanes[row.lane]
+                del self._lanes[row.lane], self._kinds[row.lane]
         return row
 
     def row(self, workload_id: str) -> WaitingRow | None:
@@ -168,6 +182,7 @@ class WaitingTable:
     def select(self, limit: int, passed: Passed | None = None) -> Selection:
         """The rows of a window, quickly, for whoever holds a lock; `Selection.columns` makes columns of them."""
         after, heads = ({}, {}) if passed is None else (passed.after, self._rows_of(passed.heads))
+        hopeless = {} if passed is None else passed.hopeless
         rows: list[WaitingRow] = []
         truncated: list[Lane] = []
         level: int | None = None
@@ -180,17 +195,21 @@ class WaitingTable:
             lane = self._lanes[key]
             start = lane.bisect_right(after[key]) if key in after else 0
             rows.extend(row for row in heads.get(key, ()) if row <= after[key])
+            if key in hopeless and self._kinds[key].keys() <= hopeless[key]:
+                continue  # whatever stands behind is like one that found no place in this look
             rows.extend(islice(lane, start, start + limit))
             if len(lane) > start + limit:
                 truncated.append(key)
         return Selection(rows, frozenset(truncated), is_complete and not truncated)
 
     def pass_over(self, passed: Passed, workload_ids: Iterable[str]) -> None:
-        """Those were looked at and not placed: the next window of the same look shows what is behind them."""
+        """Those were looked at and not placed: the next window of the same look shows what is behind them, unless it is
+        of the same kind: in one look room only becomes less."""
         for workload_id in workload_ids:
             row = self._rows.get(workload_id)
             if row is not None:
                 passed.after[row.lane] = max(row, passed.after.get(row.lane, row))
+                passed.hopeless.setdefault(row.lane, set()).add(row.kind)
 
     def _rows_of(self, workload_ids: Iterable[str]) -> dict[Lane, list[WaitingRow]]:
         rows = sorted(row for row in map(self._rows.get, workload_ids) if row is not None)
