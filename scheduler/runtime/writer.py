@@ -269,12 +269,13 @@ class Writer:
         if failure is not None:
             self._refuse(jobs, failure)
             return
+        # Before the answers: who acts on a placement finds what was noted of it.
+        if batch.drafts:
+            self._events.committed(group.changes)
         for future, refusal in group.refusals:
             future.set_exception(refusal)
         for future, results in group.answers:
             future.set_result(results)
-        if batch.drafts:
-            self._events.committed(group.changes)
 
     def _refuse(self, jobs: list[_Job], error: Exception) -> None:
         if isinstance(error, Deposed):
