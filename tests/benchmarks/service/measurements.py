@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from statistics import median
 
 from tests.benchmarks.service.bed import Bed, Pools, spec, until
 from tests.benchmarks.service.open_loop import Call, drive, poisson, quantiles_ms
-from xisuan.client import Client
+from xisuan.client import CallError, Client
 from xisuan.workload.v1.workload_service_pb2 import SubmitRequest
 from xisuan.workload.v1.workload_service_pb2_grpc import WorkloadServiceStub
 
@@ -155,12 +155,14 @@ def _keep_submitting(bed: Bed, stop: threading.Event, queue: str) -> None:
 
 
 def _note_placements(client: Client, placed: dict[str, float], ready: threading.Event) -> None:
-    for message in client.watch(queue="latency"):
-        now = time.perf_counter()
-        ready.set()
-        for change in message.changes:
-            if change.HasField("run"):
-                placed.setdefault(change.workload_id, now)
+    """Until the connection is closed."""
+    with suppress(CallError):
+        for message in client.watch(queue="latency"):
+            now = time.perf_counter()
+            ready.set()
+            for change in message.changes:
+                if change.HasField("run"):
+                    placed.setdefault(change.workload_id, now)
 
 
 MEASUREMENTS: Mapping[str, Callable[[Path], Figures]] = {
