@@ -60,7 +60,7 @@ class Latencies:
 def drive(arrivals: Sequence[float], begin_call: Callable[[int], Call], patience_s: float = 300.0) -> Latencies:
     """Begins call number n when arrival n is due, however many are under way; returns when all have ended."""
     found = Latencies(len(arrivals))
-    calls: list[Call] = []  # gRPC cancels a call that nobody holds
+    calls: list[Call] = []  # held until they end: a future that nobody holds may be cancelled
     begin = time.perf_counter()
 
     def begin_one(number: int, due: float) -> None:
