@@ -1,6 +1,6 @@
 """On whose behalf events are recorded: the authenticated principal of a request, and the request's id.
 
-The gateway's interceptor begins an attribution, the control plane goes on under it, the writer stamps the drafts of
+The gateway's door begins an attribution, the control plane goes on under it, the writer stamps the drafts of
 each caller with his, and `Transaction.append` those of desks that append themselves. So every event that a request
 causes names principal and request, whichever way it took. What the service does by itself has no attribution.
 """

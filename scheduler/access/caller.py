@@ -1,6 +1,6 @@
 """The caller of the RPC under way: who he is, and which subtrees this call may touch.
 
-`interceptor` sets it, the servicers' ports (`scheduler.services.scoped`) ask it. None: the gateway runs without access
+`door` sets it, the servicers' ports (`scheduler.services.scoped`) ask it. None: the gateway runs without access
 control, which only tests ask for.
 """
 

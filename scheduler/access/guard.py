@@ -1,4 +1,4 @@
-"""The guard of one gateway: who calls, may he do this, and not too fast. `interceptor` asks it before every call."""
+"""The guard of one gateway: who calls, may he do this, and not too fast. `door` asks it before every call."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What each call needs, as one table: which roles, and whether the whole service or a subtree is touched.
 
-`interceptor` asks it before every call; a call that is not in the table is refused. tests/access finds every RPC by
+`door` asks it before every call; a call that is not in the table is refused. tests/access finds every RPC by
 its descriptor, so that a new one without a row fails.
 """
 

@@ -1,14 +1,15 @@
 """Counts every RPC of a gateway by service, method and code, and how long it took.
 
-`scheduler.services.server` gives it to its gRPC server as the outermost interceptor, so that what other interceptors
-refuse is counted too. Methods that no service has are counted under one name: callers must not be able to make series.
+`scheduler.services.entrance` puts it outermost, so that what other layers refuse is counted too. Methods that no service
+has are counted under one name: callers must not be able to make series.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from functools import cache
 from typing import Any, TypeAlias
 
 import grpc
@@ -20,41 +21,46 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _UNKNOWN = "unknown"
 
 
-class CallMetrics(grpc.aio.ServerInterceptor):
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            GRPC_HANDLED.labels(_UNKNOWN, _UNKNOWN, grpc.StatusCode.UNIMPLEMENTED.name).inc()
-            return None
-        service, _, method = handler_call_details.method.lstrip("/").partition("/")
-        return counted(handler, service, method)
+class CallMetrics:
+    """The outermost layer (`scheduler.services.entrance`)."""
+
+    def around(self, handler: Handler, method: str) -> Handler:
+        """The same handler, counted."""
+        service, _, name = method.lstrip("/").partition("/")
+        series = _Series(service, name)
+        behaviour, make = _form(handler)
+
+        async def answer(request: Any, context: Any) -> Any:
+            async with _Counting(series, context):
+                return await behaviour(request, context)
+
+        async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
+            async with _Counting(series, context):
+                answering = behaviour(request, context)
+                if hasattr(answering, "__aiter__"):
+                    async for response in answering:
+                        yield response
+                else:
+                    await answering  # it writes to the context itself, as the health service does
+
+        made: Handler = make(
+            stream if handler.response_streaming else answer,
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+        return made
+
+    def unknown(self) -> None:
+        """A call of a method that no service has."""
+        GRPC_HANDLED.labels(_UNKNOWN, _UNKNOWN, grpc.StatusCode.UNIMPLEMENTED.name).inc()
 
 
-def counted(handler: Handler, service: str, method: str) -> Handler:
-    """The same handler, counted."""
-    behaviour, make = _form(handler)
+class _Series:
+    """The series of one method; to look one up costs more than to count into it."""
 
-    async def answer(request: Any, context: Any) -> Any:
-        async with _Counting(service, method, context):
-            return await behaviour(request, context)
-
-    async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
-        async with _Counting(service, method, context):
-            answering = behaviour(request, context)
-            if hasattr(answering, "__aiter__"):
-                async for response in answering:
-                    yield response
-            else:
-                await answering  # it writes to the context itself, as the health service does
-
-    made: Handler = make(
-        stream if handler.response_streaming else answer, handler.request_deserializer, handler.response_serializer
-    )
-    return made
+    def __init__(self, service: str, method: str) -> None:
+        self.seconds = GRPC_SECONDS.labels(service, method)
+        self.handled = cache(lambda code: GRPC_HANDLED.labels(service, method, code))
 
 
 def _form(handler: Handler) -> tuple[Callable[[Any, Any], Any], Callable[..., Any]]:
@@ -71,9 +77,10 @@ def _form(handler: Handler) -> tuple[Callable[[Any, Any], Any], Callable[..., An
 class _Counting:
     """One call, from its first byte of work to its end, however it ends."""
 
-    def __init__(self, service: str, method: str, context: Any) -> None:
-        self._service = service
-        self._method = method
+    __slots__ = ("_context", "_series", "_started")
+
+    def __init__(self, series: _Series, context: Any) -> None:
+        self._series = series
         self._context = context
 
     async def __aenter__(self) -> None:
@@ -82,8 +89,8 @@ class _Counting:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
-        GRPC_SECONDS.labels(self._service, self._method).observe(time.perf_counter() - self._started)
-        GRPC_HANDLED.labels(self._service, self._method, self._code(error)).inc()
+        self._series.seconds.observe(time.perf_counter() - self._started)
+        self._series.handled(self._code(error)).inc()
 
     def _code(self, error: BaseException | None) -> str:
         if isinstance(error, asyncio.CancelledError | GeneratorExit):

@@ -1,13 +1,13 @@
 """Lets a gateway end in good order: unary calls finish, streams end at once and say where to go on.
 
-`scheduler.services.server` gives it to its gRPC server. Without it, stopping would wait for watchers, who never end by
-themselves, and would then cut off whoever is in the middle of a submission.
+Without it, stopping would wait for watchers, who never end by themselves, and would then cut off whoever is in the
+middle of a submission.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 
 import grpc
@@ -19,7 +19,9 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _RETRY_MS = 1_000
 
 
-class Draining(grpc.aio.ServerInterceptor):
+class Draining:
+    """A layer of `scheduler.services.entrance`."""
+
     def __init__(self) -> None:
         self._begun = asyncio.Event()
 
@@ -27,13 +29,8 @@ class Draining(grpc.aio.ServerInterceptor):
         """From now on streams end with UNAVAILABLE, which clients resume elsewhere from their cursor."""
         self._begun.set()
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
-        handler = await continuation(handler_call_details)
-        if handler is None or not handler.response_streaming:
+    def around(self, handler: Handler, method: str) -> Handler:
+        if not handler.response_streaming:
             return handler
         behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
         make: Any = (

@@ -133,7 +133,7 @@ class ScopedScheduling:
         await self._require_visible(workload_id)
         return await self._scheduling.log_source(workload_id, attempt)
 
-    # Pools are the whole service's: the interceptor lets only those pass who have a role at the root.
+    # Pools are the whole service's: the door lets only those pass who have a role at the root.
 
     async def pools(self) -> tuple[PoolStatus, ...]:
         return await self._scheduling.pools()

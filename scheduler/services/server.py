@@ -18,14 +18,15 @@ from grpc_reflection.v1alpha import reflection
 from adapters.client import AdapterClient, ClientTls
 from adapters.sdk.listening import bind
 from adapters.sdk.tls import ServerTls, require_known_callers
+from scheduler.access.door import AccessDoor
 from scheduler.access.guard import Guard
-from scheduler.access.interceptor import AccessInterceptor
 from scheduler.services.assessment_ports import Assessment
 from scheduler.services.assessment_servicer import AssessmentServicer
 from scheduler.services.call_metrics import CallMetrics
 from scheduler.services.call_traces import CallTraces
 from scheduler.services.desk_ports import Ledger, Migration
 from scheduler.services.draining import Draining
+from scheduler.services.entrance import Entrance
 from scheduler.services.ledger_servicer import LedgerServicer
 from scheduler.services.migration_servicer import MigrationServicer
 from scheduler.services.operation_ports import Operation
@@ -111,10 +112,9 @@ class Gateway:
     def __init__(self, ports: Ports, access: GatewayAccess | Unguarded) -> None:
         self._access = None if isinstance(access, Unguarded) else access
         self._draining = Draining()
-        interceptors: list[grpc.aio.ServerInterceptor] = [CallMetrics(), CallTraces(), self._draining]
-        if self._access is not None:
-            interceptors.append(AccessInterceptor(self._access.guard))
-        self._server = grpc.aio.server(options=_OPTIONS, interceptors=interceptors)
+        doors = () if self._access is None else (AccessDoor(self._access.guard),)
+        entrance = Entrance(CallMetrics(), (CallTraces(), self._draining), doors)
+        self._server = grpc.aio.server(options=_OPTIONS, interceptors=(entrance,))
         adapters = partial(AdapterClient, tls=None if self._access is None else self._access.to_adapters)
         path_of = str if self._access is None else self._access.path_of
         scheduling = ScopedScheduling(ports.scheduling)

@@ -1,15 +1,17 @@
-"""The gRPC interceptor of a gateway: nobody passes who is not known, and everything that passes knows its caller.
+"""The door of a gateway: nobody passes who is not known, and everything that passes knows its caller.
 
-`scheduler.services.server` puts it first. Strangers are refused before their message is read. Health stays open;
-reflection is for everybody who is known. The `actor` of a request is replaced by the authenticated principal here, for
-every RPC at once, so that nobody can be recorded under another's name.
+`scheduler.services.entrance` asks it before every call: strangers are refused before their message is read. Health stays
+open; reflection is for everybody who is known. The `actor` of a request is replaced by the authenticated principal here,
+for every RPC at once, so that nobody can be recorded under another's name.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Hashable, Iterable
+from contextvars import ContextVar
+from functools import cache
+from typing import Any, NamedTuple, TypeAlias
 
 import grpc
 
@@ -25,30 +27,30 @@ from scheduler.access.tokens import Verified
 Context = grpc.aio.ServicerContext[Any, Any]
 # Generic in the stubs of its types, and not at run time.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
 _BEARER = "bearer "
 _KEYS_RETRY_MS = 1_000
 
 
-class AccessInterceptor(grpc.aio.ServerInterceptor):
+class AccessDoor:
+    """`scheduler.services.entrance.Door` over a guard."""
+
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
 
-    async def intercept_service(
-        self, continuation: Continuation, details: grpc.HandlerCallDetails
-    ) -> Handler | None:
-        method = details.method
-        if method in HEALTH:
-            return await continuation(details)
-        handler = await continuation(details)
-        if handler is None:
-            return None  # no such method, whoever asks
+    async def refusal(self, details: grpc.HandlerCallDetails) -> Handler | None:
+        """What ends the call of a stranger; for anybody else this task, which is the call's own, has its gate now."""
+        if details.method in HEALTH:
+            return None
         token, request_id = _presented(details.invocation_metadata or ())
         try:
             verified = await self._by_token(token)
         except AccessRefused as refused:
             return _refusing(refused)
-        return _guarded(handler, _Gate(self._guard, method, verified, request_id))
+        _GATE.set(_Gate(self._guard, details.method, verified, request_id))
+        return None
+
+    def around(self, handler: Handler, method: str) -> Handler:
+        return handler if method in HEALTH else _guarded(handler)
 
     async def _by_token(self, token: str) -> Verified | None:
         """None: his certificate tells, which only the call itself can be asked for."""
@@ -64,6 +66,8 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
 
 class _Gate:
     """One call on its way in."""
+
+    __slots__ = ("_guard", "_method", "_request_id", "_verified")
 
     def __init__(self, guard: Guard, method: str, verified: Verified | None, request_id: str) -> None:
         self._guard = guard
@@ -88,31 +92,36 @@ class _Gate:
         try:
             if not self.is_valid():
                 raise _no_longer()
-            workloads = getattr(request, "workloads", None)
-            if workloads is not None:
-                self._guard.count_workloads(found, len(workloads))
-            elif hasattr(request, "workload"):
+            names = _names_of(request.__class__)
+            if names.workloads:
+                self._guard.count_workloads(found, len(request.workloads))
+            elif names.workload:
                 self._guard.count_workloads(found, 1)
             permission = PERMISSIONS.get(self._method)
             if permission is not None and permission.by_act:
                 callers.begin(self._guard.narrow(found, self._method, request.act))
         except AccessRefused as refused:
             await abort(context, failure_of(refused))
-        _name_actor(request, found)
+        # Puts the authenticated name wherever the message names an actor.
+        if names.actor:
+            request.actor = found.actor(request.actor)
+        if names.minute:
+            request.minute.actor = found.actor(request.minute.actor)
 
     def is_valid(self) -> bool:
         return self._verified is not None and self._guard.is_valid(self._verified)
 
 
-def _guarded(handler: Handler, gate: _Gate) -> Handler:
-    """The same handler behind the gate."""
+def _guarded(handler: Handler) -> Handler:
+    """The same handler behind the gate of each call."""
     if handler.request_streaming and handler.response_streaming:
-        return _remade(handler, grpc.stream_stream_rpc_method_handler, _streaming(handler.stream_stream, gate))
+        return _remade(handler, grpc.stream_stream_rpc_method_handler, _streaming(handler.stream_stream))
     if handler.response_streaming:
-        return _remade(handler, grpc.unary_stream_rpc_method_handler, _answering(handler.unary_stream, gate))
+        return _remade(handler, grpc.unary_stream_rpc_method_handler, _answering(handler.unary_stream))
     inner: Any = handler.stream_unary if handler.request_streaming else handler.unary_unary
 
     async def one_answer(request: Any, context: Context) -> Any:
+        gate = _GATE.get()
         found = await gate.enter(context)
         if handler.request_streaming:
             return await inner(_taken(request, gate, found, context), context)
@@ -125,8 +134,9 @@ def _guarded(handler: Handler, gate: _Gate) -> Handler:
     return _remade(handler, make, one_answer)
 
 
-def _answering(inner: Any, gate: _Gate) -> Any:
+def _answering(inner: Any) -> Any:
     async def many_answers(request: Any, context: Context) -> AsyncIterator[Any]:
+        gate = _GATE.get()
         found = await gate.enter(context)
         await gate.take(request, found, context)
         async for message in inner(request, context):
@@ -136,8 +146,9 @@ def _answering(inner: Any, gate: _Gate) -> Any:
     return many_answers
 
 
-def _streaming(inner: Any, gate: _Gate) -> Any:
+def _streaming(inner: Any) -> Any:
     async def both_ways(requests: Any, context: Context) -> AsyncIterator[Any]:
+        gate = _GATE.get()
         found = await gate.enter(context)
         async for message in inner(_taken(requests, gate, found, context), context):
             await _require_valid(gate, context)
@@ -222,12 +233,24 @@ def _certificate(context: Context) -> bytes:
     raise Unauthenticated("连接没有客户端证书 / the connection has no client certificate")
 
 
-def _name_actor(request: Any, found: Caller) -> None:
-    """Puts the authenticated name wherever the message names an actor."""
-    fields = getattr(request, "DESCRIPTOR", None)
+class _Names(NamedTuple):
+    """Which fields a kind of message has that the door looks at."""
+
+    workload: bool
+    workloads: bool
+    actor: bool
+    minute: bool
+
+
+@cache
+def _names_of(kind: Hashable) -> _Names:
+    fields = getattr(kind, "DESCRIPTOR", None)
     if fields is None:
-        return  # reflection's own, read elsewhere
-    if "actor" in fields.fields_by_name:
-        request.actor = found.actor(request.actor)
-    if "minute" in fields.fields_by_name:
-        request.minute.actor = found.actor(request.minute.actor)
+        return _Names(
+            workload=False, workloads=False, actor=False, minute=False
+        )  # reflection's own, read elsewhere
+    return _Names(*(name in fields.fields_by_name for name in _Names._fields))
+
+
+# The gate of the call whose task this is, from the door to the handler.
+_GATE: ContextVar[_Gate] = ContextVar("gate")
