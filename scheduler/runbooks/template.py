@@ -62,7 +62,8 @@ class CancelWorkload(_Strict):
 
 
 class HttpCheck(_Strict):
-    """A GET that must answer `status`, with `contains` in its body, within the step's timeout."""
+    """A GET that must answer `status`, with `contains` in its body, within the step's timeout. An answer that points
+    elsewhere (3xx) is not followed."""
 
     kind: Literal["http_check"]
     url: str
@@ -125,7 +126,8 @@ class WaitForWindow(_Strict):
 
 
 class Notify(_Strict):
-    """POSTs {"text", "run_id", "step"} to a webhook, whose URL is a secret. Delivered at least once."""
+    """POSTs {"text", "run_id", "step"} to a webhook, whose URL is a secret. Delivered at least once; the same
+    attempt has the same Idempotency-Key."""
 
     kind: Literal["notify"]
     webhook: Name

@@ -49,9 +49,14 @@ class StepContext:
     def is_out_of_time(self) -> bool:
         """True when the attempt must be given up: its own timeout, the window's last moment, or a rollback that a
         person has asked for."""
-        if self.is_abandoned() or time.monotonic() - self.began_s > self.step.timeout_ms / 1000:
+        if self.is_abandoned() or self.seconds_left <= 0:
             return True
         return self.deadline_ms is not None and self.ports.clock.now_ms() >= self.deadline_ms
+
+    @property
+    def seconds_left(self) -> float:
+        """Of the attempt's own timeout; negative when it is over."""
+        return self.began_s + self.step.timeout_ms / 1000 - time.monotonic()
 
     def until(self, ready: Callable[[], StepResult | None]) -> StepResult | None:
         """Asks until there is a result, less often the longer it takes; None when the time is up."""
