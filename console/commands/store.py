@@ -29,8 +29,9 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="备份文件夹 / t
 @app.command()
 def backup(folder: Folder, as_json: AsJson = False) -> None:
     """在线备份，服务不停 / takes a consistent backup, beside a running service too."""
-    with local_store(find_home(), writing=False) as store:
-        manifest = back_up(store.engine, folder.absolute(), SystemClock().now_ms())
+    home = find_home()
+    with local_store(home, writing=False) as store:
+        manifest = back_up(store.engine, folder.absolute(), SystemClock().now_ms(), home.papers_folder)
     _tell("已备份 / backed up", folder, manifest, as_json)
 
 
@@ -60,7 +61,7 @@ def restore(folder: Folder, as_json: AsJson = False) -> None:
                 f"数据目录 {home.folder} 不是空的；请用 XISUAN_HOME 指定另一个"
                 f" / the home {home.folder} is not empty; name another with XISUAN_HOME"
             )
-        manifest = restore_files(folder, home.store_url)
+        manifest = restore_files(folder, home.store_url, home.papers_folder)
         store = open_store(home.store_url)
         try:
             _require(verify(store, anchor=manifest.head))

@@ -1,7 +1,8 @@
 """Backups of the store: taken while a service runs, checked before they are believed, restored into nothing.
 
 `xisuan store backup | restore` call this. A backup is a folder with one state of the database and `manifest.json`, which
-is written last and names every file by its SHA-256, the end of the chain and the number of rows of each table.
+is written last and names every file by its SHA-256, the end of the chain and the number of rows of each table. The papers
+whose hashes are in the chain (`console.papers`) go with it, in `papers/`.
 
 SQLite: `VACUUM INTO`, one read transaction. (The driver's own backup copies pages and starts again whenever another
 process writes, so beside a busy service it need not end.) PostgreSQL: `COPY` of every table in one REPEATABLE READ
@@ -16,7 +17,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -33,6 +34,7 @@ from inventory.store.schema import metadata
 FORMAT = 1
 MANIFEST = "manifest.json"
 _DATABASE = "store.db"
+_PAPERS = "papers"
 _CHUNK = 1024 * 1024
 
 
@@ -63,8 +65,9 @@ class Manifest:
         return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False, indent=1) + "\n"
 
 
-def back_up(engine: Engine, folder: Path, made_ms: int) -> Manifest:
-    """Writes one state of the database into `folder`, which must not exist. Raises BackupRefused, StoreError.
+def back_up(engine: Engine, folder: Path, made_ms: int, shelf: Path | None = None) -> Manifest:
+    """Writes one state of the database, and the papers of `shelf`, into `folder`, which must not exist. Raises
+    BackupRefused, StoreError.
 
     What is unfinished when the machine stops is a folder NAME.partial, and no backup.
     """
@@ -79,6 +82,8 @@ def back_up(engine: Engine, folder: Path, made_ms: int) -> Manifest:
         partial.mkdir(parents=True, mode=0o700)
         taken = _take_sqlite if engine.dialect.name == "sqlite" else _take_postgresql
         manifest = taken(engine, partial, made_ms)
+        # After the database: a paper lies on the shelf before its hash is recorded, so that none is missing.
+        manifest = replace(manifest, files=(*manifest.files, *_take_papers(shelf, partial)))
         _write_durably(partial / MANIFEST, manifest.to_json().encode())
         _flush_folder(partial)
         partial.rename(folder)
@@ -113,16 +118,17 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     """Raises BackupRefused for the first file that is not what the manifest says."""
     for file in manifest.files:
         found = _fingerprint(folder / file.name) if (folder / file.name).is_file() else None
-        if found != file:
+        if found is None or (found.size_bytes, found.sha256) != (file.size_bytes, file.sha256):
             raise BackupRefused(
                 f"备份文件 {folder / file.name} 缺失或已改动；请用另一份备份",
                 f"the file {folder / file.name} is missing or was altered; use another backup",
             )
 
 
-def restore_files(folder: Path, url: str) -> Manifest:
+def restore_files(folder: Path, url: str, shelf: Path | None = None) -> Manifest:
     """Puts the backup's state into the database at `url`, which must hold nothing, and brings it to this program's
-    revision. The caller verifies the chain. Raises BackupRefused, StoreError; then the database is as it was."""
+    revision; and its papers onto `shelf`, where that is given. The caller verifies the chain. Raises BackupRefused,
+    StoreError; then the database is as it was."""
     manifest = read_manifest(folder)
     check_files(folder, manifest)
     is_postgresql = url.startswith("postgres")
@@ -131,6 +137,9 @@ def restore_files(folder: Path, url: str) -> Manifest:
             f"备份来自 {manifest.engine}，不能恢复到另一种数据库；请指定同类数据库",
             f"the backup is of {manifest.engine} and cannot go into another kind of database; name one of its kind",
         )
+    if shelf is not None:
+        # Before the database, which is what is refused when it is there already: so this can be done again.
+        _put_papers(folder, manifest, shelf)
     if is_postgresql:
         _put_postgresql(folder, manifest, url)
     else:
@@ -243,6 +252,44 @@ def _empty_postgresql(url: str, revision: str) -> Iterator[Connection]:
 def _cursor(connection: Connection) -> Any:
     """psycopg's own cursor, which knows COPY."""
     return connection.connection.cursor()
+
+
+# Papers
+
+
+def _take_papers(shelf: Path | None, partial: Path) -> tuple[BackedFile, ...]:
+    if shelf is None or not shelf.is_dir():
+        return ()
+    names = sorted(one.name for one in shelf.iterdir() if one.is_file() and not one.name.startswith("."))
+    if names:
+        (partial / _PAPERS).mkdir(mode=0o700)
+    backed = []
+    for name in names:
+        copied = partial / _PAPERS / name
+        shutil.copyfile(shelf / name, copied)
+        _flush(copied)
+        backed.append(replace(_fingerprint(copied), name=f"{_PAPERS}/{name}"))
+    if names:
+        _flush_folder(partial / _PAPERS)
+    return tuple(backed)
+
+
+def _put_papers(folder: Path, manifest: Manifest, shelf: Path) -> None:
+    names = [Path(file.name).name for file in manifest.files if file.name.startswith(f"{_PAPERS}/")]
+    try:
+        for name in names:
+            shelf.mkdir(parents=True, exist_ok=True)
+            draft = shelf / f".{name}"
+            shutil.copyfile(folder / _PAPERS / name, draft)
+            _flush(draft)
+            draft.rename(shelf / name)
+        if names:
+            _flush_folder(shelf)
+    except OSError as error:
+        raise BackupRefused(
+            f"佐证文件无法写入 {shelf}（{error.strerror}）；请检查权限和磁盘空间",
+            f"the papers cannot be written to {shelf} ({error.strerror}); check its permissions and the disk's free space",
+        ) from error
 
 
 # Manifests and files

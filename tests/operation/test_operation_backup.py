@@ -76,6 +76,35 @@ class TestABackup:
         finally:
             store.close()
 
+    def test_takes_the_papers_along_and_brings_them_back(
+        self, history: History, urls: tuple[str, str], tmp_path: Path
+    ) -> None:
+        shelf, other = tmp_path / "papers", tmp_path / "other papers"
+        shelf.mkdir()
+        (shelf / "ab12.pdf").write_bytes("验收纪要".encode())
+        (shelf / ".draft").write_bytes(b"half")
+        manifest = back_up(history.store.engine, tmp_path / "backup", NOW_MS, shelf)
+        assert [file.name for file in manifest.files if "/" in file.name] == ["papers/ab12.pdf"]
+        restore_files(tmp_path / "backup", urls[1], other)
+        assert {one.name: one.read_bytes() for one in other.iterdir()} == {"ab12.pdf": "验收纪要".encode()}
+
+    @pytest.mark.parametrize("harm", ["altered", "missing"])
+    def test_with_a_paper_that_is_not_what_it_was_is_not_believed(
+        self, harm: str, history: History, urls: tuple[str, str], tmp_path: Path
+    ) -> None:
+        shelf = tmp_path / "papers"
+        shelf.mkdir()
+        (shelf / "ab12.pdf").write_bytes("验收纪要".encode())
+        back_up(history.store.engine, tmp_path / "backup", NOW_MS, shelf)
+        paper = tmp_path / "backup" / "papers" / "ab12.pdf"
+        if harm == "missing":
+            paper.unlink()
+        else:
+            paper.write_bytes("验收纪妖".encode())
+        with pytest.raises(BackupRefused, match="ab12"):
+            restore_files(tmp_path / "backup", urls[1], tmp_path / "other papers")
+        assert not (tmp_path / "other papers").exists()
+
     def test_taken_beside_a_writer_is_one_whole_state(
         self, history: History, urls: tuple[str, str], tmp_path: Path
     ) -> None:
