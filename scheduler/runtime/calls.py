@@ -23,6 +23,7 @@ from inventory.model.pool import Pool
 from inventory.store import attribution
 from scheduler.operation.run_traces import RUN_TRACES
 from scheduler.ports import NodeAnswers, NodeBatch, PoolView
+from scheduler.runtime.changed_views import ViewCopy
 from scheduler.runtime.pool_link import LinkStart
 from scheduler.services.ports import ControlPlaneUnavailable
 
@@ -114,6 +115,7 @@ class RayHosts:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
+        self._copies = {name: ViewCopy() for name in self._names}
 
     async def attach(self, pool: Pool, endpoint: str, start: LinkStart) -> None:
         await self._call(self._name(pool.pool_id), "attach", pool, endpoint, start)
@@ -126,8 +128,13 @@ class RayHosts:
         return frozenset().union(*answers)
 
     async def views(self) -> Mapping[str, PoolView]:
-        calls = (self._call(name, "views") for name in self._names)
+        calls = (self._views_of(name) for name in self._names)
         return _merged(await asyncio.gather(*calls, return_exceptions=True))
+
+    async def _views_of(self, name: str) -> Mapping[str, PoolView]:
+        copy_of = self._copies[name]
+        copy_of.take(await self._call(name, "views_since", copy_of.mark))
+        return copy_of.views
 
     async def states(self) -> Mapping[str, PoolState]:
         calls = (self._call(name, "states") for name in self._names)

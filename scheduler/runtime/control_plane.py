@@ -34,8 +34,9 @@ from scheduler.ports import Clock
 from scheduler.runtime.change_feed import ChangeFeed
 from scheduler.runtime.dispatcher import Dispatcher, decide_heard
 from scheduler.runtime.gathering import Asked
+from scheduler.runtime.looks import Wake, wake_of
 from scheduler.runtime.outlooks import Outlooks
-from scheduler.runtime.planning import Planner, may_allow_a_placement
+from scheduler.runtime.planning import Planner
 from scheduler.runtime.pool_host import PoolHosts, held_runs
 from scheduler.runtime.pool_link import LinkStart, PoolReport
 from scheduler.runtime.queue_desk import QueueDesk
@@ -420,8 +421,9 @@ class ControlPlane:
         """
         self._loop.call_soon_threadsafe(self._feed.notify)
         self._meter.committed(changes)
-        if not changes or any(may_allow_a_placement(change) for change in changes):
-            self._planner.wake()
+        reason = wake_of(changes) if changes else Wake.ANYTHING
+        if reason is not Wake.NOTHING:
+            self._planner.wake(reason)
 
     def _writer_failed(self, error: BaseException) -> None:
         """On the writer's thread."""

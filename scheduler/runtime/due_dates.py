@@ -21,23 +21,21 @@ class DueMoments:
         self._writer = writer
         self._now_ms = now_ms
 
-    async def settle(self, longest_s: float) -> float:
+    async def settle(self, longest_s: float) -> tuple[float, bool]:
         """Lets those wait for a place whose pause is over, and records missed deadlines; returns the seconds until the
-        next such moment, `longest_s` at most."""
+        next such moment, `longest_s` at most, and whether there were any of the former."""
         now_ms = self._now_ms()
 
-        def look(book: Book) -> tuple[bool, int | None]:
-            book.wake(now_ms)
-            return bool(book.due.missed(now_ms)), book.due.next_ms()
+        def look(book: Book) -> tuple[int, bool, int | None]:
+            return book.wake(now_ms), bool(book.due.missed(now_ms)), book.due.next_ms()
 
-        is_missed, next_ms = await asyncio.to_thread(self._writer.look, look)
+        woken, is_missed, next_ms = await asyncio.to_thread(self._writer.look, look)
         if is_missed:
             missed = await asyncio.wrap_future(self._writer.submit(_record_missed(now_ms)))
             log.info("%d workloads have missed their deadlines", missed)
             next_ms = await asyncio.to_thread(self._writer.look, lambda book: book.due.next_ms())
-        if next_ms is None:
-            return longest_s
-        return min(longest_s, max(0.001, (next_ms - now_ms) / 1000))
+        rest_s = longest_s if next_ms is None else min(longest_s, max(0.001, (next_ms - now_ms) / 1000))
+        return rest_s, bool(woken)
 
 
 def _record_missed(now_ms: int) -> Callable[[Book], Decision[int]]:

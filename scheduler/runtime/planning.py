@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from adapters.port import AdapterUnavailable
@@ -20,11 +20,9 @@ from inventory.model.pool import PoolHealth
 from inventory.model.workload import Requirements, Submission, Workload, WorkloadState
 from inventory.store.errors import StoreError
 from scheduler.core.book import Book
-from scheduler.core.changes import Change, RunChanged, WorkloadChanged, WorkloadSubmitted
 from scheduler.core.lifecycle import place, preempt
 from scheduler.core.placement.defragmentation import MovePlan
 from scheduler.core.queueing.tables import QueueTables
-from scheduler.core.queueing.waiting import Passed
 from scheduler.cycle import CycleReport, CycleSettings, PoolMemory, run_cycle
 from scheduler.operation.instruments import CYCLE
 from scheduler.ports import (
@@ -39,6 +37,7 @@ from scheduler.ports import (
     Verdicts,
 )
 from scheduler.runtime.due_dates import DueMoments
+from scheduler.runtime.looks import Look, Wake
 from scheduler.runtime.pool_host import PoolHosts
 from scheduler.runtime.registry import PoolRegistry
 from scheduler.runtime.run_moves import RunMoves
@@ -87,6 +86,8 @@ class Planner:
         self._on_placed = on_placed
         self._loop = asyncio.get_running_loop()
         self._wanted = asyncio.Event()
+        self._reason = Wake.ANYTHING
+        self._look = Look()
         self._due = DueMoments(writer, clock.now_ms)
         self._look_again_s = LOOK_AGAIN_S
         self._verdicts: dict[str, Verdicts] = {}
@@ -95,9 +96,13 @@ class Planner:
         # Held by a cycle; whoever holds it instead knows that no placement is being made.
         self.between_cycles = asyncio.Lock()
 
-    def wake(self) -> None:
+    def wake(self, reason: Wake = Wake.ANYTHING) -> None:
         """Thread-safe."""
-        self._loop.call_soon_threadsafe(self._wanted.set)
+        self._loop.call_soon_threadsafe(self._want, reason)
+
+    def _want(self, reason: Wake) -> None:
+        self._reason = max(self._reason, reason)
+        self._wanted.set()
 
     def reconfigure(self, settings: CycleSettings) -> None:
         """From the next cycle on; what waits is looked at again at once."""
@@ -126,24 +131,25 @@ class Planner:
             if self._loop.time() - ended_s < pause_s:
                 await asyncio.sleep(pause_s)
             self._wanted.clear()
+            reason, self._reason = self._reason, Wake.NOTHING
             began_s = self._loop.time()
             try:
-                self._look_again_s = await self._due.settle(LOOK_AGAIN_S)
-                await self._look_at_all()
+                self._look_again_s, are_rested = await self._due.settle(LOOK_AGAIN_S)
+                await self._look_on(anew=reason is not Wake.NEWCOMERS or are_rested)
             except StoreError as error:
                 log.warning("a plan could not be stored and is made again: %s", error)
                 await asyncio.sleep(PAUSE_S)
-                self._wanted.set()
+                self._want(Wake.ANYTHING)
             ended_s = self._loop.time()
             pause_s = min(max(GATHER_S, ended_s - began_s), LONGEST_GATHER_S)
 
-    async def _look_at_all(self) -> None:
-        """Cycles over the whole queue, a window each: who cannot be placed must not hide those behind it."""
-        verdicts: dict[str, Verdicts] = {}
-        look = _Look()
+    async def _look_on(self, *, anew: bool) -> None:
+        """Cycles over the whole queue, or what has come since the last look, a window each: who cannot be placed must not
+        hide those behind it."""
+        verdicts: dict[str, Verdicts] = {} if anew else dict(self._verdicts)
+        look = self._look = Look() if anew else self._look
         is_last = False
-        while not is_last:
-            report = await self._cycle(look)
+        while not is_last and (report := await self._cycle(look)) is not None:
             plan = report.plan
             is_last = not report.is_cut_short and (look.is_complete or not plan.unplaced)
             verdicts |= {entry.workload_id: entry for entry in plan.unplaced}
@@ -154,10 +160,11 @@ class Planner:
             if report.commit.accepted or victims:
                 self._on_placed(plan.placements.pools_used | victims)
             if report.released:
-                self._wanted.set()  # somebody was refused for want of what is free again
+                self._want(Wake.ANYTHING)  # somebody was refused for want of what is free again
         self._verdicts = verdicts
 
-    async def _cycle(self, look: _Look) -> CycleReport:
+    async def _cycle(self, look: Look) -> CycleReport | None:
+        """None where nobody is left to be looked at."""
         async with self.between_cycles:
             running = asyncio.ensure_future(asyncio.to_thread(self._run, look))
             try:
@@ -197,25 +204,19 @@ class Planner:
             async with asyncio.timeout(self._look_again_s):
                 await self._wanted.wait()
 
-    def _run(self, look: _Look) -> CycleReport:
+    def _run(self, look: Look) -> CycleReport | None:
         """On a thread."""
+        self._moves.settle()
+        with self._writer.reading() as book:
+            if not look.go_on(book):
+                return None
         state = _BookState(self._writer, self, self._loop, look)
         sink = _StoreSink(self._writer, self._registry, self._clock)
-        self._moves.settle()
         with CYCLE.time():
             pools = _HostedPools(self._hosts, self._loop, self._moves)
             report = run_cycle(state, pools, sink, self._clock, self._settings, self._memory)
         self._moves.begin(report.plan.moves)
         return report
-
-
-@dataclass(slots=True)
-class _Look:
-    """One look over all that wait, window by window."""
-
-    passed: Passed = field(default_factory=Passed)
-    unplaced: Sequence[str] = ()  # by the last window
-    is_complete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +226,13 @@ class _BookState:
     writer: Writer
     planner: Planner
     loop: asyncio.AbstractEventLoop
-    look: _Look
+    look: Look
 
     def snapshot(self, limit: int) -> Snapshot:
         # Pools first: what becomes free while we look at the queue is found by the next cycle, which it wakes.
         pools = _wait(self.planner.views(), self.loop)
         with self.writer.reading() as book:
             tables = book.tables
-            tables.waiting.pass_over(self.look.passed, self.look.unplaced)
             selection = tables.waiting.select(limit, self.look.passed)
             queues = tables.usage.columns(self.planner.now_ms())
             calendar = book.calendar
@@ -356,16 +356,3 @@ def as_workload(submission: Submission, number: int, now_ms: int) -> Workload:
     """The workload that a submission would become, under an id that no real one has."""
     fields = {name: getattr(submission, name) for name in Submission.__dataclass_fields__}
     return Workload(**fields, workload_id=f"dry-run-{number}", submitted_ms=now_ms, state=WorkloadState.QUEUED)
-
-
-def may_allow_a_placement(change: Change) -> bool:
-    """Whether a cycle may find after this change what it did not find before."""
-    match change:
-        case WorkloadSubmitted(workload):
-            return workload.state is WorkloadState.QUEUED
-        case WorkloadChanged():
-            return change.state is WorkloadState.QUEUED
-        case RunChanged():
-            return change.state.is_final
-        case _:
-            return False

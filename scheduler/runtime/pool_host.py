@@ -18,6 +18,7 @@ from scheduler.core.book import Book
 from scheduler.core.placement.defragmentation import Move, MovePlan
 from scheduler.core.placement.pool_state import PoolState
 from scheduler.ports import NodeAnswers, NodeBatch, PoolView
+from scheduler.runtime.changed_views import ChangedViews, ViewLedger, ViewMark
 from scheduler.runtime.pool_link import HeldRun, LinkStart, PoolLink, PoolReport
 
 Connect = Callable[[str], AdapterPort]
@@ -78,6 +79,7 @@ class PoolHost:
         self._report = report
         self._links: dict[str, PoolLink] = {}
         self._attaching = asyncio.Lock()
+        self._ledger = ViewLedger()
 
     async def attach(self, pool: Pool, endpoint: str, start: LinkStart) -> None:
         async with self._attaching:
@@ -99,6 +101,10 @@ class PoolHost:
 
     async def views(self) -> Mapping[str, PoolView]:
         return {pool_id: link.view() for pool_id, link in self._links.items()}
+
+    async def views_since(self, mark: ViewMark | None) -> ChangedViews:
+        """`views`, for whoever keeps a copy of them."""
+        return self._ledger.since(mark, await self.views())
 
     async def states(self) -> Mapping[str, PoolState]:
         return {pool_id: link.state_copy() for pool_id, link in self._links.items()}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from adapters.contract import DEFAULT_GRACE_MS
 from adapters.wire.scalars import MAX_DURATION_MS
@@ -98,6 +98,7 @@ class PoolRegistry:
     ) -> None:
         self._clock = clock
         self._pools: dict[str, Registered] = {}
+        self._made: dict[str, _Made] = {}  # views of the last look: most pools have not changed since
         for one in stored:
             admission, deadline_ms = admission_of(one.admission)
             stated = tuple(Maintenance(**window) for window in windows.get(one.pool.pool_id, ()))
@@ -189,9 +190,10 @@ class PoolRegistry:
     def take_views(self, live: Mapping[str, PoolView]) -> None:
         """What hosts say now of the capacity of their pools."""
         for pool_id, view in live.items():
-            if pool_id in self._pools:
+            entry = self._pools.get(pool_id)
+            if entry is not None and not _says_the_same(entry, view):
                 self._pools[pool_id] = replace(
-                    self._pools[pool_id],
+                    entry,
                     allocatable=view.allocatable,
                     free=view.free,
                     largest_task=view.largest_task,
@@ -203,13 +205,38 @@ class PoolRegistry:
 
         A pool that was ready and whose host says nothing of it is unreachable until the host is back.
         """
-        return tuple(_within_promise(_seen(entry.view(), live.get(entry.pool.pool_id))) for entry in self)
+        made: dict[str, _Made] = {}
+        for pool_id, entry in self._pools.items():
+            seen = live.get(pool_id)
+            known = self._made.get(pool_id)
+            if known is None or known.entry is not entry or known.seen is not seen:
+                known = _Made(entry, seen, _within_promise(_seen(entry.view(), seen)))
+            made[pool_id] = known
+        self._made = made
+        return tuple(one.view for one in made.values())
 
 
 def admission_of(text: str) -> tuple[str, int]:
     """A stored admission: open, cordoned, draining, or draining:UNIX_MS with the deadline of the drain."""
     word, _, deadline = text.partition(":")
     return word, int(deadline or 0)
+
+
+class _Made(NamedTuple):
+    """A view, and what it was made of."""
+
+    entry: Registered
+    seen: PoolView | None
+    view: PoolView
+
+
+def _says_the_same(entry: Registered, view: PoolView) -> bool:
+    return (
+        entry.allocatable == view.allocatable
+        and entry.free == view.free
+        and entry.largest_task == view.largest_task
+        and entry.runtimes == view.runtimes
+    )
 
 
 def _within_promise(view: PoolView) -> PoolView:

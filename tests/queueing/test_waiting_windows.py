@@ -79,3 +79,28 @@ def test_those_for_whom_room_is_kept_stand_in_every_window() -> None:
     passed = Passed(heads=["w-000"])
     table.pass_over(passed, ["w-000", "w-001"])
     assert [row.workload_id for row in table.select(2, passed).rows] == ["w-000"]
+
+
+@given(rows_asked, rows_asked, st.integers(1, 12))
+def test_a_look_that_is_over_has_more_to_see_only_when_newcomers_are_of_another_kind(
+    asked: list[tuple[int, int, int, int]], newcomers: list[tuple[int, int, int, int]], limit: int
+) -> None:
+    table, passed = table_of(asked), Passed()
+    seen: set[str] = set()
+    while table.shows(passed):
+        window = [row.workload_id for row in table.select(limit, passed).rows]
+        seen.update(window)
+        table.pass_over(passed, window)
+    for number, (priority, queue, shape, estimate) in enumerate(newcomers, start=len(asked)):
+        name = f"w-{number:03d}"
+        table.add(WaitingRow(number, len(name), name, 1, shape, queue, priority, estimate, number))
+    is_new = not set(newcomers) <= set(asked)
+    assert table.shows(passed) is is_new
+    shown: set[str] = set()
+    while table.shows(passed):
+        window = [row.workload_id for row in table.select(limit, passed).rows]
+        shown.update(window)
+        table.pass_over(passed, window)
+    assert not shown & seen
+    kinds = {newcomers[int(name[2:]) - len(asked)] for name in shown if int(name[2:]) >= len(asked)}
+    assert kinds >= set(newcomers) - set(asked)

@@ -182,7 +182,6 @@ class WaitingTable:
     def select(self, limit: int, passed: Passed | None = None) -> Selection:
         """The rows of a window, quickly, for whoever holds a lock; `Selection.columns` makes columns of them."""
         after, heads = ({}, {}) if passed is None else (passed.after, self._rows_of(passed.heads))
-        hopeless = {} if passed is None else passed.hopeless
         rows: list[WaitingRow] = []
         truncated: list[Lane] = []
         level: int | None = None
@@ -195,12 +194,25 @@ class WaitingTable:
             lane = self._lanes[key]
             start = lane.bisect_right(after[key]) if key in after else 0
             rows.extend(row for row in heads.get(key, ()) if row <= after[key])
-            if key in hopeless and self._kinds[key].keys() <= hopeless[key]:
-                continue  # whatever stands behind is like one that found no place in this look
+            if passed is not None and self._is_hopeless(key, passed):
+                continue
             rows.extend(islice(lane, start, start + limit))
             if len(lane) > start + limit:
                 truncated.append(key)
         return Selection(rows, frozenset(truncated), is_complete and not truncated)
+
+    def shows(self, passed: Passed) -> bool:
+        """Whether a window behind `passed` has any row in it, heads apart."""
+        for key, lane in self._lanes.items():
+            if self._is_hopeless(key, passed):
+                continue
+            if key not in passed.after or lane.bisect_right(passed.after[key]) < len(lane):
+                return True
+        return False
+
+    def _is_hopeless(self, key: Lane, passed: Passed) -> bool:
+        """Whatever stands behind in this lane is like one that found no place in this look."""
+        return key in passed.hopeless and self._kinds[key].keys() <= passed.hopeless[key]
 
     def pass_over(self, passed: Passed, workload_ids: Iterable[str]) -> None:
         """Those were looked at and not placed: the next window of the same look shows what is behind them, unless it is

@@ -118,18 +118,15 @@ class _Model:
         return choices
 
     def _order_groups(self) -> None:
+        """Whoever has moved by a window has had all that it uses moved by then: a clause for each of its windows. They bind
+        the relaxation far tighter than an order of window numbers would."""
         part, model = self.part, self.model
-        positions = {
-            place: sum(w * x for w, x in self.at[place].items())
-            for place in {each for edge in part.edges for each in edge}
-        }
         for user, used in part.edges:
-            if part.all_move:
-                if max(self.at[used], default=0) > min(self.at[user], default=0):
-                    model.add(positions[user] >= positions[used])
-            else:
-                both = [each for each in (self.placed[user], self.placed[used]) if not isinstance(each, int)]
-                model.add(positions[user] >= positions[used]).only_enforce_if(both)
+            last = max(self.at[used], default=NOWHERE)
+            for w in self.at[user]:
+                if w < last:
+                    here = [self._until(used, w), _not(self._until(user, w)), _not(self.placed[used])]
+                    model.add_bool_or(here)
         for one, other in part.ties:
             for w in set(self.at[one]) | set(self.at[other]):
                 model.add(self.at[one].get(w, 0) == self.at[other].get(w, 0))
@@ -248,16 +245,22 @@ class _Model:
         return sum(sorted(largest.values(), reverse=True)[:places])
 
     def _until(self, group: int, w: int) -> cp_model.IntVar | int:
-        """Whether the group has moved by window w."""
+        """Whether the group has moved by window w; 0 where it has no window until then."""
         choices = self.at[group]
-        inside = [x for each, x in choices.items() if each <= w]
+        inside = [each for each in choices if each <= w]
         if len(inside) == len(choices):
-            return self.placed[group]
-        known = self._moved.get((group, w))
-        if known is None:
-            known = self._moved[group, w] = self.model.new_bool_var(f"u{group}_{w}")
-            self.model.add(sum(inside) == known)
-        return known
+            return self.placed[group] if inside else 0
+        moved: cp_model.IntVar | int = 0
+        for each in inside:
+            known = self._moved.get((group, each))
+            if known is None:
+                known = choices[each]
+                if not isinstance(moved, int):
+                    known = self.model.new_bool_var(f"u{group}_{each}")
+                    self.model.add(moved + choices[each] == known)
+                self._moved[group, each] = known
+            moved = known
+        return moved
 
     def _both(self, one: cp_model.IntVar | int, other: cp_model.IntVar | int, name: str) -> cp_model.IntVar:
         """A literal that is one AND other."""
@@ -454,6 +457,10 @@ class _Search:
                 (o for o, y in options.items() if here and _is_taken(y, values, len(options))), NOWHERE
             )
         return windows, pools
+
+
+def _not(literal: cp_model.IntVar | int) -> cp_model.LiteralT:
+    return 1 - literal if isinstance(literal, int) else literal.negated()
 
 
 def _is_taken(variable: cp_model.IntVar | int, values: Mapping[int, int], options: int) -> bool:

@@ -1,0 +1,104 @@
+"""When the planner looks at whom: newcomers cost a look at themselves, and what becomes free is offered to all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from inventory.model.units import GIB, Resources
+from inventory.model.workload import Requirements, Run, RunState, Workload, WorkloadState
+from scheduler.core.changes import (
+    Change,
+    DeadlineMissed,
+    RunChanged,
+    RunPlaced,
+    WorkloadChanged,
+    WorkloadSubmitted,
+)
+from scheduler.operation.instruments import CYCLE
+from scheduler.runtime.looks import Wake, wake_of
+from tests.control_plane.fake_pool import UNTIL_TOLD, FakePool
+from tests.control_plane.site import Site, eventually, running, story
+from tests.lifecycle.bookkeeping import submission
+
+WHOLE_NODE = Requirements(Resources(4_000, GIB))
+HALF_NODE = Requirements(Resources(2_000, GIB // 2))
+RUN = Run("w-1.1", "w-1", 1, "p", ("n",), RunState.PLACED, 0)
+
+
+def submitted(state: WorkloadState = WorkloadState.QUEUED, finish_by_ms: int = 0) -> Change:
+    asked = submission("w")
+    fields = {name: getattr(asked, name) for name in asked.__dataclass_fields__}
+    workload = Workload(**fields, workload_id="w-1", submitted_ms=0, state=state)
+    return WorkloadSubmitted(replace(workload, finish_by_ms=finish_by_ms))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        pytest.param(submitted(), Wake.NEWCOMERS, id="a workload that may run stands behind the others"),
+        pytest.param(submitted(finish_by_ms=9), Wake.ANYTHING, id="one with a deadline may stand before others"),
+        pytest.param(
+            submitted(WorkloadState.SUBMITTED), Wake.NOTHING, id="one that waits for others is not looked at"
+        ),
+        pytest.param(WorkloadChanged("w-1", WorkloadState.QUEUED), Wake.ANYTHING, id="one that waits again"),
+        pytest.param(WorkloadChanged("w-1", WorkloadState.CANCELLED), Wake.NOTHING, id="one that has ended"),
+        pytest.param(RunPlaced(RUN), Wake.NOTHING, id="a placement takes room"),
+        pytest.param(RunChanged("w-1.1", RunState.RUNNING), Wake.NOTHING, id="a run that begins frees nothing"),
+        pytest.param(RunChanged("w-1.1", RunState.FAILED), Wake.ANYTHING, id="a run that ends frees its room"),
+        pytest.param(DeadlineMissed("w-1", 9), Wake.NOTHING, id="a missed deadline moves nobody"),
+    ],
+)
+def test_what_a_change_may_allow(change: Change, reason: Wake) -> None:
+    assert wake_of([change]) is reason
+    assert wake_of([submitted(), change]) is max(Wake.NEWCOMERS, reason)
+
+
+def cycles() -> float:
+    (histogram,) = CYCLE.collect()
+    return next(one.value for one in histogram.samples if one.name.endswith("_count"))
+
+
+@story
+async def test_more_of_what_finds_no_place_costs_no_cycle(site: Site) -> None:
+    async with running(site):
+        await site.add_pool("p", FakePool("p", nodes=1, course=UNTIL_TOLD))
+        (first,) = await site.submit(submission("first", requirements=WHOLE_NODE))
+        await site.until_run(first, RunState.RUNNING)
+        (waits,) = await site.submit(submission("waits", requirements=WHOLE_NODE))
+        await eventually(lambda: bool(site.plane._planner.verdicts(waits)), "the pool's refusal is known")
+        before = cycles()
+        for number in range(20):
+            await site.submit(submission(f"more-{number}", requirements=WHOLE_NODE))
+        # Another kind is looked at, though nothing has become free: by then the others would have been.
+        (other,) = await site.submit(submission("other", requirements=HALF_NODE))
+        await eventually(lambda: bool(site.plane._planner.verdicts(other)), "the other kind was looked at")
+        assert cycles() == before + 1
+
+
+@story
+async def test_a_newcomer_that_fits_beside_what_waits_runs_at_once(site: Site) -> None:
+    async with running(site):
+        await site.add_pool("p", FakePool("p", nodes=1, course=UNTIL_TOLD))
+        (half,) = await site.submit(submission("half", requirements=HALF_NODE))
+        await site.until_run(half, RunState.RUNNING)
+        (waits,) = await site.submit(submission("waits", requirements=WHOLE_NODE))
+        await eventually(lambda: bool(site.plane._planner.verdicts(waits)), "the pool's refusal is known")
+        (fits,) = await site.submit(submission("fits", requirements=HALF_NODE))
+        await site.until_run(fits, RunState.RUNNING)
+
+
+@story
+async def test_what_becomes_free_is_offered_to_those_who_came_while_nothing_was(site: Site) -> None:
+    async with running(site):
+        pool = await site.add_pool("p", FakePool("p", nodes=1, course=UNTIL_TOLD))
+        (first,) = await site.submit(submission("first", requirements=WHOLE_NODE))
+        await site.until_run(first, RunState.RUNNING)
+        (waits,) = await site.submit(submission("waits", requirements=WHOLE_NODE))
+        await eventually(lambda: bool(site.plane._planner.verdicts(waits)), "the pool's refusal is known")
+        (alike,) = await site.submit(submission("alike", requirements=WHOLE_NODE))
+        pool.finish(f"{first}.1")
+        await site.until_run(waits, RunState.RUNNING)
+        pool.finish(f"{waits}.1")
+        await site.until_run(alike, RunState.RUNNING)
