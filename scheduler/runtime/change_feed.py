@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
+from inventory.model.evolving import evolve
 from inventory.model.workload import Run, RunState, WorkloadState
 from inventory.store.archived import archived_until
-from inventory.store.chain import Event
 from scheduler.access.principals import covers
 from scheduler.services.ports import ChangeNotice, ChangePage, ErrorCode, RequestError, WatchFilter
 from scheduler.store.documents import failure_of, run_of
 from scheduler.store.projection import DEADLINE_MISSED, RUN_CHANGED, RUN_PLACED, WORKLOAD_SUBMITTED
 from scheduler.store.scheduler_store import SchedulerStore
+from scheduler.store.watched import WatchedEvent, labels_by_id, runs_by_id, watched_events
 
 PAGE = 500
 LOOK_AGAIN_S = 60.0
@@ -59,22 +60,17 @@ class ChangeFeed:
 
     def _read(self, cursor: int, wanted: WatchFilter) -> ChangePage:
         self._require_kept(cursor)
-        events = self._store.watched_events(cursor, PAGE)
+        with self._store.store.connect() as connection:
+            events = watched_events(connection, cursor, PAGE)
+            last = events[-1].seq if events else cursor
+            seen = [event for event in events if _is_wanted(event, wanted)]
+            if wanted.labels:
+                labels = labels_by_id(connection, sorted({event.workload_id for event in seen}))
+                seen = [event for event in seen if wanted.labels <= labels[event.workload_id].items()]
+            placed = runs_by_id(connection, [one.payload["run_id"] for one in seen if one.kind == RUN_CHANGED])
         if not events:
             self._require_reached(cursor)
-            return ChangePage(cursor)
-        last = events[-1].seq
-        if wanted.workload_ids:
-            events = tuple(event for event in events if event.subject in wanted.workload_ids)
-        queues = self._store.queues_of(sorted({event.subject for event in events}))
-        if wanted.labels:
-            labels = self._store.labels_of(sorted({event.subject for event in events}))
-            events = tuple(event for event in events if wanted.labels <= labels[event.subject].items())
-        if wanted.within:
-            events = tuple(event for event in events if covers(wanted.within, queues[event.subject]))
-        if wanted.queue:
-            events = tuple(event for event in events if queues[event.subject] == wanted.queue)
-        return ChangePage(last, self._notices(events, queues))
+        return ChangePage(last, tuple(_notice(event, placed) for event in seen))
 
     def _require_kept(self, cursor: int) -> None:
         """What is archived is days old, so it is enough to look now and then how far that goes."""
@@ -102,36 +98,34 @@ class ChangeFeed:
                 "CURSOR_EXPIRED",
             )
 
-    def _notices(self, events: Sequence[Event], queues: Mapping[str, str]) -> tuple[ChangeNotice, ...]:
-        changed = [event.payload["run_id"] for event in events if event.kind == RUN_CHANGED]
-        placed = self._store.runs(changed)
-        return tuple(_notice(event, queues[event.subject], placed) for event in events)
+
+def _is_wanted(event: WatchedEvent, wanted: WatchFilter) -> bool:
+    """Apart from labels."""
+    return (
+        (not wanted.workload_ids or event.workload_id in wanted.workload_ids)
+        and (not wanted.within or covers(wanted.within, event.queue))
+        and (not wanted.queue or event.queue == wanted.queue)
+    )
 
 
-def _notice(event: Event, queue: str, placed: Mapping[str, Run]) -> ChangeNotice:
-    payload = event.payload
+def _notice(event: WatchedEvent, placed: Mapping[str, Run]) -> ChangeNotice:
+    payload, about = event.payload, (event.workload_id, event.queue)
     if event.kind == RUN_PLACED:
-        return ChangeNotice(event.subject, queue, WorkloadState.ACTIVE, event.recorded_ms, run_of(payload))
+        return ChangeNotice(*about, WorkloadState.ACTIVE, event.recorded_ms, run_of(payload))
     if event.kind == RUN_CHANGED:
-        base = placed[payload["run_id"]]
-        run = Run(
-            run_id=base.run_id,
-            workload_id=base.workload_id,
-            attempt=base.attempt,
-            pool_id=base.pool_id,
-            nodes=base.nodes,
+        run = evolve(
+            placed[payload["run_id"]],
             state=RunState(payload["state"]),
             exit_code=payload["exit_code"],
             message=payload["message"],
-            placed_ms=base.placed_ms,
             started_ms=payload["started_ms"],
             ended_ms=payload["ended_ms"],
             failure=failure_of(payload),
         )
         # The workload's own change, if the run brought one, is the next event.
-        return ChangeNotice(event.subject, queue, None, event.recorded_ms, run, run.message)
+        return ChangeNotice(*about, None, event.recorded_ms, run, run.message)
     if event.kind == DEADLINE_MISSED:
         text = "未在期限前完成 / it was not finished by its deadline"
-        return ChangeNotice(event.subject, queue, None, event.recorded_ms, None, text)
+        return ChangeNotice(*about, None, event.recorded_ms, None, text)
     message = "" if event.kind == WORKLOAD_SUBMITTED else payload["message"]
-    return ChangeNotice(event.subject, queue, WorkloadState(payload["state"]), event.recorded_ms, None, message)
+    return ChangeNotice(*about, WorkloadState(payload["state"]), event.recorded_ms, None, message)

@@ -49,15 +49,10 @@ from scheduler.store.projection import (
     QUEUES_DEFINED,
     RESERVATION_CREATED,
     RESERVATION_ENDED,
-    RUN_CHANGED,
-    RUN_PLACED,
-    WORKLOAD_CHANGED,
-    WORKLOAD_SUBMITTED,
 )
 from scheduler.store.restoring import id_mark, latest_epoch
 from scheduler.store.schema import adapter_cursors, pools, runs, wave_plans, workloads
 
-WATCHED_KINDS = (WORKLOAD_SUBMITTED, WORKLOAD_CHANGED, RUN_PLACED, RUN_CHANGED, DEADLINE_MISSED)
 _LOOKUP_CHUNK = 500
 _LIVE_PAGE = 5_000
 # Made once: making a statement costs as much as executing it.
@@ -239,22 +234,6 @@ class SchedulerStore:
         records = tuple((workload_of(row), runs_of.get(row["workload_id"], ())) for row in shown)
         return records, shown[-1]["number"] if len(rows) > size else None
 
-    def watched_events(self, after_seq: int, limit: int) -> tuple[Event, ...]:
-        """Events of workloads and runs after a sequence number."""
-        return self.store.read(after_seq, limit, kinds=WATCHED_KINDS)
-
-    def queues_of(self, workload_ids: Iterable[str]) -> Mapping[str, str]:
-        wanted = list(workload_ids)
-        found: dict[str, str] = {}
-        with self.store.connect() as connection:
-            for start in range(0, len(wanted), _LOOKUP_CHUNK):
-                chunk = wanted[start : start + _LOOKUP_CHUNK]
-                query = select(workloads.c.workload_id, workloads.c.queue).where(
-                    workloads.c.workload_id.in_(chunk)
-                )
-                found |= {row.workload_id: row.queue for row in connection.execute(query)}
-        return found
-
     def recent(self, limit: int) -> tuple[list[Workload], list[tuple[Workload, Run]]]:
         """The newest workloads, and the newest that succeeded with each of their runs; oldest of them first."""
         newest = select(workloads).order_by(workloads.c.number.desc()).limit(limit)
@@ -264,11 +243,6 @@ class SchedulerStore:
             succeeded = [workload_of(row) for row in connection.execute(ended).mappings()][::-1]
             runs_of = _runs_of(connection, [one.workload_id for one in succeeded])
         return arrived, [(one, run) for one in succeeded for run in runs_of.get(one.workload_id, ())]
-
-    def labels_of(self, workload_ids: Iterable[str]) -> Mapping[str, Mapping[str, str]]:
-        """The labels of these workloads, which are stored."""
-        found = self.lookup((), list(workload_ids)).by_id
-        return {workload_id: workload.labels for workload_id, workload in found.items()}
 
     def element_counts(self, array_ids: Sequence[str]) -> Mapping[str, Mapping[WorkloadState, int]]:
         """How many elements of each array are in each state. Arrays without elements are absent."""
@@ -293,14 +267,6 @@ class SchedulerStore:
                 )
                 missed |= set(connection.execute(query).scalars())
         return frozenset(missed)
-
-    def runs(self, run_ids: Sequence[str]) -> Mapping[str, Run]:
-        found: dict[str, Run] = {}
-        with self.store.connect() as connection:
-            for start in range(0, len(run_ids), _LOOKUP_CHUNK):
-                query = select(runs).where(runs.c.run_id.in_(run_ids[start : start + _LOOKUP_CHUNK]))
-                found |= {row["run_id"]: run_of(row) for row in connection.execute(query).mappings()}
-        return found
 
     def pools(self) -> tuple[StoredPool, ...]:
         with self.store.connect() as connection:

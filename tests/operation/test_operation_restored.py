@@ -48,7 +48,7 @@ async def test_what_ran_goes_on_what_was_started_since_is_not_started_again_unti
     second.start()
     await second.until_health("p", "ready")
     await eventually(lambda: _is(second, a, WorkloadState.SUCCEEDED), "the run that ended meanwhile is found")
-    await second.plane._planner._look_at_all()
+    await second.plane._planner._look_on(anew=True)
     assert pool.starts == {f"{a}.1": 1, f"{b}.1": 1}
     assert await second.state(b) is WorkloadState.QUEUED
     assert second.plane.epoch > max(before, restoration.epoch)
