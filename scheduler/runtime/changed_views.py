@@ -46,7 +46,7 @@ class ViewLedger:
         self._number += 1
         for pool_id, view in now.items():
             known = self._views.get(pool_id)
-            if known is None or known[1] != view:
+            if known is None or (known[1] is not view and known[1] != view):
                 self._views[pool_id] = (self._number, view)
         last = mark.number if mark is not None and mark.edition == self._edition else -1
         changed = {pool_id: view for pool_id, (number, view) in self._views.items() if number > last}

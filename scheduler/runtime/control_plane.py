@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -20,9 +19,8 @@ from inventory.model.maintenance import Maintenance
 from inventory.model.pool import Pool, PoolHealth
 from inventory.model.submission_batch import SubmissionBatch
 from inventory.model.workload import Submission, WorkloadState
-from inventory.store.attribution import attributed
 from inventory.store.errors import StoreError
-from scheduler.core.admission import Known, Outcome, admit
+from scheduler.core.admission import Outcome
 from scheduler.core.book import Book
 from scheduler.core.changes import Change, RunChanged
 from scheduler.core.lifecycle import cancel, reconcile
@@ -41,6 +39,7 @@ from scheduler.runtime.pool_host import PoolHosts, held_runs
 from scheduler.runtime.pool_link import LinkStart, PoolReport
 from scheduler.runtime.queue_desk import QueueDesk
 from scheduler.runtime.registry import CORDONED, DRAINING, OPEN, PoolRegistry, pool_is_held, require_windows
+from scheduler.runtime.submission_desk import Answer, SubmissionDesk
 from scheduler.runtime.workload_records import read_page, read_record
 from scheduler.runtime.writer import Decide, Decision, Writer, WriterEvents
 from scheduler.services.outlooks import Outlook, Warned
@@ -62,7 +61,6 @@ from scheduler.store.projection import (
     pool_left,
     pool_maintained,
     pool_registered,
-    workload_id_at,
 )
 from scheduler.store.scheduler_store import SchedulerStore
 
@@ -105,12 +103,11 @@ class ControlPlane:
         self._loop = asyncio.get_running_loop()
         leadership = store.start_leadership(settings.actor, clock.now_ms())
         self.epoch = leadership.epoch
-        self._installation = leadership.installation
-        self._last_number = leadership.last_number
         self._registry = PoolRegistry(store.pools(), store.maintenance(), clock)
         self._feed = ChangeFeed(store)
         events = WriterEvents(self._after_commit, self._writer_failed)
         self.writer = Writer(store, settings.actor, clock.now_ms, events)
+        self._submissions = SubmissionDesk(self.writer, store, clock, leadership, settings.live_limit)
         self._meter = CommitMeter(self.writer, clock.now_ms)
         self._dispatcher = Dispatcher(self.writer, hosts, self._registry, self.epoch, self._deposed)
         self._planner = Planner(self.writer, hosts, self._registry, clock, settings.cycle, self._wake_pools)
@@ -149,28 +146,11 @@ class ControlPlane:
     # Workloads
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Outcome]:
-        return await asyncio.wrap_future(self._submit(SubmissionBatch.of(submissions)))
+        return await asyncio.wrap_future(self._submissions.submit(SubmissionBatch.of(submissions)))
 
-    async def submit_all(self, asked: Sequence[Asked]) -> list[list[Outcome] | BaseException]:
+    async def submit_all(self, asked: Sequence[Asked]) -> list[Answer]:
         """The submissions of several callers, each decided by itself; an error is that caller's answer alone."""
-        futures = []
-        for one in asked:
-            with attributed(one.on_behalf_of):
-                futures.append(asyncio.wrap_future(self._submit(one.batch)))
-        return await asyncio.gather(*futures, return_exceptions=True)
-
-    def _submit(self, batch: SubmissionBatch) -> Future[list[Outcome]]:
-
-        def decide(book: Book) -> Decision[list[Outcome]]:
-            arrays = [like.array.count if like.array else 0 for like in batch.templates]
-            asked = len(batch) + sum(arrays[like] for like in batch.template)
-            if book.live_count + asked > self._settings.live_limit:
-                raise _too_many(book.live_count, self._settings.live_limit)
-            known = self._known(book, batch)
-            outcomes, changes = admit(book, known, batch, self._new_id, self._clock.now_ms())
-            return Decision(outcomes, changes)
-
-        return self.writer.submit(decide)
+        return await asyncio.wrap_future(self._submissions.submit_all(asked))
 
     async def get(self, workload_id: str) -> WorkloadRecord:
         return await asyncio.to_thread(read_record, self._store, workload_id)
@@ -385,10 +365,6 @@ class ControlPlane:
 
     # Inside
 
-    def _new_id(self) -> str:
-        self._last_number += 1
-        return workload_id_at(self._installation, self._last_number)
-
     async def _write(self, decide: Callable[[Book], Decision[Result]]) -> Result:
         return await asyncio.wrap_future(self.writer.submit(decide))
 
@@ -402,17 +378,6 @@ class ControlPlane:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
-
-    def _known(self, book: Book, batch: SubmissionBatch) -> Known:
-        """Stored workloads that the batch may refer to and the book has let go."""
-        likes = batch.templates
-        keys = {(likes[like].queue, key) for like, key in zip(batch.template, batch.client_keys, strict=True)}
-        keys |= {(like.queue, name) for like in likes for name in like.after}
-        ids = {name for like in likes for name in like.after}
-        return self._store.lookup(
-            [key for key in keys if book.workload_by_key(*key) is None],
-            [name for name in ids if book.workload(name) is None],
-        )
 
     def _after_commit(self, changes: Sequence[Change]) -> None:
         """On the writer's thread: watchers hear of every commit, the planner of what it can act on.
@@ -483,13 +448,3 @@ class ControlPlane:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._deposed(error)
-
-
-def _too_many(live: int, limit: int) -> RequestError:
-    return RequestError(
-        ErrorCode.RESOURCE_EXHAUSTED,
-        f"未完成作业已达 {live}，上限 {limit}；请稍后重试 / "
-        f"{live} workloads are unfinished, the limit is {limit}; retry later",
-        "TOO_MANY_WORKLOADS",
-        retry_after_ms=1_000,
-    )

@@ -123,6 +123,7 @@ class PoolLink:
         for run in start.held:
             self._state.adopt(run.run_id, run.requirements, run.nodes)
             self._contact.lease(run.run_id, run.lost_after_ms)
+        self._viewed: tuple[tuple[object, ...], PoolView] | None = None  # what it was made of, and the view
         self._node_count = 0
         self._is_aggregate = False
         self._capabilities: Capabilities | None = None
@@ -198,10 +199,15 @@ class PoolLink:
         return results
 
     def view(self) -> PoolView:
-        runtimes = frozenset(self._capabilities.runtimes) if self._capabilities else frozenset[str]()
-        if self._capabilities is not None and self._capabilities.secrets:
-            runtimes |= {SECRETS}
-        return self._state.view(self.pool, self._health, cordoned=False, runtimes=runtimes)
+        """The same object while nothing has changed."""
+        made_of = (self._health, self._capabilities, *self._state.edition)
+        if self._viewed is None or self._viewed[0] != made_of:
+            runtimes = frozenset(self._capabilities.runtimes) if self._capabilities else frozenset[str]()
+            if self._capabilities is not None and self._capabilities.secrets:
+                runtimes |= {SECRETS}
+            view = self._state.view(self.pool, self._health, cordoned=False, runtimes=runtimes)
+            self._viewed = (made_of, view)
+        return self._viewed[1]
 
     def state_copy(self) -> PoolState:
         """The nodes and what is held on them, for whoever wants to try something."""

@@ -78,14 +78,24 @@ class WriterEvents:
     failed: Callable[[BaseException], None]
 
 
+@dataclass(frozen=True, slots=True)
+class AskedDecision(Generic[Result]):
+    """A decision that one of several callers asks for, and on whose behalf."""
+
+    decide: Callable[[Book], Decision[Result]]
+    on_behalf_of: Attribution | None
+
+
 @dataclass(slots=True)
 class _Job:
-    """Decisions that are made one after the other, or one action that has the store for itself; and whose they are."""
+    """Decisions that are made one after the other, or one action that has the store for itself; and whose they are.
+    `apart`: decisions of several callers, each of which is told its own error."""
 
     future: Future[Any]
     decides: Sequence[Decide] = ()
     exclusive: Callable[[], Any] | None = None
     on_behalf_of: Attribution | None = field(default_factory=attribution.current)
+    apart: Sequence[AskedDecision[Any]] = ()
 
 
 class _Group:
@@ -135,6 +145,13 @@ class Writer:
         An error of one is the error of the call; the decisions before it stand, those after it are not made.
         """
         job = _Job(_uncancellable(), decides)
+        self._enqueue(job)
+        return job.future
+
+    def submit_apart(self, asked: Sequence[AskedDecision[Result]]) -> Future[list[Result | Exception]]:
+        """Decisions of several callers, in order, durable together: an error of one is its own answer, and the others are
+        made all the same."""
+        job = _Job(_uncancellable(), apart=asked)
         self._enqueue(job)
         return job.future
 
@@ -210,7 +227,7 @@ class Writer:
             decisions = 0
             while self._jobs and decisions < GROUP_LIMIT:
                 taken.append(self._jobs.popleft())
-                decisions += len(taken[-1].decides) or 1
+                decisions += len(taken[-1].decides) or len(taken[-1].apart) or 1
             return taken
 
     def _serve(self) -> None:
@@ -287,7 +304,7 @@ class Writer:
         self._events.committed(())
 
     def _decide(self, job: _Job, group: _Group) -> None:
-        results: list[Any] = []
+        results: list[Any] = [self._decide_apart(one, group) for one in job.apart]
         try:
             for decide in job.decides:
                 results.append(self._apply(decide, group, job.on_behalf_of))
@@ -298,6 +315,14 @@ class Writer:
             group.refusals.append((job.future, error))
         else:
             group.answers.append((job.future, results))
+
+    def _decide_apart(self, asked: AskedDecision[Any], group: _Group) -> Any:
+        try:
+            return self._apply(asked.decide, group, asked.on_behalf_of)
+        except Exception as error:
+            if self._book is None:
+                raise
+            return error
 
     def _apply(self, decide: Decide, group: _Group, asking: Attribution | None) -> Any:
         """One decision into the book and the group; when it raises, both are as before."""

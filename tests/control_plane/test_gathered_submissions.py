@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from adapters import tracing
+from inventory.model.submission_batch import SubmissionBatch
 from inventory.model.workload import Submission
 from inventory.store import attribution
 from inventory.store.attribution import Attribution
+from scheduler.core.admission import Accepted
 from scheduler.runtime import gathering
 from scheduler.runtime.gathering import Asked, GatheredSubmissions
+from scheduler.services.ports import RequestError
+from tests.control_plane.site import Site, running, story
 from tests.lifecycle.bookkeeping import submission
 
 
@@ -138,3 +143,41 @@ def test_a_traced_submission_is_a_call_of_its_own(monkeypatch: pytest.MonkeyPatc
         assert (len(remote.alone), remote.calls) == (1, [])
 
     asyncio.run(story())
+
+
+@story
+async def test_callers_of_one_call_are_decided_one_after_the_other(site: Site) -> None:
+    site.settings = replace(site.settings, live_limit=3)
+    async with running(site):
+        (known,) = await site.submit(submission("known"))
+
+        def asked(*keys: str) -> Asked:
+            return Asked(
+                SubmissionBatch.of([submission(key) for key in keys]), Attribution("某人", f"r-{keys[0]}")
+            )
+
+        both, too_many, repeated, stored = await site.plane.submit_all(
+            [asked("a", "b"), asked("c"), asked("a"), asked("known")]
+        )
+        assert isinstance(both, list) and [one.created for one in both if isinstance(one, Accepted)] == [
+            True,
+            True,
+        ]
+        assert isinstance(too_many, RequestError) and too_many.reason == "TOO_MANY_WORKLOADS"
+        assert isinstance(repeated, RequestError)  # full is full, even for what is known
+        assert isinstance(stored, RequestError)
+        (first,) = (one for one in both[:1] if isinstance(one, Accepted))
+        events = site.store.store.read(subject=first.workload_id)
+        assert [event.payload["request_id"] for event in events] == ["r-a"]
+        assert (await site.plane.get(known)).workload.client_key == "known"
+
+
+@story
+async def test_two_callers_with_one_key_have_one_workload(site: Site) -> None:
+    async with running(site):
+        asked = [Asked(SubmissionBatch.of([submission("same")]), None) for _ in range(2)]
+        first, second = await site.plane.submit_all(asked)
+        assert isinstance(first, list) and isinstance(second, list)
+        (one,), (other,) = first, second
+        assert isinstance(one, Accepted) and isinstance(other, Accepted)
+        assert (one.created, other.created) == (True, False) and one.workload_id == other.workload_id

@@ -11,13 +11,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from inventory.model.pool import Node
+from inventory.model.pool import Node, PoolHealth
 from inventory.model.system import Architecture
 from inventory.model.units import Resources, total
 from inventory.model.workload import Requirements
 from scheduler.core.placement.pool_state import PoolState
-from scheduler.core.placement.protocol import NodeBatch
+from scheduler.core.placement.protocol import NodeBatch, PoolView
+from tests.cycle.fakes import a_pool
 
+A_POOL = a_pool("p")
 ARCHITECTURES = tuple(Architecture)
 NAMES = [f"n{i}" for i in range(5)]
 RUNS = [f"r{i}" for i in range(8)]
@@ -54,6 +56,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.state = PoolState(self.DISK)
         self.nodes: dict[str, Node] = {}
         self.held: dict[str, Held] = {}
+        self.seen: list[tuple[tuple[object, ...], PoolView]] = []
 
     def free_on(self, node_id: str) -> Resources:
         taken = [h.requirements.per_task * h.nodes.count(node_id) for h in self.held.values()]
@@ -118,6 +121,12 @@ class PoolMachine(RuleBasedStateMachine):
         totals = self.state.totals()
         assert totals.free + totals.held == totals.allocatable
         assert totals.held == total(h.requirements.total for h in self.held.values())
+
+    @invariant()
+    def what_an_edition_shows_does_not_change(self) -> None:
+        view = self.state.view(A_POOL, PoolHealth.READY, cordoned=False, runtimes=frozenset())
+        self.seen.append((self.state.edition, view))
+        assert all(then == view for edition, then in self.seen if edition == self.state.edition)
 
     @invariant()
     def every_node_agrees_with_the_plain_model(self) -> None:

@@ -247,6 +247,12 @@ class PoolState:
             runtimes=runtimes,
         )
 
+    @property
+    def edition(self) -> tuple[object, ...]:
+        """Equal to an earlier one only where `view` says the same as then, apart from its arguments."""
+        live = self._arrays()
+        return live, live.version, self._disk, int(self._disk_free[0])
+
     def totals(self) -> Totals:
         live = self._arrays()
         return Totals(
