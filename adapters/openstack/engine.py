@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
-from adapters.contract import Capabilities, Launch, Refusal, RefusalCode
+from adapters.contract import Capabilities, Launch, Refusal, RefusalCode, RunReport
 from adapters.openstack.allotment import Allotment
 from adapters.openstack.cloud import Cloud, CloudRefused, Json
 from adapters.openstack.endings import Endings
@@ -76,6 +76,7 @@ class OpenStackEngine:
         self._endings.open(observer)
         try:
             await self._flavors.refresh()
+            await self._fleet.list_all()  # before the hypervisors: what is ours there is told by it
             if self._allotment is not None:
                 await self._allotment.refresh()
         except CloudRefused as refused:
@@ -83,7 +84,6 @@ class OpenStackEngine:
                 f"凭据权限不足（HTTP {refused.status} {refused}）；租户请加 --aggregate-only / not allowed with these "
                 "credentials: a tenant who may not see hypervisors starts the adapter with --aggregate-only"
             ) from refused
-        await self._fleet.list_all()
         self._tasks.append(asyncio.create_task(self._look_out()))
         if self._allotment is not None:
             self._tasks.append(asyncio.create_task(self._look_at_nodes(self._allotment)))
@@ -131,14 +131,17 @@ class OpenStackEngine:
 
     async def recall(self, missing: Mapping[str, str]) -> Sequence[Seen]:
         """Nova forgets no machine but by deletion: one that it held and has no more was deleted."""
-        result = []
+        there, gone = [], []
         for run_id, handle in missing.items():
             machine = await self._fleet.look_up(handle)
             if machine is None:
-                result.append(Seen(deleted_report(run_id, _now_ms()), handle))
+                gone.append(Seen(deleted_report(run_id, _now_ms()), handle))
             else:
-                result.append(self._seen(replace(machine, run_id=run_id)))
-        return result
+                there.append(self._seen(replace(machine, run_id=run_id)))
+        told = await self._depart(gone)
+        # Of one that has not left its place yet, there is nothing new to tell.
+        staying = set(missing) - {one.report.run_id for one in (*there, *told)}
+        return [*there, *told, *(Seen(RunReport(one, RunState.STARTING), missing[one]) for one in staying)]
 
     async def nodes(self) -> Sequence[Node]:
         """Nothing where the credentials see no hypervisors: the pool file's shapes stand for them then."""
@@ -241,9 +244,23 @@ class OpenStackEngine:
             if was_away or asked_at != self._changes:
                 was_away = False
                 self._observer.gap()
-            elif changed:
-                self._observer.observed([self._seen(one) for one in changed if one.run_id])
+            elif told := await self._changed(changed):
+                self._observer.observed(told)
             self._look_at_times()
+
+    async def _changed(self, machines: Sequence[Machine]) -> list[Seen]:
+        """What is to be told of these now, and of those before them that have left their place meanwhile."""
+        ours = [one for one in machines if one.run_id]
+        freed = await self._depart([self._seen(one) for one in ours if one.status == "DELETED"])
+        return [self._seen(one) for one in ours if one.status != "DELETED"] + freed
+
+    async def _depart(self, ends: Sequence[Seen]) -> list[Seen]:
+        """The ends to be told now. A tenant may not ask who holds what: he is told at once."""
+        if self._allotment is None:
+            return list(ends)
+        for one in ends:
+            self._allotment.departures.add(one)
+        return await self._allotment.departures.take_freed()
 
     async def _look_at_nodes(self, allotment: Allotment) -> None:
         while True:

@@ -47,6 +47,11 @@ async def list_hypervisors(cloud: Cloud) -> list[Hypervisor]:
     return sorted(found, key=lambda one: one.name)
 
 
+async def is_open(cloud: Cloud, hypervisor_id: str) -> bool:
+    """Whether it takes new machines, now. Raises CloudRefused and EngineUnavailable."""
+    return _is_open((await cloud.get("compute", f"/os-hypervisors/{hypervisor_id}"))["hypervisor"])
+
+
 async def allocations_on(cloud: Cloud, provider_id: str) -> dict[str, Amount]:
     """Raises CloudRefused and EngineUnavailable; a provider that is gone holds nothing."""
     try:
@@ -124,7 +129,11 @@ def _hypervisor(listed: Json, capacity: Amount) -> Hypervisor:
     return Hypervisor(
         provider_id=str(listed["id"]),
         name=str(listed["hypervisor_hostname"]),
-        is_open=listed.get("state") == "up" and listed.get("status") == "enabled",
+        is_open=_is_open(listed),
         arch=_ARCHITECTURES.get(arch),
         capacity=capacity,
     )
+
+
+def _is_open(listed: Json) -> bool:
+    return listed.get("state") == "up" and listed.get("status") == "enabled"

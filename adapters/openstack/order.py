@@ -134,9 +134,19 @@ def no_such_node(launch: Launch) -> Refusal:
     return Refusal(launch.run_id, RefusalCode.NOT_FOUND, text)
 
 
-def no_room(launch: Launch) -> Refusal:
+def no_room(launch: Launch, free: Amount | None = None) -> Refusal:
+    """`free`: what the node has left, where it is known; less than nothing while something is being moved there."""
     where = launch.nodes[0] if launch.nodes else launch.run_id
-    text = f"{where}: 没有足够的空闲资源，请重新选择 / no valid host, there is no room for it: place it anew"
+    left = "" if free is None else f" ({free.cpus} CPU, {free.memory_mib} MiB free)"
+    text = f"{where}: 没有足够的空闲资源，请重新选择 / no valid host, there is no room for it{left}: place it anew"
+    return Refusal(launch.run_id, RefusalCode.RESOURCE_EXHAUSTED, text)
+
+
+def closed(launch: Launch) -> Refusal:
+    text = (
+        f"{launch.nodes[0]}: 计算节点已停用或失联，请重新选择 / this hypervisor is disabled or down and takes no new "
+        "machines: place it anew"
+    )
     return Refusal(launch.run_id, RefusalCode.RESOURCE_EXHAUSTED, text)
 
 

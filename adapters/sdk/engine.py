@@ -109,7 +109,7 @@ class Engine(Protocol):
 
     async def recall(self, missing: Mapping[str, str]) -> Sequence[Seen]:
         """How runs ended that a survey no longer shows, where the engine keeps a longer memory of them; `missing` are
-        handles by run id. Runs that are not told of are gone."""
+        handles by run id. Runs that are not told of are gone; one that is told of as not ended goes on."""
 
     async def nodes(self) -> Sequence[Node]:
         """All nodes now, in a stable order."""

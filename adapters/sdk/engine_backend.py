@@ -75,7 +75,7 @@ class EngineBackend:
 
     async def launch(self, launches: Sequence[Launch]) -> Sequence[RunReport | Refusal]:
         async with self._changing:
-            fresh = list({one.run_id: one for one in reversed(launches) if self._is_fresh(one.run_id)}.values())
+            fresh = self._fresh(launches)
             await self._intend(fresh)
         # While the engine is asked, which may take seconds for many, what is observed of others goes on.
         try:
@@ -167,6 +167,14 @@ class EngineBackend:
         self._events.fail(message)
 
     # -- launching ----------------------------------------------------------------------------------------------
+
+    def _fresh(self, launches: Sequence[Launch]) -> list[Launch]:
+        """What the engine must be asked for, each once and in order: where room is short, the first have it."""
+        fresh: dict[str, Launch] = {}
+        for one in launches:
+            if self._is_fresh(one.run_id):
+                fresh.setdefault(one.run_id, one)
+        return list(fresh.values())
 
     def _is_fresh(self, run_id: str) -> bool:
         """True where the engine must be asked: unknown, or intended before a crash or an unanswered call."""
@@ -273,7 +281,8 @@ class EngineBackend:
             never = [row.run_id for row in missing if row.stage is Stage.INTENDED and not row.stopping]
             recalled = await self.engine.recall({row.run_id: row.handle for row in gone if row.handle})
             await self._record(recalled)
-            gone = [row for row in gone if not self._has_ended(row.run_id)]
+            known = {one.report.run_id for one in recalled}
+            gone = [row for row in gone if row.run_id not in known]
             await self._end_missing(gone, never if is_first else ())
             owed = [*self._owed_stops(), *self._outlived(seen)]
         await self._cancel(owed)

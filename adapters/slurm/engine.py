@@ -120,7 +120,9 @@ class SlurmEngine:
             return ()
         words = ["--noheader", "--parsable2", "--allocations", f"--format={accounts.FORMAT}"]
         said = await self._ask("sacct", *words, f"--jobs={','.join(missing.values())}")
-        return accounts.parse_accounts(said, {handle: run_id for run_id, handle in missing.items()})
+        found = accounts.parse_accounts(said, {handle: run_id for run_id, handle in missing.items()})
+        # What slurmctld has forgotten runs no more, even where accounting never heard of its end.
+        return [one for one in found if one.report.state.is_final]
 
     async def nodes(self) -> Sequence[Node]:
         return self._nodes

@@ -38,11 +38,11 @@ def new_run_id(word: str = "run") -> str:
     return f"{word}-{next(_numbers)}"
 
 
-def eventually(condition: Callable[[], bool], what: str) -> None:
-    """Waits until the condition holds; fails with `what` when it does not in 20 s."""
-    end = time.monotonic() + PATIENCE_S
+def eventually(condition: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
+    """Waits until the condition holds; fails with `what` when it does not in time."""
+    end = time.monotonic() + patience_s
     while not condition():
-        assert time.monotonic() < end, f"not within {PATIENCE_S:g} s: {what}"
+        assert time.monotonic() < end, f"not within {patience_s:g} s: {what}"
         time.sleep(0.02)
 
 
@@ -79,7 +79,9 @@ def declared_pool(technology: str, nodes: int | None = None) -> Pool:
 
 
 class AdapterProcess:
-    """One adapter under test, its channel, and what tests say most often."""
+    """One adapter under test, its channel, and what tests say most often. `patience_s` is for its engine."""
+
+    patience_s = PATIENCE_S
 
     def __init__(
         self, technology: str, folder: Path, *, pool: Pool | None = None, options: Sequence[str] = ()
@@ -109,11 +111,11 @@ class AdapterProcess:
     def start(self) -> None:
         self._port_file.unlink(missing_ok=True)
         self.process = subprocess.Popen(self.command(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        eventually(self._port_file.exists, f"{self.technology} adapter is up")
+        eventually(self._port_file.exists, f"{self.technology} adapter is up", self.patience_s)
         self.endpoint = f"127.0.0.1:{self._port_file.read_text(encoding='ascii').strip()}"
         self.channel = grpc.insecure_channel(self.endpoint, options=(("grpc.enable_http_proxy", 0),))
         self.stub = PoolAdapterServiceStub(self.channel)
-        nodes = self.stub.ListNodes(pb.ListNodesRequest(), timeout=PATIENCE_S).nodes
+        nodes = self.stub.ListNodes(pb.ListNodesRequest(), timeout=self.patience_s).nodes
         self.node = nodes[0].node_id if nodes else ""  # a pool may disclose none
         self.nodes = [node.node_id for node in nodes]
 
@@ -162,32 +164,32 @@ class AdapterProcess:
 
     def launch(self, *items: pb.LaunchItem) -> list[pb.LaunchResult]:
         request = pb.LaunchRequest(epoch=self.epoch, items=items)
-        return list(self.stub.Launch(request, timeout=PATIENCE_S).results)
+        return list(self.stub.Launch(request, timeout=self.patience_s).results)
 
     def halt(self, *run_ids: str, grace_ms: int = 2000) -> list[pb.StopResult]:
         request = pb.StopRequest(epoch=self.epoch)
         for run_id in run_ids:
             item = request.items.add(run_id=run_id)
             item.grace.FromMilliseconds(grace_ms)
-        return list(self.stub.Stop(request, timeout=PATIENCE_S).results)
+        return list(self.stub.Stop(request, timeout=self.patience_s).results)
 
     def status(self, run_id: str) -> pb.RunStatus:
-        return self.stub.Inspect(pb.InspectRequest(run_id=run_id), timeout=PATIENCE_S).status
+        return self.stub.Inspect(pb.InspectRequest(run_id=run_id), timeout=self.patience_s).status
 
     def state(self, run_id: str) -> RunState:
         return RUN_STATE_OF[self.status(run_id).state]
 
     def wait_for(self, run_id: str, *states: RunState) -> pb.RunStatus:
-        eventually(lambda: self.state(run_id) in states, f"{run_id} is {' or '.join(states)}")
+        eventually(lambda: self.state(run_id) in states, f"{run_id} is {' or '.join(states)}", self.patience_s)
         return self.status(run_id)
 
     def ending(self, run_id: str) -> pb.RunStatus:
-        eventually(lambda: self.state(run_id).is_final, f"{run_id} has ended")
+        eventually(lambda: self.state(run_id).is_final, f"{run_id} has ended", self.patience_s)
         return self.status(run_id)
 
     def output(self, run_id: str, offset: int = 0, *, follow: bool = False) -> bytes:
         request = pb.LogsRequest(run_id=run_id, offset=offset, follow=follow)
-        return b"".join(piece.chunk for piece in self.stub.Logs(request, timeout=PATIENCE_S))
+        return b"".join(piece.chunk for piece in self.stub.Logs(request, timeout=self.patience_s))
 
     def processes(self) -> list[psutil.Process]:
         """Every process that has to do with this adapter's state folder: itself, supervisors, tasks."""

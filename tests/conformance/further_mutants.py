@@ -13,9 +13,11 @@ from typing import Any
 import grpc
 
 from adapters.contract import Launch, Page, Refusal, RunReport, Stop
+from adapters.sdk.fence import Fence
 from adapters.sdk.servicer import AdapterServicer
 from adapters.simulated.fates import Fate
 from inventory.model.pool import Node
+from inventory.model.units import Resources
 from inventory.model.workload import RunState
 from tests.conformance.adapter_in_process import Parts
 from tests.conformance.mutants import Mutant, _Backend, _Local, _local
@@ -85,6 +87,79 @@ class _ForgetsWhatIsTaken(_Backend):
         take, self._model.room.take = self._model.room.take, lambda *_: True  # type: ignore[method-assign]
         await super().start(events)
         self._model.room.take = take  # type: ignore[method-assign]
+
+
+class _WritesEpochsOfRenewals(Fence):
+    """What a launch tells of a new leader it keeps in mind only."""
+
+    is_launching = False
+
+    def admit(self, epoch: int) -> None:
+        if self.is_launching and epoch > self.highest:
+            self.highest = epoch
+        super().admit(epoch)
+
+
+class _LaunchesAreNotWritten(AdapterServicer):
+    def __init__(self, backend: Any, journal: Any, memory: Any, heartbeat_s: float) -> None:
+        super().__init__(backend, journal, memory, heartbeat_s)
+        self._fence = memory.fence
+
+    async def Launch(self, request: pb.LaunchRequest, context: Any) -> pb.LaunchResponse:
+        self._fence.is_launching = True
+        try:
+            return await super().Launch(request, context)
+        finally:
+            self._fence.is_launching = False
+
+
+# -- room ---------------------------------------------------------------------------------------------------------
+
+
+class _CountsCpusOnly(_Backend):
+    async def start(self, events: Any) -> None:
+        room = self._model.room
+        take, give_back = room.take, room.give_back
+        room.take = lambda node_ids, load, disk_bytes: take(node_ids, Resources(load.cpu_milli), disk_bytes)  # type: ignore[method-assign]
+        room.give_back = lambda node_ids, load, disk_bytes: give_back(  # type: ignore[method-assign]
+            node_ids, Resources(load.cpu_milli), disk_bytes
+        )
+        await super().start(events)
+
+
+class _TakesAPartOfAGang(_Backend):
+    """Asks whether the first task has room, and promises all of them."""
+
+    async def start(self, events: Any) -> None:
+        room = self._model.room
+        take = room.take
+        room.take = lambda node_ids, load, disk_bytes: take(node_ids[:1], load, disk_bytes)  # type: ignore[method-assign]
+        await super().start(events)
+
+
+class _KeepsWhatARefusedGangTook(_Backend):
+    """Takes room for task after task, and gives none back when one has none."""
+
+    async def start(self, events: Any) -> None:
+        room = self._model.room
+        take = room.take
+        room.take = lambda node_ids, load, disk_bytes: all(  # type: ignore[method-assign]
+            take([one], load, disk_bytes // len(node_ids)) for one in node_ids
+        )
+        await super().start(events)
+
+
+# -- programs -----------------------------------------------------------------------------------------------------
+
+
+class _KillsAtOnce(_Local):
+    async def stop(self, stops: Sequence[Stop]) -> Sequence[RunReport]:
+        return await super().stop([replace(stop, grace_ms=0) for stop in stops])
+
+
+class _DoesNotFollow(_Local):
+    def logs(self, run_id: str, offset: int, follow: bool) -> AsyncIterator[bytes]:
+        return super().logs(run_id, offset, False)
 
 
 # -- lists --------------------------------------------------------------------------------------------------------
@@ -208,4 +283,14 @@ FURTHER_MUTANTS: tuple[Mutant, ...] = (
     Mutant("names two lives at once", "identity.who", Parts(servicer=_SpeaksForAnother)),
     Mutant("does not tell whose leases expired", "lease.told", Parts(servicer=_TellsNoExpiry)),
     Mutant("executes a program again", "idempotency.executed", _local(_ExecutesTwice)),
+    Mutant(
+        "writes new leaders down at renewals only",
+        "recovery.fence",
+        Parts(fence=_WritesEpochsOfRenewals, servicer=_LaunchesAreNotWritten),
+    ),
+    Mutant("counts CPUs and no memory", "launch.memory", Parts(backend=_CountsCpusOnly)),
+    Mutant("takes a part of a gang", "launch.whole", Parts(backend=_TakesAPartOfAGang)),
+    Mutant("keeps what a refused gang took", "launch.whole", Parts(backend=_KeepsWhatARefusedGangTook)),
+    Mutant("kills at once, whatever the grace", "launch.grace", _local(_KillsAtOnce)),
+    Mutant("gives output so far where it is to be followed", "launch.follow", _local(_DoesNotFollow)),
 )

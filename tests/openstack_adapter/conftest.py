@@ -20,6 +20,7 @@ from tests.adapters.adapter_process import AdapterProcess, declared_pool, runnin
 from xisuan.pool.v1 import pool_adapter_service_pb2 as pb
 
 POOL_ID = "openstack-pool"
+CLOUD_PATIENCE_S = 90.0  # a dozen services answer each other on a small machine; a dead one is missed after 15 s
 
 
 def cloud_pool(pool_id: str = POOL_ID) -> Pool:
@@ -79,6 +80,8 @@ class Administrator:
 
 class OpenStackAdapter(AdapterProcess):
     """The adapter, with launches that are machines."""
+
+    patience_s = CLOUD_PATIENCE_S
 
     def machine(self, run_id: str, **changes: object) -> pb.LaunchItem:
         fields = {

@@ -32,6 +32,7 @@ class PretendedNova:
         self.lost_answers = 0  # of so many orders to come, the answer is lost
         self.late_orders = 0  # so many orders to come are carried out at the next `arrive`, their answers lost
         self.is_locked = False  # nobody but an administrator may delete a machine
+        self.down: set[str] = set()  # hypervisors whose service is not heard of
         self.is_deaf = False  # no answer at all
         self.quota_is_used_up = False
         self._late: list[Json] = []
@@ -68,10 +69,7 @@ class PretendedNova:
         if path == "/flavors/detail":
             return [dict(one) for one in self.flavors]
         if path == "/os-hypervisors/detail":
-            return [
-                {"id": f"u-{name}", "hypervisor_hostname": name, "state": "up", "status": "enabled"}
-                for name in ("c1", "c2")
-            ]
+            return [self._hypervisor(name) for name in ("c1", "c2")]
         name = re.compile(query["name"])
         found = [
             dict(one)
@@ -95,6 +93,10 @@ class PretendedNova:
                     "MEMORY_MB": {"total": 64 * self.cpus, **free},
                 }
             }
+        if path.startswith("/os-hypervisors/"):
+            return {"hypervisor": self._hypervisor(path.rpartition("/u-")[2])}
+        if path.startswith("/allocations/"):
+            return {"allocations": {"u": {}} if path.rpartition("/")[2] in self.held else {}}
         if path.endswith("/allocations"):
             host = path.split("/")[2].removeprefix("u-")
             return {"allocations": {one: self._amount(one) for one, where in self.held.items() if where == host}}
@@ -158,6 +160,10 @@ class PretendedNova:
         }
         self.held[machine_id] = host
         return machine_id
+
+    def _hypervisor(self, name: str) -> Json:
+        state = "down" if name in self.down else "up"
+        return {"id": f"u-{name}", "hypervisor_hostname": name, "state": state, "status": "enabled"}
 
     def _amount(self, machine_id: str) -> Json:
         flavor = self.servers[machine_id]["flavor"]

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from adapters.contract import Launch, Refusal, RefusalCode, RunReport, Stop
+from adapters.openstack import engine
 from adapters.openstack.backend import OpenStackBackend
+from adapters.openstack.departures import Departures
 from adapters.openstack.engine import OpenStackEngine
 from adapters.openstack.order import MachineSettings
+from adapters.sdk.engine import Seen
 from inventory.model.units import GIB, Resources
 from inventory.model.workload import Program, Requirements, RunState
 from tests.openstack_adapter.conftest import cloud_pool
@@ -51,14 +54,14 @@ class Adapter:
     """A backend over a pretended Nova, as the sdk would drive it."""
 
     def __init__(self, nova: PretendedNova, folder: Path, *, sees_hosts: bool = True) -> None:
-        engine = OpenStackEngine(
+        over_nova = OpenStackEngine(
             POOL,
             nova,  # type: ignore[arg-type]  # it answers all that the adapter asks
             MachineSettings(("none",)),
             sees_hosts=sees_hosts,
             makes_flavors=False,
         )
-        self.backend = OpenStackBackend(engine, folder)
+        self.backend = OpenStackBackend(over_nova, folder)
         self.told = Told()
 
     async def __aenter__(self) -> Adapter:
@@ -222,7 +225,7 @@ def test_while_nova_is_deaf_nothing_is_concluded_and_a_stop_is_carried_out_later
     assert nova.alive() == []
 
 
-def test_a_full_node_refuses_and_what_has_just_left_is_waited_for(tmp_path: Path) -> None:
+def test_an_end_is_told_when_its_room_is_free_and_the_room_is_given_at_once(tmp_path: Path) -> None:
     nova = PretendedNova(cpus=2)
     nova.deleted_at_once = False
 
@@ -234,7 +237,25 @@ def test_a_full_node_refuses_and_what_has_just_left_is_waited_for(tmp_path: Path
         assert isinstance(full, Refusal)
         assert full.code is RefusalCode.RESOURCE_EXHAUSTED
         await adapter.backend.stop([Stop("a", grace_ms=0)])
+        await nova_lists_as_deleted(nova, "m-1")
+        await asyncio.sleep(0.7)
+        assert (await adapter.until("a", RunState.RUNNING)).state is RunState.RUNNING
+        nova.settle()
         await adapter.until("a", RunState.STOPPED)
+        (answer,) = await adapter.launch("c")
+        assert isinstance(answer, RunReport)
+
+    on(nova, tmp_path, story)
+
+
+def test_a_launch_waits_for_what_is_on_its_way_out(tmp_path: Path) -> None:
+    nova = PretendedNova(cpus=1)
+    nova.deleted_at_once = False
+
+    async def story(adapter: Adapter) -> None:
+        await adapter.launch("a")
+        await adapter.until("a", RunState.RUNNING)
+        await adapter.backend.stop([Stop("a", grace_ms=0)])
         asyncio.get_running_loop().call_later(0.5, nova.settle)
         (answer,) = await adapter.launch("c")
         assert isinstance(answer, RunReport)
@@ -242,12 +263,70 @@ def test_a_full_node_refuses_and_what_has_just_left_is_waited_for(tmp_path: Path
     on(nova, tmp_path, story)
 
 
-def test_a_batch_takes_no_more_than_there_is_room_for(tmp_path: Path) -> None:
+def test_an_end_whose_room_is_held_over_a_restart_is_told_when_it_is_free(tmp_path: Path) -> None:
+    """The next life remembers no deletion: it reads in Placement that the machine holds its place still."""
+    nova = PretendedNova(cpus=1)
+    nova.deleted_at_once = False
+
+    async def before(adapter: Adapter) -> None:
+        await adapter.launch("a")
+        await adapter.until("a", RunState.RUNNING)
+        await adapter.backend.stop([Stop("a", grace_ms=0)])
+        await nova_lists_as_deleted(nova, "m-1")
+
+    async def after(adapter: Adapter) -> None:
+        assert (await adapter.until("a", RunState.RUNNING)).state is RunState.RUNNING
+        asyncio.get_running_loop().call_later(0.5, nova.settle)
+        (answer,) = await adapter.launch("c")
+        assert isinstance(answer, RunReport), "waited for, as in the life that asked for the deletion"
+        await adapter.until("a", RunState.STOPPED)
+
+    on(nova, tmp_path, before)
+    assert on(nova, tmp_path, after).told.states("a") == [RunState.STOPPED]
+
+
+async def nova_lists_as_deleted(nova: PretendedNova, machine_id: str) -> None:
+    async with asyncio.timeout(_PATIENCE_S):
+        while nova.servers[machine_id]["status"] != "DELETED":
+            await asyncio.sleep(0.02)
+
+
+def test_what_placement_never_frees_is_told_after_all() -> None:
+    nova = PretendedNova()
+    nova.held["m-9"] = "c1"
+    end = Seen(RunReport("r-9", RunState.STOPPED), "m-9")
+
+    async def freed_after(longest_s: float) -> list[Seen]:
+        departures = Departures(nova, longest_s)  # type: ignore[arg-type]  # it answers what is asked
+        departures.add(end)
+        await asyncio.sleep(0.01)
+        return await departures.take_freed()
+
+    assert asyncio.run(freed_after(60)) == []
+    assert asyncio.run(freed_after(0)) == [end]
+
+
+def test_a_hypervisor_that_was_missed_for_a_moment_takes_machines_once_it_is_back(tmp_path: Path) -> None:
+    nova = PretendedNova()
+    nova.down = {"c1"}
+
+    async def story(adapter: Adapter) -> None:
+        (refused,) = await adapter.launch("a")
+        assert isinstance(refused, Refusal)
+        assert (refused.code, "down" in refused.message) == (RefusalCode.RESOURCE_EXHAUSTED, True)
+        nova.down = set()
+        (answer,) = await adapter.launch("a")
+        assert isinstance(answer, RunReport)
+
+    on(nova, tmp_path, story)
+
+
+def test_a_batch_takes_no_more_than_there_is_room_for_and_the_first_have_it(tmp_path: Path) -> None:
     nova = PretendedNova(cpus=2)
 
     async def story(adapter: Adapter) -> None:
         answers = await adapter.launch("a", "b", "c")
-        assert sum(isinstance(one, RunReport) for one in answers) == 2
+        assert [isinstance(one, RunReport) for one in answers] == [True, True, False]
 
     on(nova, tmp_path, story)
     assert len(nova.alive()) == 2
@@ -310,14 +389,20 @@ def test_a_machine_whose_time_is_up_fails_and_is_deleted(tmp_path: Path) -> None
     assert adapter.told.states("r-1")[-1] is RunState.FAILED
 
 
-def test_a_machine_in_error_fails_with_its_fault_and_its_room_is_not_counted_twice(tmp_path: Path) -> None:
-    nova = PretendedNova()
+def test_a_machine_in_error_fails_with_its_fault_and_its_room_is_offered_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_NODES_EVERY_S", 0.05)
+    nova = PretendedNova(cpus=4)
 
     async def story(adapter: Adapter) -> None:
         await adapter.launch("r-1")
         await adapter.until("r-1", RunState.RUNNING)
         nova.change("m-1", status="ERROR", fault={"message": "the disk is gone"})
         assert "the disk is gone" in (await adapter.until("r-1", RunState.FAILED)).message
+        async with asyncio.timeout(_PATIENCE_S):
+            while (await adapter.backend.nodes("", 10)).items[0].allocatable.cpu_milli != 3000:
+                await asyncio.sleep(0.02)
 
     on(nova, tmp_path, story)
     assert nova.alive() == ["m-1"]  # it ran: its disk is the operator's

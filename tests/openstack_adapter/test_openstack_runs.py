@@ -14,6 +14,7 @@ from inventory.model.units import GIB, Resources
 from inventory.model.workload import Program, Requirements, RunState
 from tests.adapters.adapter_process import eventually, new_run_id, running
 from tests.openstack_adapter.conftest import (
+    CLOUD_PATIENCE_S,
     POOL_ID,
     Administrator,
     OpenStackAdapter,
@@ -30,7 +31,7 @@ def needing(cpus: int, memory_bytes: int = 64 * MIB, disk_bytes: int = 0) -> Req
 
 
 def node(adapter: OpenStackAdapter, name: str) -> pb.Node:
-    nodes = adapter.stub.ListNodes(pb.ListNodesRequest(), timeout=20).nodes
+    nodes = adapter.stub.ListNodes(pb.ListNodesRequest(), timeout=CLOUD_PATIENCE_S).nodes
     return next(one for one in nodes if one.node_id == name)
 
 
@@ -98,9 +99,9 @@ def test_a_machine_that_somebody_switches_off_is_suspended_and_is_resumed(
     cloud.launch(cloud.machine(run_id))
     cloud.wait_for(run_id, RunState.RUNNING)
     administrator.act(administrator.machines(run_id)[0]["id"], {"os-stop": None})
-    eventually(lambda: cloud.status(run_id).suspended, "switched off is suspended")
+    eventually(lambda: cloud.status(run_id).suspended, "switched off is suspended", CLOUD_PATIENCE_S)
     request = pb.ResumeRequest(epoch=cloud.epoch, run_ids=[run_id])
-    (result,) = cloud.stub.Resume(request, timeout=20).results
+    (result,) = cloud.stub.Resume(request, timeout=CLOUD_PATIENCE_S).results
     assert not result.status.suspended
     assert administrator.machines(run_id)[0]["status"] == "ACTIVE"
 
@@ -141,7 +142,11 @@ def test_a_second_machine_of_one_run_is_deleted(
         }
     )
     cloud.restart()  # it surveys
-    eventually(lambda: [one["id"] for one in administrator.machines(run_id)] == [first], "the first alone is left")
+    eventually(
+        lambda: [one["id"] for one in administrator.machines(run_id)] == [first],
+        "the first alone is left",
+        CLOUD_PATIENCE_S,
+    )
     assert cloud.state(run_id) is RunState.RUNNING
 
 
@@ -149,7 +154,9 @@ def test_a_second_machine_of_one_run_is_deleted(
 def test_machines_of_others_are_taken_off_what_nodes_offer(
     cloud: OpenStackAdapter, administrator: Administrator
 ) -> None:
-    eventually(lambda: node(cloud, "c2").allocatable.cpu_milli == 1_000_000, "nobody else is there")
+    eventually(
+        lambda: node(cloud, "c2").allocatable.cpu_milli == 1_000_000, "nobody else is there", CLOUD_PATIENCE_S
+    )
     other = administrator.order(
         {
             "name": "of-somebody-else",
@@ -159,9 +166,13 @@ def test_machines_of_others_are_taken_off_what_nodes_offer(
             "hypervisor_hostname": "c2",
         }
     )
-    eventually(lambda: node(cloud, "c2").allocatable.cpu_milli == 992_000, "8 CPUs are taken off")
+    eventually(
+        lambda: node(cloud, "c2").allocatable.cpu_milli == 992_000, "8 CPUs are taken off", CLOUD_PATIENCE_S
+    )
     administrator.delete(other)
-    eventually(lambda: node(cloud, "c2").allocatable.cpu_milli == 1_000_000, "they are offered again")
+    eventually(
+        lambda: node(cloud, "c2").allocatable.cpu_milli == 1_000_000, "they are offered again", CLOUD_PATIENCE_S
+    )
 
 
 @pytest.mark.long
@@ -170,12 +181,12 @@ def test_a_hypervisor_that_is_closed_is_cordoned_and_refuses(
 ) -> None:
     administrator.set_open("c2", False)
     try:
-        eventually(lambda: node(cloud, "c2").cordoned, "the node takes no new runs")
+        eventually(lambda: node(cloud, "c2").cordoned, "the node takes no new runs", CLOUD_PATIENCE_S)
         (result,) = cloud.launch(cloud.machine(new_run_id("closed"), node="c2"))
         assert (result.error.code, result.error.retryable) == (8, True)
     finally:
         administrator.set_open("c2", True)
-    eventually(lambda: not node(cloud, "c2").cordoned, "the node is back")
+    eventually(lambda: not node(cloud, "c2").cordoned, "the node is back", CLOUD_PATIENCE_S)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,13 @@ import pytest
 from inventory.model.units import Resources
 from inventory.model.workload import Program, Requirements, RunState
 from tests.adapters.adapter_process import eventually, new_run_id, running
-from tests.openstack_adapter.conftest import Administrator, OpenStackAdapter, new_adapter, options
+from tests.openstack_adapter.conftest import (
+    CLOUD_PATIENCE_S,
+    Administrator,
+    OpenStackAdapter,
+    new_adapter,
+    options,
+)
 from tests.openstack_adapter.test_openstack_runs import MIB, needing, node
 from tests.servers.openstack_cloud import start_compute
 
@@ -124,7 +130,11 @@ def test_a_dead_hypervisor_is_cordoned_its_machines_can_be_stopped_and_it_comes_
     pid, _born = (clouds.parent / "nova-c2.pid").read_text(encoding="ascii").split()
     os.kill(int(pid), signal.SIGKILL)
     try:
-        eventually(lambda: node(cloud, "c2").cordoned, "Nova misses the service, and the node takes no new runs")
+        eventually(
+            lambda: node(cloud, "c2").cordoned,
+            "Nova misses the service, and the node takes no new runs",
+            CLOUD_PATIENCE_S,
+        )
         (result,) = cloud.launch(cloud.machine(new_run_id("dead-host"), node="c2"))
         assert (result.error.code, result.error.retryable) == (8, True)
         assert cloud.state(run_id) is RunState.RUNNING, "nobody knows better"
@@ -133,7 +143,7 @@ def test_a_dead_hypervisor_is_cordoned_its_machines_can_be_stopped_and_it_comes_
         assert administrator.machines(run_id) == []
     finally:
         start_compute(clouds.parent, "c2")
-    eventually(lambda: not node(cloud, "c2").cordoned, "the node is back")
+    eventually(lambda: not node(cloud, "c2").cordoned, "the node is back", CLOUD_PATIENCE_S)
     again = new_run_id("dead-host")
     cloud.launch(cloud.machine(again, node="c2"))
     cloud.wait_for(again, RunState.RUNNING)

@@ -1,4 +1,4 @@
-"""The laws, in the order in which they are asked: an explicit list, a file a group."""
+"""The laws, in the order in which they are asked: an explicit list, a file or more a group."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from adapters.conformance.specs import (
     limits,
     load,
     partitions,
+    programs_run,
     recovery,
+    room,
     watches,
     wrong_input,
 )
@@ -24,6 +26,8 @@ ALL: tuple[Spec, ...] = (
     *identity.SPECS,
     *capabilities.SPECS,
     *launching.SPECS,
+    *room.SPECS,
+    *programs_run.SPECS,
     *extras.SPECS,
     *idempotency.SPECS,
     *watches.SPECS,

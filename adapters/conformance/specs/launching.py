@@ -14,11 +14,11 @@ from adapters.conformance.session import (
     Session,
     require,
 )
-from adapters.conformance.spec import Excused, Need, Spec
+from adapters.conformance.spec import Need, Spec
 from adapters.conformance.watching import cursor_now, watching
 from xisuan.pool.v1 import pool_adapter_service_pb2 as pb
 
-INVALID_ARGUMENT, RESOURCE_EXHAUSTED, FAILED_PRECONDITION = 3, 8, 9
+INVALID_ARGUMENT, FAILED_PRECONDITION = 3, 9
 
 
 async def known_at_once(s: Session) -> None:
@@ -112,24 +112,6 @@ async def time_is_up(s: Session) -> None:
     require(took_ms >= 900, "an end after max_runtime, 1 s", f"{took_ms} ms")
 
 
-async def room_is_counted(s: Session) -> None:
-    node = min((node for node in s.nodes if not node.cordoned), key=lambda n: n.allocatable.cpu_milli)
-    whole, small = s.item(), s.item()
-    whole.requirements.per_task.cpu_milli = node.allocatable.cpu_milli
-    for item in (whole, small):
-        item.nodes[:] = [node.node_id]
-    (first,) = await s.launch(whole)
-    if first.error.code == RESOURCE_EXHAUSTED:
-        raise Excused(f"node {node.node_id} is in use by others: {first.error.message}")
-    require(first.WhichOneof("outcome") == "accepted", "the whole node taken", first)
-    (second,) = await s.launch(small)
-    require(second.error.code == RESOURCE_EXHAUSTED, "RESOURCE_EXHAUSTED on a full node", second)
-    require(second.error.retryable, "a refusal for want of room to be retryable", second)
-    await s.stopped(whole.run_id)
-    (again,) = await s.launch(small)
-    require(again.WhichOneof("outcome") == "accepted", "the same launch accepted when there is room", again)
-
-
 async def gang_of_two(s: Session) -> None:
     item = s.item(tasks=2)
     status = await s.running(item)
@@ -137,34 +119,6 @@ async def gang_of_two(s: Session) -> None:
     if item.nodes:
         require(list(status.nodes) == list(item.nodes), "the nodes in task order", list(status.nodes))
     await s.stopped(item.run_id)
-
-
-async def every_task_runs(s: Session) -> None:
-    item = s.item(script='echo "task $XISUAN_TASK"', tasks=2)
-    await s.accepted(item)
-    await s.until(item.run_id, {SUCCEEDED})
-    lines = sorted((await s.output(item.run_id)).split(b"\n"))
-    require(lines == [b"", b"task 0", b"task 1"], "a line of each task, with its number", lines)
-
-
-async def settings_reach_it(s: Session) -> None:
-    item = s.item(script='echo "word is $WORD"')
-    item.program.environment["WORD"] = "西算 = x"
-    await s.accepted(item)
-    await s.until(item.run_id, {SUCCEEDED})
-    output = await s.output(item.run_id)
-    require("word is 西算 = x".encode() in output, "the setting in the output", output)
-
-
-async def output_from_an_offset(s: Session) -> None:
-    item = s.item(script="echo first; echo second")
-    await s.accepted(item)
-    await s.until(item.run_id, {SUCCEEDED})
-    whole = await s.output(item.run_id)
-    require(b"first" in whole and b"second" in whole, "both lines", whole)
-    offset = whole.index(b"second")
-    rest = await s.output(item.run_id, offset)
-    require(rest == whole[offset:], f"the output from byte {offset} on", rest)
 
 
 async def states_in_order(s: Session) -> None:
@@ -258,38 +212,10 @@ SPECS = (
         (Need.MAX_RUNTIME,),
     ),
     Spec(
-        "launch.room",
-        "A full node refuses, and what has ended gives its room back",
-        "节点已满则拒绝，结束即归还",
-        room_is_counted,
-        (Need.LISTS_NODES, Need.REFUSES_WHEN_FULL),
-    ),
-    Spec(
         "launch.gang",
         "All tasks of a gang run, each on its node",
         "多任务同起，各在其节点",
         gang_of_two,
         (Need.GANGS,),
-    ),
-    Spec(
-        "launch.tasks",
-        "The program is executed once a task, and each knows its number",
-        "每个任务各执行一次程序，并知道自己的序号",
-        every_task_runs,
-        (EXECUTES, Need.LOGS, Need.GANGS),
-    ),
-    Spec(
-        "launch.settings",
-        "Settings reach the program as they were given, and its output is kept",
-        "环境变量原样传到，输出可取",
-        settings_reach_it,
-        (EXECUTES, Need.LOGS),
-    ),
-    Spec(
-        "launch.offset",
-        "Output is read from the byte that is asked for",
-        "日志可从任意字节续读",
-        output_from_an_offset,
-        (EXECUTES, Need.LOGS),
     ),
 )
