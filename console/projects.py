@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from console import printing
@@ -46,9 +47,9 @@ def budget(seconds: float, effort: float, workers: int) -> Budget:
 def plan_project(file: Path, json_file: Path | None, seed: int, limits: Budget) -> None:
     """Schedules a PSPLIB instance and writes makespan, bound and the start of every job."""
     text = read_text(file, MAX_FILE_BYTES)
-    with replacing(json_file) as output:
+    with replacing(json_file) as output, ThreadPoolExecutor(1, "bound") as threads:
         try:
-            found = solve_project(read_project(text), seed, limits)
+            found = solve_project(read_project(text), seed, limits, threads)
         except ProjectError as error:
             raise Fault(f"{file}: {error}") from None
         answer = {

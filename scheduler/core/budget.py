@@ -21,7 +21,7 @@ class Budget:
     clock: Callable[[], float] | None = None
     ends_at: float | None = None
     workers: int = 1
-    schedules: int = 2000
+    schedules: int = 30_000
 
     def __post_init__(self) -> None:
         """Raises ValueError that names the value and the rule."""

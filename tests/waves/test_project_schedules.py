@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 
 import pytest
@@ -10,9 +13,11 @@ from hypothesis import strategies as st
 
 from scheduler.core.budget import Budget
 from scheduler.core.projects.bounds import lower_bound
+from scheduler.core.projects.evolution import Evolution, is_too_large, net_of, room_of
+from scheduler.core.projects.kernel import justified as compiled_justified
 from scheduler.core.projects.project import Job, Project, ProjectError, faults, makespan, topological_order
 from scheduler.core.projects.psplib import read_project, write_project
-from scheduler.core.projects.schedule_generation import best_schedule
+from scheduler.core.projects.schedule_generation import best_schedule, justified, shape_of
 from scheduler.core.projects.solve import solve_project
 from simulations.project_instances import InstanceShape, random_project
 
@@ -108,6 +113,69 @@ def test_the_bound_is_never_above_a_schedule(seed: int) -> None:
     starts = best_schedule(project, seed, Budget(schedules=15), 0)
     assert list(faults(project, starts)) == []
     assert lower_bound(project) <= makespan(project, starts)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 9), st.sampled_from([1, 9, 10**6, 10**12]))
+def test_the_compiled_schedule_of_a_list_is_that_of_its_plain_twin(
+    seed: int, jobs: int, resources: int, scale: int
+) -> None:
+    """Large amounts need more than one word for all resources; some jobs last no time."""
+    drawn = random_project(InstanceShape(jobs, resources, 1.5, 0.7, 0.3), seed)
+    chance = random.Random(seed)
+    project = Project(
+        tuple(
+            Job(job.number, chance.choice([0, job.duration]), tuple(n * scale for n in job.needs), job.successors)
+            for job in drawn.jobs
+        ),
+        tuple(capacity * scale + chance.randrange(scale) for capacity in drawn.capacities),
+    )
+    index = {job.number: place for place, job in enumerate(project.jobs)}
+    order = [index[number] for number in topological_order(project)]
+    net = net_of(project)
+    room = room_of(net, project.horizon)
+    room.child[:] = order
+    length = compiled_justified(net, room)
+    plain = justified(shape_of(project), order)
+    assert room.starts.tolist() == plain
+    assert length == max(start + job.duration for start, job in zip(plain, project.jobs, strict=True))
+    starts = {job.number: start for job, start in zip(project.jobs, plain, strict=True)}
+    assert list(faults(project, starts)) == [] and not is_too_large(project)
+
+
+def test_a_search_goes_on_where_it_ended_and_is_the_same_for_the_same_seed() -> None:
+    project = random_project(InstanceShape(60, 4, 1.8, 0.75, 0.2), 3)
+    known = best_schedule(project, 1, Budget(schedules=3), 0)
+    found = []
+    for pieces in ([4000], [1500, 2500], [4000]):
+        search = Evolution(project, 5, known)
+        for schedules in pieces:
+            search.run(Budget(schedules=schedules), lambda: 0)
+        assert list(faults(project, search.starts)) == []
+        assert makespan(project, search.starts) == search.makespan <= makespan(project, known)
+        found.append(search.starts)
+    assert found[0] == found[2] and makespan(project, found[1]) < makespan(project, known)
+
+
+def test_numbers_beyond_the_compiled_search_are_left_to_the_plain_one() -> None:
+    huge = 2**70
+    project = Project(
+        (Job(1, 0, (0,), (2, 3)), Job(2, 3, (huge,)), Job(3, 4, (huge,)), Job(4, 2, (1,))), (huge + 1,)
+    )
+    assert is_too_large(project)
+    found = solve_project(project, 1, Budget(effort=1.0, schedules=60))
+    assert (found.makespan, found.bound) == (7, 7)
+
+
+def test_the_bound_is_raised_beside_the_search_where_a_thread_is_lent() -> None:
+    """Whatever comes first, schedule or bound: both are right, and nobody waits for the other for ever."""
+    with ThreadPoolExecutor(1) as threads:
+        for seed in range(4):
+            project = random_project(InstanceShape(8, 2, 1.5, 0.75, seed / 4, longest=5), seed)
+            limits = Budget(clock=time.monotonic, ends_at=time.monotonic() + 20.0, workers=2)
+            found = solve_project(project, seed, limits, threads)
+            alone = solve_project(project, seed, SMALL)
+            assert found.is_optimal and (found.makespan, found.bound) == (alone.makespan, alone.bound)
 
 
 PLAIN = write_project(random_project(InstanceShape(4, 2), 1))

@@ -1,6 +1,7 @@
-"""Schedules by serial generation, double justification and a small genetic search over priority lists.
+"""Schedules by serial generation, double justification and a small genetic search over priority lists, in plain Python.
 
-Who calls this: `solve.py`, for the first upper bound and as the solver's hint. Pure and deterministic given the seed.
+Who calls this: `solve.py`, for the first upper bound, and for projects that are too large for the compiled search
+(`evolution.py`, `kernel.py`), whose readable twin this is. Pure and deterministic given the seed.
 Sources: Kolisch and Hartmann, Experimental investigation of heuristics for RCPSP, EJOR 174 (2006) (serial scheme, rules);
 Valls, Ballestin, Quintanilla, Justification and RCPSP, EJOR 165 (2005) (double justification); Hartmann, A competitive
 genetic algorithm for RCPSP, NRL 45 (1998) (two-point crossover of lists).
@@ -21,13 +22,14 @@ _POPULATION = 40
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """The project by index. All resources are packed into one integer, each in a field with a guard bit on top, so
-    that one subtraction tells whether a period has enough of everything."""
+    """The project by index; `rank` is each job's place in a topological order. All resources are packed into one integer,
+    each in a field with a guard bit on top, so that one subtraction tells whether a period has enough of everything."""
 
     durations: tuple[int, ...]
     packed: tuple[int, ...]
     before: tuple[tuple[int, ...], ...]
     after: tuple[tuple[int, ...], ...]
+    rank: tuple[int, ...]
     free: int
     guards: int
 
@@ -41,14 +43,12 @@ def best_schedule(project: Project, seed: int, budget: Budget, goal: int) -> dic
 class _Genetic:
     def __init__(self, project: Project, chance: random.Random, budget: Budget, goal: int) -> None:
         self._numbers = [job.number for job in project.jobs]
-        self._shape = _shape_of(project)
+        self._shape = shape_of(project)
         self._chance = chance
         self._budget = budget
         self._goal = goal
         self._made = 0
         self._best: tuple[int, list[int]] | None = None
-        index = {number: place for place, number in enumerate(self._numbers)}
-        self._order = [index[number] for number in topological_order(project)]
         tail = tails(project)
         self._tail = [tail[number] + job.duration for number, job in zip(self._numbers, project.jobs, strict=True)]
 
@@ -73,14 +73,12 @@ class _Genetic:
 
     def _evaluated(self, order: Sequence[int]) -> tuple[int, list[int]]:
         """Makespan and the list in the order of the justified schedule's starts."""
-        starts = _serial(self._shape, order)
-        starts = _justified(self._shape, starts)
+        starts = justified(self._shape, order)
         length = max(start + lasts for start, lasts in zip(starts, self._shape.durations, strict=True))
         self._made += 3
         if self._best is None or length < self._best[0]:
             self._best = (length, starts)
-        rank = {job: place for place, job in enumerate(self._order)}
-        return length, sorted(range(len(starts)), key=lambda job: (starts[job], rank[job]))
+        return length, sorted(range(len(starts)), key=lambda job: (starts[job], self._shape.rank[job]))
 
     def _by_tail(self, noise: float) -> list[int]:
         """A feasible order: of the free jobs the one with the longest rest of the project, blurred by `noise`."""
@@ -120,7 +118,8 @@ class _Genetic:
         return order
 
 
-def _shape_of(project: Project) -> _Shape:
+def shape_of(project: Project) -> _Shape:
+    """The project as the search reads it."""
     index = {job.number: place for place, job in enumerate(project.jobs)}
     after = tuple(tuple(index[number] for number in job.successors) for job in project.jobs)
     before: list[list[int]] = [[] for _ in project.jobs]
@@ -133,11 +132,13 @@ def _shape_of(project: Project) -> _Shape:
     def pack(amounts: Sequence[int]) -> int:
         return sum(amount << (width * number) for number, amount in enumerate(amounts))
 
+    rank = {number: place for place, number in enumerate(topological_order(project))}
     return _Shape(
         durations=tuple(job.duration for job in project.jobs),
         packed=tuple(pack(job.needs) if job.duration else 0 for job in project.jobs),
         before=tuple(map(tuple, before)),
         after=after,
+        rank=tuple(rank[job.number] for job in project.jobs),
         free=pack(project.capacities) | guards,
         guards=guards,
     )
@@ -166,28 +167,13 @@ def _serial(shape: _Shape, order: Sequence[int], backwards: bool = False) -> lis
     return starts
 
 
-def _justified(shape: _Shape, starts: list[int]) -> list[int]:
-    """Pushed to the right, then to the left: never longer than before."""
-    last_first = sorted(range(len(starts)), key=lambda job: (-(starts[job] + shape.durations[job]), -job))
-    mirrored = _serial(shape, _respecting(shape.after, last_first), backwards=True)
-    length = max(start + lasts for start, lasts in zip(mirrored, shape.durations, strict=True))
-    pushed = [length - start - lasts for start, lasts in zip(mirrored, shape.durations, strict=True)]
-    first_first = sorted(range(len(starts)), key=lambda job: (pushed[job], job))
-    return _serial(shape, _respecting(shape.before, first_first))
-
-
-def _respecting(before: Sequence[Sequence[int]], order: Sequence[int]) -> list[int]:
-    """The order, changed only where jobs without duration stand before what they must follow."""
-    done: set[int] = set()
-    kept: list[int] = []
-    waiting = list(order)
-    while waiting:
-        later: list[int] = []
-        for job in waiting:
-            if all(each in done for each in before[job]):
-                done.add(job)
-                kept.append(job)
-            else:
-                later.append(job)
-        waiting = later
-    return kept
+def justified(shape: _Shape, order: Sequence[int]) -> list[int]:
+    """The schedule of the list, pushed to the right, then to the left: never longer than before. Jobs of equal times keep
+    a topological order, because jobs without duration start when they end."""
+    starts = _serial(shape, order)
+    lasts, rank = shape.durations, shape.rank
+    last_first = sorted(range(len(starts)), key=lambda job: (-(starts[job] + lasts[job]), -rank[job]))
+    mirrored = _serial(shape, last_first, backwards=True)
+    length = max(start + last for start, last in zip(mirrored, lasts, strict=True))
+    pushed = [length - start - last for start, last in zip(mirrored, lasts, strict=True)]
+    return _serial(shape, sorted(range(len(starts)), key=lambda job: (pushed[job], rank[job])))

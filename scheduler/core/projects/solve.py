@@ -1,17 +1,15 @@
 """The best schedule of a project that a budget finds, with a proven lower bound.
 
 Who calls this: `xisuan migration plan --psplib`. Anytime: a schedule of priority rules is there first, and what comes out is
-never longer. Then lists are bred (`evolution.py`) while CP-SAT, on a processor of its own where there is one, raises the
-bound; then CP-SAT has everything, from the best schedule. They stop each other when both meet.
+never longer. Then lists are bred (`evolution.py`), and CP-SAT goes on from the best of them; beside both, where the caller
+lends a thread, another CP-SAT raises the bound. They stop each other when schedule and bound meet.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from scheduler.core.budget import Budget
 from scheduler.core.projects.bounds import lower_bound
@@ -20,10 +18,27 @@ from scheduler.core.projects.schedule_generation import best_schedule
 
 if TYPE_CHECKING:  # both take a while to load, and who solves nothing does not wait for them
     from scheduler.core.projects.evolution import Evolution
+    from scheduler.core.waves.cp_sat.projects import ProjectAnswer, ProjectSearch
 
 _FIRST_SCHEDULES = 30
 _FIRST_SHARE = 0.05  # of the seconds
-_BREEDING_SHARE = float(os.environ.get("XB", "0.35"))  # of the seconds that are left
+_BREEDING_SHARE = 0.6  # of the seconds that are left then
+
+
+class Pending(Protocol):
+    """What a thread will give, as `concurrent.futures.Future` does."""
+
+    def done(self) -> bool: ...
+
+    def result(self) -> Any: ...
+
+    def add_done_callback(self, fn: Callable[[Any], None], /) -> None: ...
+
+
+class Threads(Protocol):
+    """Threads that the caller lends, as `concurrent.futures.Executor` does: the core starts none."""
+
+    def submit(self, fn: Callable[[], Any], /) -> Pending: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +55,17 @@ class ProjectSchedule:
         return self.makespan == self.bound
 
 
-def solve_project(project: Project, seed: int, budget: Budget) -> ProjectSchedule:
-    """One project, one seed and a budget without a clock give one schedule."""
+def solve_project(project: Project, seed: int, budget: Budget, threads: Threads | None = None) -> ProjectSchedule:
+    """One project, one seed and a budget without a clock give one schedule. With a clock, several workers, and a thread of
+    `threads`, the bound is raised beside the search for schedules."""
     bound = lower_bound(project)
     first = replace(_share(budget, _FIRST_SHARE), schedules=min(_FIRST_SCHEDULES, budget.schedules))
     search = _Search(project, seed, best_schedule(project, seed, first, bound), bound)
-    search.run(budget)
+    if not search.is_over(budget):
+        if budget.clock is not None and budget.workers > 1 and threads is not None:
+            search.run_beside(budget, threads)
+        else:
+            search.run(budget)
     starts = search.starts
     broken = list(faults(project, starts))
     if broken:
@@ -61,52 +81,51 @@ class _Search:
         self.starts, self.bound, self.effort = starts, bound, 0.0
         self._length = makespan(project, starts)
 
+    def is_over(self, budget: Budget) -> bool:
+        return self._length <= self.bound or budget.is_spent
+
     def run(self, budget: Budget) -> None:
-        if self._is_over(budget):
-            return
+        """One after another."""
         breeder = self._breeder()
         if breeder is not None:
-            breeding = _share(budget, _BREEDING_SHARE)
-            if budget.clock is not None and budget.workers > 1:
-                self._breed_and_prove(breeder, breeding)
-            else:
-                breeder.run(breeding, lambda: self.bound)
+            breeder.run(_share(budget, _BREEDING_SHARE), lambda: self.bound)
             self._take(breeder.starts)
-        if not self._is_over(budget):
-            self._prove(budget)
+        if not self.is_over(budget):
+            self._answered(self._solver(budget, raising=False).run())
 
-    def _is_over(self, budget: Budget) -> bool:
-        return self._length <= self.bound or budget.is_spent
+    def run_beside(self, budget: Budget, threads: Threads) -> None:
+        """The bound is raised in a thread of its own: kernel and solver both let go of the interpreter."""
+        raiser = self._solver(replace(budget, workers=1), raising=True)
+        raised = threads.submit(raiser.run)
+        try:
+            self._find_beside(budget, raiser, raised)
+        finally:
+            raiser.stop()  # its time is up as well, or there is nothing left to raise
+        self._answered(raised.result())
+
+    def _find_beside(self, budget: Budget, raiser: ProjectSearch, raised: Pending) -> None:
+        breeder = self._breeder()
+        if breeder is not None:
+            breeder.run(_share(budget, _BREEDING_SHARE), lambda: self._length if raised.done() else raiser.bound)
+            self._take(breeder.starts)
+        self.bound = max(self.bound, raiser.bound)
+        if raised.done() or self.is_over(budget):
+            return
+        finder = self._solver(replace(budget, workers=budget.workers - 1), raising=False)
+        raised.add_done_callback(lambda _: finder.stop())
+        self._answered(finder.run())
 
     def _breeder(self) -> Evolution | None:
         from scheduler.core.projects.evolution import Evolution, is_too_large
 
         return None if is_too_large(self._project) else Evolution(self._project, self._seed, self.starts)
 
-    def _breed_and_prove(self, breeder: Evolution, budget: Budget) -> None:
-        """The breeder in a thread of its own: kernel and solver both let go of the interpreter."""
+    def _solver(self, budget: Budget, *, raising: bool) -> ProjectSearch:
         from scheduler.core.waves.cp_sat.projects import ProjectSearch
 
-        prover = ProjectSearch(
-            self._project, self.starts, self.bound, self._seed, replace(budget, workers=budget.workers - 1)
-        )
+        return ProjectSearch(self._project, self.starts, self.bound, self._seed, budget, raising=raising)
 
-        def breed() -> None:
-            breeder.run(budget, lambda: prover.bound)
-            if breeder.makespan <= prover.bound:
-                prover.stop()
-
-        thread = Thread(target=breed, name="breeder")
-        thread.start()
-        answer = prover.run()
-        thread.join()
-        self.bound, self.effort = max(self.bound, answer.bound), self.effort + answer.effort
-        self._take(answer.starts)
-
-    def _prove(self, budget: Budget) -> None:
-        from scheduler.core.waves.cp_sat.projects import ProjectSearch
-
-        answer = ProjectSearch(self._project, self.starts, self.bound, self._seed, budget).run()
+    def _answered(self, answer: ProjectAnswer) -> None:
         self.bound, self.effort = max(self.bound, answer.bound), self.effort + answer.effort
         self._take(answer.starts)
 

@@ -8,7 +8,6 @@ Scheduling 16 (2013).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,8 +16,6 @@ from ortools.sat.python import cp_model
 from scheduler.core.budget import Budget
 from scheduler.core.projects.bounds import heads, tails
 from scheduler.core.projects.project import Project, makespan
-
-V = set(os.environ.get("XV", "").split(","))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,32 +29,20 @@ class ProjectAnswer:
 
 class ProjectSearch:
     """One search for a schedule shorter than `hint`, and for a higher bound, until both meet, the budget is spent, or
-    `stop` is called (from another thread)."""
+    `stop` is called (from another thread). `raising`: the bound comes first."""
 
-    def __init__(self, project: Project, hint: Mapping[int, int], bound: int, seed: int, budget: Budget) -> None:
+    def __init__(
+        self, project: Project, hint: Mapping[int, int], bound: int, seed: int, budget: Budget, *, raising: bool
+    ) -> None:
         self._known = makespan(project, hint)
         self._least = bound
         self._model, self._starts = _model_of(project, hint, bound, self._known)
         self._solver = configured(seed, budget)
         parameters = self._solver.parameters
-        if "hard" in V:
-            parameters.use_hard_precedences_in_cumulative = True
-        if "over" in V:
-            parameters.use_overload_checker_in_cumulative = True
-        if "tef" in V:
-            parameters.use_timetable_edge_finding_in_cumulative = True
-        if "dynp" in V:
-            parameters.use_dynamic_precedence_in_cumulative = True
-        if "lb" in V:
-            parameters.use_objective_lb_search = True
-        if "sym" in V:
-            parameters.symmetry_level = 0
-        if "log" in V:
-            parameters.log_search_progress = True
-        for v in V:
-            if v.startswith("w"):
-                parameters.num_workers = int(v[1:])
+        # From below: refute one makespan after the other. It raises the bound far faster, and finds schedules late.
+        parameters.use_objective_lb_search = raising
         self._solver.best_bound_callback = self._raise
+        self._is_stopped = False
 
     @property
     def bound(self) -> int:
@@ -65,10 +50,13 @@ class ProjectSearch:
         return self._least
 
     def stop(self) -> None:
+        self._is_stopped = True
         self._solver.stop_search()
 
     def run(self) -> ProjectAnswer:
         solver = self._solver
+        if self._is_stopped:
+            return ProjectAnswer(None, self._least, 0.0)
         status = solver.solve(self._model)
         if status == cp_model.INFEASIBLE:
             self._least = self._known
@@ -81,6 +69,8 @@ class ProjectSearch:
 
     def _raise(self, raised: float) -> None:
         self._least = max(self._least, min(self._known, round(raised)))
+        if self._is_stopped:  # before the search had begun, when nobody heard it
+            self._solver.stop_search()
 
 
 def _model_of(
@@ -103,16 +93,17 @@ def _model_of(
             model.add(start[after] >= start[job.number] + job.duration)
         if not job.successors:
             model.add(length >= start[job.number] + job.duration)
-    rest = model.new_interval_var(length, model.new_int_var(1, known + 1, "after"), known + 1, "rest")
+    after_all = model.new_interval_var(
+        length, known + 1, model.new_int_var(known + 1, 2 * known + 1, "e"), "after"
+    )
     for resource, capacity in enumerate(project.capacities):
         users = [job for job in project.jobs if job.duration and job.needs[resource]]
         if sum(job.needs[resource] for job in users) > capacity:
-            ii = [interval[job.number] for job in users]
-            dd = [job.needs[resource] for job in users]
-            if "mk" in V:
-                ii.append(rest)
-                dd.append(capacity)
-            model.add_cumulative(ii, dd, capacity)
+            model.add_cumulative(
+                [*(interval[job.number] for job in users), after_all],
+                [*(job.needs[resource] for job in users), capacity],
+                capacity,
+            )
     model.minimize(length)
     for number, variable in start.items():
         model.add_hint(variable, hint[number])
