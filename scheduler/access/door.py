@@ -45,7 +45,7 @@ class AccessDoor:
         try:
             verified = await self._by_token(token)
         except AccessRefused as refused:
-            return _refusing(refused)
+            return refusing(failure_of(refused))
         _GATE.set(_Gate(self._guard, details.method, verified, request_id))
         return None
 
@@ -180,11 +180,11 @@ def _remade(handler: Handler, make: Any, behaviour: Any) -> Handler:
     return made
 
 
-def _refusing(refused: AccessRefused) -> Handler:
+def refusing(failure: Failure) -> Handler:
     """Ends any call without reading what it sends: on the wire every call is a stream."""
 
     async def refuse(requests: Any, context: Context) -> AsyncIterator[bytes]:
-        if not await _ended(context, refused):
+        if not await _ended(context, failure):
             yield b""
 
     make: Any = grpc.stream_stream_rpc_method_handler  # grpc's types know no asyncio
@@ -192,8 +192,8 @@ def _refusing(refused: AccessRefused) -> Handler:
     return handler
 
 
-async def _ended(context: Context, refused: AccessRefused) -> bool:
-    await abort(context, failure_of(refused))
+async def _ended(context: Context, failure: Failure) -> bool:
+    await abort(context, failure)
 
 
 def failure_of(refused: AccessRefused) -> Failure:

@@ -20,8 +20,9 @@ from inventory.store import attribution
 from inventory.store.attribution import Attribution
 from scheduler.core.admission import Outcome
 
-# Two: while the control plane stores one call, the next is on its way.
+# Two: while the control plane stores one call, the next is on its way, but not so soon that hardly anybody shares it.
 _MOST_CALLS: Final = 2
+_GATHER_S: Final = 0.003
 _MOST_WORKLOADS: Final = 4_096
 
 
@@ -48,6 +49,7 @@ class GatheredSubmissions:
         self._remote = remote
         self._waiting: deque[_Waiting] = deque()
         self._calls: set[asyncio.Task[None]] = set()
+        self._sent_s = float("-inf")
 
     def __getattr__(self, method: str) -> Any:
         return getattr(self._remote, method)
@@ -67,7 +69,12 @@ class GatheredSubmissions:
 
     async def _send(self) -> None:
         """Calls until nobody waits."""
+        now_s = asyncio.get_running_loop().time
         while self._waiting:
+            if (pause_s := self._sent_s + _GATHER_S - now_s()) > 0:
+                await asyncio.sleep(pause_s)
+                continue
+            self._sent_s = now_s()
             taken = self._take()
             try:
                 answers = await self._remote.submit_all([one.asked for one in taken])

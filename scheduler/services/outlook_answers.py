@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from adapters.wire.opinions import opinion_to_wire
 from adapters.wire.scalars import VERDICTS, WORKLOAD_STATES, duration_to_wire, timestamp_to_wire
 from adapters.wire.workloads import submission_to_wire
 from inventory.model.submission_batch import SubmissionBatch
+from inventory.model.workload import Submission
 from scheduler.core.admission import Accepted
 from scheduler.core.placement.explain import Explanation
 from scheduler.forecast.counterfactuals import Counterfactual
@@ -15,6 +17,7 @@ from scheduler.forecast.forecast import PROBABILITY, StartForecast
 from scheduler.services.outlooks import Outlook, Stopped, Warned, summary
 from scheduler.services.ports import DryRunPlacement
 from xisuan.common.v1 import common_pb2
+from xisuan.workload.v1 import workload_pb2
 from xisuan.workload.v1 import workload_service_pb2 as pb
 
 
@@ -70,7 +73,7 @@ class AcceptedAnswers:
 
     def __init__(self, batch: SubmissionBatch, warned: Mapping[str, Warned]) -> None:
         self._batch = batch
-        self._specs = [submission_to_wire(like) for like in batch.templates]
+        self._specs = [_spec_of(like) for like in batch.templates]
         self._warned = warned
 
     def fill(self, answer: pb.SubmitResponse, position: int, outcome: Accepted) -> None:
@@ -88,6 +91,25 @@ class AcceptedAnswers:
         answer.created = outcome.created
         if (warning := self._warned.get(outcome.workload_id)) is not None:
             answer.warnings.append(warning_to_wire(warning))
+
+
+_MOST_KEPT: Final = 1024
+_LONGEST_KEPT: Final = 16 * 1024  # bytes
+# By identity: the gateway reads what is alike as one object (`adapters.wire.submissions`), which is kept beside its spec.
+_specs: dict[int, tuple[Submission, workload_pb2.WorkloadSpec]] = {}
+
+
+def _spec_of(like: Submission) -> workload_pb2.WorkloadSpec:
+    """`submission_to_wire`, written once for all that are alike. To be copied from."""
+    kept = _specs.get(id(like))
+    if kept is not None:
+        return kept[1]
+    spec = submission_to_wire(like)
+    if spec.ByteSize() <= _LONGEST_KEPT:
+        if len(_specs) >= _MOST_KEPT:
+            _specs.clear()
+        _specs[id(like)] = (like, spec)
+    return spec
 
 
 def warning_to_wire(one: Warned) -> pb.Warning:

@@ -26,11 +26,12 @@ from scheduler.services.call_metrics import CallMetrics
 from scheduler.services.call_traces import CallTraces
 from scheduler.services.desk_ports import Ledger, Migration
 from scheduler.services.draining import Draining
-from scheduler.services.entrance import Entrance
+from scheduler.services.entrance import Door, Entrance
 from scheduler.services.ledger_servicer import LedgerServicer
 from scheduler.services.migration_servicer import MigrationServicer
 from scheduler.services.operation_ports import Operation
 from scheduler.services.operation_servicer import OperationServicer
+from scheduler.services.overload import PENDING_OPTIONS, Overload
 from scheduler.services.pool_servicer import PoolServicer
 from scheduler.services.ports import Scheduling
 from scheduler.services.queue_ports import Queues
@@ -63,6 +64,7 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
     ("grpc.keepalive_permit_without_calls", 1),
+    *PENDING_OPTIONS,
 )
 _SERVICES = (
     workload_service_pb2.DESCRIPTOR.services_by_name["WorkloadService"].full_name,
@@ -112,7 +114,9 @@ class Gateway:
     def __init__(self, ports: Ports, access: GatewayAccess | Unguarded) -> None:
         self._access = None if isinstance(access, Unguarded) else access
         self._draining = Draining()
-        doors = () if self._access is None else (AccessDoor(self._access.guard),)
+        doors: list[Door] = [Overload()]
+        if self._access is not None:
+            doors.append(AccessDoor(self._access.guard))
         entrance = Entrance(CallMetrics(), (CallTraces(), self._draining), doors)
         self._server = grpc.aio.server(options=_OPTIONS, interceptors=(entrance,))
         adapters = partial(AdapterClient, tls=None if self._access is None else self._access.to_adapters)

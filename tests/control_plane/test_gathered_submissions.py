@@ -58,6 +58,30 @@ def start(gathered: GatheredSubmissions, *keys: str) -> list[asyncio.Task[list[o
     return [asyncio.create_task(gathered.submit([submission(key)])) for key in keys]
 
 
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "_GATHER_S", 0.0)
+
+
+def test_a_second_call_waits_a_moment_for_others_to_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "_GATHER_S", 0.2)
+
+    async def story() -> None:
+        remote = Remote()
+        gathered = GatheredSubmissions(remote)
+        tasks = start(gathered, "a")
+        await turns()
+        for key in "bcd":
+            tasks += start(gathered, key)
+            await turns()
+        assert sizes(remote) == [1]
+        remote.gate.set()
+        await asyncio.gather(*tasks)
+        assert sizes(remote) == [1, 3]
+
+    asyncio.run(story())
+
+
 def test_who_is_alone_waits_for_nobody_and_who_comes_meanwhile_shares_a_call() -> None:
     async def story() -> None:
         remote = Remote()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -62,6 +62,10 @@ class Serving:
 
     def stop(self) -> None:
         self._run(self._gateway.close())
+
+    def hold_up(self, action: Callable[[], None]) -> None:
+        """The gateway's event loop does this, and nothing else until it has returned."""
+        self._loop.call_soon_threadsafe(action)
 
     def close(self) -> None:
         self.stop()
