@@ -7,6 +7,7 @@ columns turn to landscape pages. Fonts that a machine lacks fall back to the alt
 from __future__ import annotations
 
 import io
+import re
 import unicodedata
 from datetime import UTC, datetime, time
 
@@ -26,6 +27,10 @@ from inventory.reports.document import MonthlyReport, Section, Table
 _WIDE = 7  # so many columns need a landscape page
 _PORTRAIT, _LANDSCAPE = (Mm(210), Mm(297)), (Mm(297), Mm(210))
 _CELL_WEIGHT = (4, 26)  # the narrowest and the widest column, in half characters
+_HALF, _PADDING = Pt(5.4), Pt(12)  # what half a character of a cell takes, and both sides of the cell
+_LONG_WORD = 30  # signs without a place to break
+_UNBROKEN = 12  # half characters: what is no longer stays in one line
+_SMALL = 12  # a table of so many rows is not cut by the end of a page
 
 
 def write_word(report: MonthlyReport) -> bytes:
@@ -82,7 +87,11 @@ def _title(document: WordDocument, report: MonthlyReport) -> None:
 def _section(document: WordDocument, title: str, section: Section) -> None:
     document.add_paragraph(title, style=style.HEADING)
     for line in section.paragraphs:
-        document.add_paragraph(clean(line), style=style.BODY)
+        paragraph = document.add_paragraph(clean(line), style=style.BODY)
+        if max(map(len, re.findall(r"[!-~]+", line)), default=0) > _LONG_WORD:
+            paragraph.alignment = (
+                WD_ALIGN_PARAGRAPH.LEFT
+            )  # a hash: justified, the line before it would be torn apart
     for place, table in enumerate(section.tables, start=1):
         caption = table.title if len(section.tables) == 1 else f"（{_counted(place)}）{table.title}"
         document.add_paragraph(caption, style=style.CAPTION)
@@ -110,6 +119,8 @@ def _table(document: WordDocument, table: Table) -> None:
     for row, texts in zip(rows, table.rows, strict=True):
         for at, (cell, text) in enumerate(zip(row, texts, strict=True)):
             _write(cell, text, _alignment(at, text, table))
+    if len(table.rows) <= _SMALL:
+        style.keep_together(drawn)
     _widths(document, drawn, table)
 
 
@@ -127,17 +138,25 @@ def _write(cell: _Cell, text: str, alignment: WD_ALIGN_PARAGRAPH, *, is_head: bo
 
 
 def _widths(document: WordDocument, drawn: WordTable, table: Table) -> None:
-    """Column widths in the proportion of their longest texts, between bounds."""
+    """Column widths in the proportion of their longest texts, between bounds; numbers and marks are never broken, so short
+    columns get what they need before long ones share the rest."""
     page = document.sections[-1]
     room = int((page.page_width or 0) - (page.left_margin or 0) - (page.right_margin or 0))
     least, most = _CELL_WEIGHT
-    weights = [
-        max(least, min(most, max(_breadth(text) for text in (head, *(row[at] for row in table.rows)))))
+    longest = [
+        max(least, *(_breadth(text) for text in (head, *(row[at] for row in table.rows))))
         for at, head in enumerate(table.columns)
     ]
-    total = sum(weights)
-    widths = [Length(room * weight // total) for weight in weights]
-    style.set_widths(drawn, widths)
+    needs = [int(breadth * _HALF + _PADDING) for breadth in longest]
+    if sum(needs) <= room:
+        return style.set_widths(drawn, [Length(room * need // sum(needs)) for need in needs])
+    short = {at for at, breadth in enumerate(longest) if breadth <= _UNBROKEN}
+    left = room - sum(needs[at] for at in short)
+    weights = {at: min(most, breadth) for at, breadth in enumerate(longest) if at not in short}
+    widths = [
+        needs[at] if at in short else left * weights[at] // sum(weights.values()) for at in range(len(needs))
+    ]
+    return style.set_widths(drawn, [Length(width) for width in widths])
 
 
 def _breadth(text: str) -> int:
@@ -153,4 +172,4 @@ def _signature(document: WordDocument, report: MonthlyReport) -> None:
         paragraph = cell.paragraphs[0]
         paragraph.style = style.CELL
         paragraph.paragraph_format.space_before = Pt(12)
-        paragraph.add_run(f"{name}：{clean(value) or '＿＿＿＿＿＿'}")
+        paragraph.add_run(f"{name}：{clean(value) or '＿＿＿＿'}")

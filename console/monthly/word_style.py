@@ -108,6 +108,14 @@ def append_rows(table: WordTable, count: int) -> list[list[_Cell]]:
     return made
 
 
+def keep_together(table: WordTable) -> None:
+    """On one page: every row but the last stays with the next one."""
+    for row in table._tbl.tr_lst[:-1]:
+        for cell in row.tc_lst:
+            for paragraph in _Cell(cell, table).paragraphs:
+                paragraph.paragraph_format.keep_with_next = True
+
+
 def set_widths(table: WordTable, widths: Sequence[Length]) -> None:
     """Of the grid and of every cell: LibreOffice and WPS heed the one, Word the other."""
     for column, width in zip(table._tbl.tblGrid.gridCol_lst, widths, strict=True):

@@ -64,6 +64,8 @@ def savings(counting: Counting) -> Section:
     whole = counting.sum_of_keys("累计节约运维经费", day, "万元/年", _costs(facts, ended))
     month = counting.sum_of_keys(f"{month_words(facts.month)}节约运维经费", day, "万元/年", _costs(facts, fresh))
     unknown = counting.count("关停整合系统中运维费未知", day, [one for one in ended if _cost(facts, one) is None])
+    # As many decimals in every line and in the sum: a column of amounts is read down.
+    places = 1 if all(round(10 * cost, 6).is_integer() for cost in _costs(facts, ended).values()) else 2
     ranked = sorted(ended, key=lambda one: (-(_cost(facts, one) or 0), one.department or "", one.name))
     rows = [
         (
@@ -71,7 +73,7 @@ def savings(counting: Counting) -> Section:
             counting.owner(one),
             one.name,
             "整合" if one.merged else "关停",
-            _shown(cost),
+            "未知" if cost is None else f"{cost:.{places}f}",
             counting.label_of(one.system_key),
         )
         for place, (one, cost) in enumerate(((one, _cost(facts, one)) for one in ranked), start=1)
@@ -80,7 +82,8 @@ def savings(counting: Counting) -> Section:
         code="savings",
         title="节约经费",
         paragraphs=(
-            f"关停、整合系统累计节约年运维经费{_wan(whole)}（{whole.label}），其中{month_words(facts.month)}新增{_wan(month)}（{month.label}）；"
+            f"关停、整合系统累计节约年运维经费{_wan(whole, places)}（{whole.label}），"
+            f"其中{month_words(facts.month)}新增{_wan(month, places)}（{month.label}）；"
             f"另有{unknown.numerator}个系统运维费未知（{unknown.label}），未计入。",
         ),
         tables=(
@@ -113,9 +116,9 @@ def _shares(
     return Shares(held, used)
 
 
-def _wan(figure: Figure) -> str:
+def _wan(figure: Figure, places: int) -> str:
     """1104.9万元: the words around say that it is a year's."""
-    return f"{figure.total:.1f}万元"
+    return f"{figure.total:.{places}f}万元"
 
 
 def _said(figure: Figure) -> str:
@@ -142,7 +145,3 @@ def _cost(facts: MonthFacts, system: CountedSystem) -> float | None:
 
 def _costs(facts: MonthFacts, systems: Iterable[CountedSystem]) -> dict[str, float]:
     return {one.system_key: cost for one in systems if (cost := _cost(facts, one)) is not None}
-
-
-def _shown(cost: float | None) -> str:
-    return "未知" if cost is None else f"{cost:g}"

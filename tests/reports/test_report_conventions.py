@@ -45,7 +45,7 @@ class TestAWholeThatGrew:
 def test_savings_are_a_years_once_and_use_without_facts_is_said_in_words() -> None:
     ended = counted("关", closed=True, should_migrate=False, disposition="retire")
     report = compose(facts(ended, counted("用"), holdings={ended.system_key: Holding(opex_wan=80.04)}))
-    assert "累计节约年运维经费80.0万元（" in part(report, "savings").paragraphs[0]
+    assert "累计节约年运维经费80.04万元（" in part(report, "savings").paragraphs[0]
     assert "内存平均利用率暂无数据（" in part(report, "resources").paragraphs[0]
     assert part(report, "resources").tables[0].rows[1][1:4] == ("—", "—", "—")
 

@@ -64,7 +64,7 @@ def test_what_was_closed_or_merged_costs_nothing_any_more_and_this_month_is_told
     assert figure(made, "关停整合系统中运维费未知").shown == "1"
     listed = next(one for section in made.sections for one in section.tables if one.title == "关停整合节约明细")
     assert [row[2:5] for row in listed.rows] == [
-        ("甲", "关停", "10.5"),
+        ("甲", "关停", "10.50"),
         ("乙", "整合", "2.25"),
         ("丙", "关停", "未知"),
     ]
