@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -174,6 +174,14 @@ def make_shape(problem: WaveProblem) -> Shape:
 def loosened(shape: Shape) -> Shape:
     """The shape for plans that leave some groups out: whoever may be left out narrows nobody's windows."""
     return replace(shape, groups=tuple(replace(group, allowed=group.own) for group in shape.groups))
+
+
+def without(shape: Shape, left_out: Collection[int]) -> Shape:
+    """The shape for plans that leave these groups out: they narrow nobody's windows."""
+    edges = [(user, used) for user, used in shape.edges if user not in left_out and used not in left_out]
+    masks = _propagated([group.own for group in shape.groups], edges)
+    groups = zip(shape.groups, masks, strict=True)
+    return replace(shape, groups=tuple(replace(group, allowed=mask) for group, mask in groups))
 
 
 class _Allowed:

@@ -11,7 +11,7 @@ Source of the search: Shaw, Using constraint programming and local search method
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import and_
@@ -26,16 +26,19 @@ from scheduler.core.waves.clusters import Clustering, Urgency, form_clusters, in
 from scheduler.core.waves.gap_guide import GapNode, guide
 from scheduler.core.waves.greedy import Planner
 from scheduler.core.waves.justification import Justifier
+from scheduler.core.waves.leaving_out import culprits
 from scheduler.core.waves.neighbourhoods import Improver, Task, solve_task
 from scheduler.core.waves.part import cut_part
 from scheduler.core.waves.problem import Aim, WaveProblem
-from scheduler.core.waves.shape import Shape, loosened, make_shape
+from scheduler.core.waves.shape import Shape, loosened, make_shape, without
 from scheduler.core.waves.solution import NOWHERE, Solution, broken, cycle_ties, replaced, score
 
 # Booleans "group in window" up to which the whole problem is one model.
 _WHOLE = 30_000
 # How far the clusters of nearby dates are shuffled, one greedy plan each.
 _TIES = (0.0, 0.5, 2.0)
+# So many more culprits are left out without gain.
+_IDLE = 2
 # Judging a plan and telling its reasons takes about as long as this share of the first plans took.
 _TELLING = 0.5
 
@@ -109,15 +112,18 @@ def whole_task(shape: Shape, solution: Solution, bound: int, seed: int, budget: 
 
 def _greedy(shape: Shape, clustering: Clustering, seed: int, budget: Budget) -> Solution:
     """The best of the greedy plans of every urgency; the first one is always made. Where it leaves systems out that
-    could move, those of the calendar's long gaps first: what misses the last window before one crowds the windows after."""
+    could move, those of the calendar's long gaps first: what misses the last window before one crowds the windows after.
+    Then those that leave out who keeps many waiting."""
     best = _greedy_by(shape, clustering, seed, Urgency.CONTRACT)
     if not _all_placed(shape, best):
-        for due in _due(shape, clustering, seed):
+        # Where no plan can place all, no order of theirs will.
+        for due in _due(shape, clustering, seed) if earliest_finish(shape) < shape.windows else ():
             if budget.is_spent:
                 break
             best = _better(shape, best, _greedy_by(shape, clustering, seed, Urgency.CONTRACT, due))
             if _all_placed(shape, best):
                 return best
+        best = _sparing(shape, clustering, best, seed, budget)
     for urgency in Urgency:
         if budget.is_spent:
             break
@@ -126,13 +132,45 @@ def _greedy(shape: Shape, clustering: Clustering, seed: int, budget: Budget) -> 
     return best
 
 
+def _sparing(shape: Shape, clustering: Clustering, best: Solution, seed: int, budget: Budget) -> Solution:
+    """The best of the plans that leave more and more of the culprits out, until leaving one more out gains nothing."""
+    gained, idle = best, 0
+    for left_out in culprits(shape):
+        if idle == _IDLE or budget.is_spent or _left_out(shape, best) <= len(left_out):
+            break
+        idle += 1
+        spared = without(shape, left_out)
+        found = _better(shape, gained, _greedy_by(spared, clustering, seed, Urgency.CONTRACT, (), left_out))
+        for due in _due(spared, clustering, seed, left_out):
+            if budget.is_spent or _left_out(shape, found) <= len(left_out):
+                break
+            found = _better(shape, found, _greedy_by(spared, clustering, seed, Urgency.CONTRACT, due, left_out))
+        if found is not gained:
+            gained, idle = found, 0
+    return gained
+
+
 def _greedy_by(
-    shape: Shape, clustering: Clustering, seed: int, urgency: Urgency, due: Sequence[float] = ()
+    shape: Shape,
+    clustering: Clustering,
+    seed: int,
+    urgency: Urgency,
+    due: Sequence[float] = (),
+    left_out: Collection[int] = (),
 ) -> Solution:
+    """What is left out gets a place at the end, if there is one."""
     windows = {group.group_id: group.allowed for group in shape.groups}
+    names = {shape.groups[g].group_id for g in left_out}
     planner = Planner(shape.problem, Board(shape.problem, seed, shape), clustering.unbound)
+    later = []
     for cluster in in_order(clustering, seed, urgency, windows, due):
-        planner.settle(cluster)
+        if names and not names.isdisjoint(item.group for item in cluster.items):
+            later.append(cluster)
+        else:
+            planner.settle(cluster)
+    for cluster in later:
+        for part in cluster.parts:
+            planner.settle_rest(part)
     return _solution_of(shape, planner)
 
 
@@ -142,15 +180,24 @@ def _better(shape: Shape, one: Solution, other: Solution) -> Solution:
     return other if ranks[1] < ranks[0] else one
 
 
-def _due(shape: Shape, clustering: Clustering, seed: int) -> Iterator[Sequence[float]]:
+def _due(
+    shape: Shape, clustering: Clustering, seed: int, left_out: Collection[int] = ()
+) -> Iterator[Sequence[float]]:
     """By cluster: by when it has to move by the choice about the calendar's long gaps, with several ways to settle ties;
     nothing where the calendar has none."""
     number = {group.group_id: g for g, group in enumerate(shape.groups)}
-    nodes = []
-    for cluster in clustering.clusters:
+    nodes, out = [], set()
+    for n, cluster in enumerate(clustering.clusters):
         groups = tuple(sorted({number[item.group] for item in cluster.items}))
-        nodes.append(GapNode(groups, reduce(and_, (shape.groups[g].allowed for g in groups))))
-    uses = [(user, used) for user, all_used in enumerate(clustering.uses) for used in all_used]
+        if not set(groups).isdisjoint(left_out):
+            out.add(n)
+        nodes.append(GapNode(groups, 0 if n in out else reduce(and_, (shape.groups[g].allowed for g in groups))))
+    uses = [
+        (user, used)
+        for user, all_used in enumerate(clustering.uses)
+        for used in all_used
+        if user not in out and used not in out
+    ]
     found = guide(shape, nodes, uses, shape.windows - 1, seed)
     chance = random.Random(seed)
     for spread in _TIES if found is not None else ():
@@ -177,8 +224,11 @@ def _justified(shape: Shape, found: _Found, seed: int, budget: Budget) -> tuple[
     """The solution packed anew, where that lets it finish earlier; and what is left of the budget."""
     problem = shape.problem
     by_finish = not problem.weights and problem.aims[:1] == (Aim.FINISH,)
-    last = found.solution.last
-    if not by_finish or last <= found.bound or not _all_placed(shape, found.solution):
+    placed = [(w, group) for w, group in zip(found.solution.window, shape.groups, strict=True) if w != NOWHERE]
+    fits = all(
+        group.allowed >> w & 1 for w, group in placed
+    )  # not while what has no place still narrows the others
+    if not by_finish or found.solution.last <= found.bound or not fits:
         return found, budget
     # Cycles stay whole if that costs no time; splitting them is what the finish is worth.
     for tied in (True, False):
