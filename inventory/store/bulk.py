@@ -19,9 +19,15 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
     if not rows:
         return
     names = tuple(rows[0])
-    statement = _statement(connection.dialect, table, names)
-    values = itemgetter(*names)
-    connection.exec_driver_sql(statement, [values(row) for row in rows])
+    insert_values(connection, table, names, list(map(itemgetter(*names), rows)))
+
+
+def insert_values(
+    connection: Connection, table: Table, names: tuple[str, ...], values: list[tuple[Any, ...]]
+) -> None:
+    """Inserts rows that are given as the values of the columns `names`; columns not named become NULL."""
+    if values:
+        connection.exec_driver_sql(_statement(connection.dialect, table, names), values)
 
 
 def update_rows(

@@ -12,12 +12,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import groupby
-from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, Table, select, update
 
 from inventory.store.attribution import asked_by, current
-from inventory.store.bulk import insert_rows
+from inventory.store.bulk import insert_values
 from inventory.store.chain import Draft, Event, Head, link
 from inventory.store.engine import reading, translated, writing
 from inventory.store.errors import UnknownEventKind
@@ -77,7 +76,7 @@ class Transaction:
                 recorded.append(event)
             if recorded:
                 self._projector.check(recorded)
-                insert_rows(self.connection, events, [_row_of(event) for event in recorded])
+                insert_values(self.connection, events, _COLUMNS, [_values_of(event) for event in recorded])
                 self._projector.apply(self.connection, recorded)
         except BaseException:
             self._failed = True
@@ -196,18 +195,32 @@ def stream_events(connection: Connection) -> Iterator[tuple[Event, ...]]:
         after = rows[-1]["seq"]
 
 
-def _row_of(event: Event) -> dict[str, Any]:
-    return {
-        "seq": event.seq,
-        "kind": event.kind,
-        "subject": event.subject,
-        "payload": event.payload_json,
-        "effective_on": event.effective_on.isoformat(),
-        "recorded_ms": event.recorded_ms,
-        "actor": event.actor,
-        "previous_hash": event.previous_hash,
-        "hash": event.hash,
-    }
+_COLUMNS = (
+    "seq",
+    "kind",
+    "subject",
+    "payload",
+    "effective_on",
+    "recorded_ms",
+    "actor",
+    "previous_hash",
+    "hash",
+)
+
+
+def _values_of(event: Event) -> tuple[object, ...]:
+    """Of the columns above."""
+    return (
+        event.seq,
+        event.kind,
+        event.subject,
+        event.payload_json,
+        event.effective_on.isoformat(),
+        event.recorded_ms,
+        event.actor,
+        event.previous_hash,
+        event.hash,
+    )
 
 
 def event_of(row: RowMapping) -> Event:

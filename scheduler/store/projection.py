@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import orjson
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -70,8 +71,7 @@ def draft_of(change: Change) -> Draft:
         case WorkloadChanged(workload_id, state, message):
             return Draft(WORKLOAD_CHANGED, workload_id, {"state": state.value, "message": message})
         case RunPlaced(run):
-            nodes = JsonText(canonical_json(run.nodes))
-            return Draft(RUN_PLACED, run.workload_id, run_document(run) | {"nodes": nodes})
+            return Draft(RUN_PLACED, run.workload_id, run_document(run) | {"nodes": _nodes_text(run.nodes)})
         case RunChanged():
             changed: dict[str, object] = {
                 "run_id": change.run_id,
@@ -86,6 +86,21 @@ def draft_of(change: Change) -> Draft:
             return Draft(RUN_CHANGED, workload_id_of(change.run_id), changed)
         case DeadlineMissed(workload_id, finish_by_ms):
             return Draft(DEADLINE_MISSED, workload_id, {"finish_by_ms": finish_by_ms})
+
+
+# Runs of one task, which most are, share few lists of nodes.
+
+
+@lru_cache(maxsize=4096)
+def _nodes_text(nodes: tuple[str, ...]) -> JsonText:
+    """As an event says it."""
+    return JsonText(canonical_json(nodes))
+
+
+@lru_cache(maxsize=4096)
+def _nodes_column(nodes: tuple[str, ...]) -> str:
+    """As the table of runs says it."""
+    return json.dumps(nodes)
 
 
 def workload_id_of(run_id: str) -> str:
@@ -178,7 +193,9 @@ def _placed(connection: Connection, events: Sequence[Event]) -> None:
     rows = []
     for event in events:
         said = orjson.loads(event.payload_json)
-        rows.append({name: said[name] for name in _PLACED_COLUMNS} | {"nodes": json.dumps(said["nodes"])})
+        rows.append(
+            {name: said[name] for name in _PLACED_COLUMNS} | {"nodes": _nodes_column(tuple(said["nodes"]))}
+        )
     insert_rows(connection, runs, rows)
     active = WorkloadState.ACTIVE.value
     update_rows(
