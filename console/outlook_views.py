@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from xisuan.client import Counterfactual, DryRunPlacement, StartForecast
+from xisuan.client import ArrayPlacement, Counterfactual, DryRunPlacement, StartForecast
 
 
 class Timestamp(Protocol):
@@ -56,8 +56,9 @@ def counterfactual_json(one: Counterfactual) -> dict[str, Any]:
 
 
 def dry_run_lines(placement: DryRunPlacement) -> list[str]:
-    """What a dry run tells besides the placement: warnings, victims, staging, the estimate."""
-    lines = [f"  ⚠ {one.message_zh} / {one.message_en}" for one in placement.warnings]
+    """What a dry run tells besides the placement: elements, warnings, victims, staging, the estimate."""
+    lines = [_elements_line(placement.array)] if placement.HasField("array") else []
+    lines += [f"  ⚠ {one.message_zh} / {one.message_en}" for one in placement.warnings]
     if placement.HasField("forecast"):
         lines.append(f"  {forecast_line(placement.forecast)}")
     if placement.HasField("staging"):
@@ -71,6 +72,17 @@ def dry_run_lines(placement: DryRunPlacement) -> list[str]:
     return lines
 
 
+def _elements_line(array: ArrayPlacement) -> str:
+    """Where the elements of an array would go, and how many would wait, for room or for their turn."""
+    counts = [(one.elements, f"→ {one.pool_id}", f"in {one.pool_id}") for one in array.placed]
+    counts.append((array.waiting, "等待资源", "waiting for room"))
+    counts.append((array.later, "等待轮次", "waiting for their turn"))
+    told = [(count, zh, en) for count, zh, en in counts if count]
+    chinese = "，".join(f"{count} 个{zh}" for count, zh, _ in told)
+    english = ", ".join(f"{count} {en}" for count, _, en in told)
+    return f"  元素：{chinese} / elements: {english}"
+
+
 def dry_run_json(placement: DryRunPlacement) -> dict[str, Any]:
     return {
         "carbon_g": placement.carbon_g if placement.HasField("carbon_g") else None,
@@ -80,8 +92,17 @@ def dry_run_json(placement: DryRunPlacement) -> dict[str, Any]:
             {"run_id": one.run_id, "workload_id": one.workload_id, "pool_id": one.pool_id, "queue": one.queue}
             for one in placement.victims
         ],
+        "array": _array_json(placement.array) if placement.HasField("array") else None,
         "warnings": [
             {"code": one.code, "message_zh": one.message_zh, "message_en": one.message_en}
             for one in placement.warnings
         ],
+    }
+
+
+def _array_json(array: ArrayPlacement) -> dict[str, Any]:
+    return {
+        "placed": {one.pool_id: one.elements for one in array.placed},
+        "waiting": array.waiting,
+        "later": array.later,
     }

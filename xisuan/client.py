@@ -52,6 +52,7 @@ from xisuan.workload.v1.workload_pb2 import (
     WorkloadState,
 )
 from xisuan.workload.v1.workload_service_pb2 import (
+    ArrayPlacement,
     Counterfactual,
     DryRunPlacement,
     DryRunResult,
@@ -79,6 +80,7 @@ __all__ = [
     "ZONE_EXTRANET",
     "ZONE_INTERNET",
     "ZONE_INTRANET",
+    "ArrayPlacement",
     "CallError",
     "Client",
     "Counterfactual",

@@ -352,6 +352,8 @@ def _show_dry_run(job: Submission, result: DryRunResult) -> None:
 
 
 def _show_opinions(opinions: Sequence[PoolOpinion]) -> None:
+    if not opinions:
+        return  # it waits for no pool
     columns = ("算力池/pool", "意见/opinion", "需要/needed", "提供/offered", "怎样才行、得分 / remedy, score")
     rows = [row for opinion in opinions for row in workload_views.opinion_rows(opinion)]
     printing.table("算力池意见 / opinions", columns, rows)

@@ -288,7 +288,7 @@ class Book:
         self._latest_ms = max(self._latest_ms, run.placed_ms)
         # A pool whose clock is slow has started nothing before it was placed.
         began_ms = run.placed_ms if run.started_ms is None else max(run.placed_ms, run.started_ms)
-        row = self.tables.run_of(workload, run.run_id, began_ms)
+        row = self.tables.run_of(workload, run.run_id, began_ms, run.pool_id)
         self.tables.start(run.pool_id, row, max(run.placed_ms, self._latest_ms))
 
     def _return(self, change: RunChanged) -> None:

@@ -102,7 +102,7 @@ class World:
         for pool_id, rows in situation.running.items():
             for running in rows:
                 self._running.start(pool_id, running)
-                self._end_later(pool_id, running, max(0, situation.now_ms - running.started_ms))
+                self._end_later(running, max(0, situation.now_ms - running.started_ms))
 
     def arrive(self, arrivals: Iterator[tuple[int, WaitingRow]]) -> None:
         """Workloads that come later, in order of their moments; one is looked at ahead, so there may be no end of them."""
@@ -200,17 +200,20 @@ class World:
         row = self._waiting.remove(placement.workload_id)
         assert row is not None, "the cycle places who waits"
         now_ms = self.now_ms
-        end_ms = now_ms + row.estimated_ms if row.estimated_ms else FAR
+        staging = self._staging_ms(row.shape, placement.pool_id)
+        end_ms = now_ms + row.estimated_ms + staging if row.estimated_ms else FAR
         running = RunningRow(end_ms, placement.run_id, row.workload_id, row.shape, row.queue, row.priority, now_ms)
         self._running.start(placement.pool_id, running)
         self._usage.charge(row.queue, row.shape, now_ms, end_ms)
-        real_ms = self._end_later(placement.pool_id, running, 0)
+        real_ms = self._end_later(running, 0, staging)
         self.started.setdefault(row.workload_id, Started(placement.pool_id, now_ms, real_ms))
 
-    def _end_later(self, pool_id: str, row: RunningRow, elapsed_ms: int) -> int:
-        length = self._runtime_of(row, elapsed_ms) - elapsed_ms
-        if not elapsed_ms:
-            length += staging_ms(self.situation.shapes.shapes[row.shape].inputs, self._pools[pool_id].pool)
+    def _staging_ms(self, shape: int, pool_id: str) -> int:
+        return staging_ms(self.situation.shapes.shapes[shape].inputs, self._pools[pool_id].pool)
+
+    def _end_later(self, row: RunningRow, elapsed_ms: int, staging: int = 0) -> int:
+        """What runs already has its staging in its expected end."""
+        length = self._runtime_of(row, elapsed_ms) - elapsed_ms + staging
         at_ms = self.now_ms + max(1, length)
         self._timeline.add(at_ms, _END, row.run_id)
         return at_ms
@@ -232,7 +235,8 @@ class World:
         self._usage.discharge(row.queue, row.shape, self.now_ms, row.end_ms)
         self._pools[pool_id].state.release(run_id)
         attempt = int(run_id.rpartition(".")[2]) + 1
-        length = row.end_ms - row.started_ms if row.end_ms < FAR else 0
+        staged = self._staging_ms(row.shape, pool_id)
+        length = max(1, row.end_ms - row.started_ms - staged) if row.end_ms < FAR else 0
         again = WaitingRow(
             order_ms=self.now_ms,
             submitted_ms=self.now_ms,

@@ -38,7 +38,16 @@ from scheduler.runtime.planning import Planner
 from scheduler.runtime.pool_host import PoolHosts, held_runs
 from scheduler.runtime.pool_link import LinkStart, PoolReport
 from scheduler.runtime.queue_desk import QueueDesk
-from scheduler.runtime.registry import CORDONED, DRAINING, OPEN, PoolRegistry, pool_is_held, require_windows
+from scheduler.runtime.registry import (
+    CORDONED,
+    DRAINING,
+    OPEN,
+    PoolRegistry,
+    pool_is_held,
+    registering,
+    require_windows,
+)
+from scheduler.runtime.run_moves import Surroundings
 from scheduler.runtime.submission_desk import Answer, SubmissionDesk
 from scheduler.runtime.workload_records import read_page, read_record
 from scheduler.runtime.writer import Decide, Decision, Writer, WriterEvents
@@ -60,7 +69,6 @@ from scheduler.store.projection import (
     pool_health_changed,
     pool_left,
     pool_maintained,
-    pool_registered,
 )
 from scheduler.store.scheduler_store import SchedulerStore
 
@@ -110,7 +118,8 @@ class ControlPlane:
         self._submissions = SubmissionDesk(self.writer, store, clock, leadership, settings.live_limit)
         self._meter = CommitMeter(self.writer, clock.now_ms)
         self._dispatcher = Dispatcher(self.writer, hosts, self._registry, self.epoch, self._deposed)
-        self._planner = Planner(self.writer, hosts, self._registry, clock, settings.cycle, self._wake_pools)
+        around = Surroundings(self.writer, hosts, self._registry, clock, self._wake_pools)
+        self._planner = Planner(around, settings.cycle)
         self._outlooks = Outlooks(self.writer, self._planner, hosts, lambda: self._settings.cycle)
         self._dispatcher.on_mended = self._planner.wake
         self.queues = QueueDesk(store, self.writer, self._registry, clock, self._planner.wake)
@@ -270,8 +279,7 @@ class ControlPlane:
         self._planner.wake()
 
     async def _register(self, pool: Pool, endpoint: str) -> None:
-        draft = pool_registered(pool, endpoint)
-        await self._write(lambda _: Decision(None, drafts=[draft]))
+        await self._write(registering(pool, endpoint))
         self._registry.declare(pool, endpoint)
         self._attached.discard(pool.pool_id)
         try:

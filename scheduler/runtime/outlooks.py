@@ -9,25 +9,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
-from inventory.model.placement import PoolOpinion
-from inventory.model.pool import Pool
+from inventory.model.placement import Placement
 from inventory.model.workload import Submission, Workload, WorkloadState
 from scheduler.core.book import Book
-from scheduler.core.placement.explain import Explanation, explain, explain_opinions
-from scheduler.core.placement.protocol import PoolView, Shape
-from scheduler.core.placement.scores.energy import added_milliwatts
+from scheduler.core.placement.explain import Explanation, Standing, explain, explain_opinions
+from scheduler.core.placement.protocol import PoolView
 from scheduler.core.placement.scores.input_locality import staging_ms
 from scheduler.core.queueing.tables import expected_ms
+from scheduler.core.standing import standing
 from scheduler.cycle import CycleSettings
 from scheduler.forecast.correction import Correction, Raw
 from scheduler.forecast.counterfactuals import Counterfactual, counterfactuals
 from scheduler.forecast.forecast import Effort, Question, StartForecast, forecast
 from scheduler.forecast.probe import Probe
 from scheduler.forecast.world import Situation
-from scheduler.ports import Plan, Preemption
-from scheduler.runtime.planning import Planner, as_workload
+from scheduler.ports import Preemption
+from scheduler.runtime.dry_runs import Asked, as_workload, asked_for, carbon_g, cost_cny
+from scheduler.runtime.planning import Planner
 from scheduler.runtime.pool_host import PoolHosts
 from scheduler.runtime.situation import Copied, copied, with_waiting
 from scheduler.runtime.writer import Writer
@@ -90,14 +91,25 @@ class Outlooks:
         return Outlook(self._forecast(have, 0, LONGEST_S), changes)
 
     async def explain(self, workload: Workload) -> Explanation:
-        verdicts = self._planner.verdicts(workload.workload_id)
-        if workload.state is WorkloadState.QUEUED and verdicts:
-            return explain_opinions(workload.workload_id, verdicts)
-        return explain(workload, await self._planner.views(), self._settings().stack)
+        """Where it stands by itself, and what pools say to it; of an array, to its first element that waits for room."""
+
+        def look(book: Book) -> tuple[Standing | None, Workload | None]:
+            return standing(book, workload, book.live_run_of(workload.workload_id)), _waiting(book, workload)
+
+        own, waits = await asyncio.to_thread(self._writer.look, look)
+        if own is not None and not own.waits_for_pools:
+            return Explanation(workload.workload_id, (), (), (), None, own)
+        asked = waits or workload
+        verdicts = self._planner.verdicts(asked.workload_id)
+        if asked.state is WorkloadState.QUEUED and verdicts:
+            said = explain_opinions(workload.workload_id, verdicts)
+        else:
+            said = explain(asked, await self._planner.views(), self._settings().stack)
+        return replace(said, workload_id=workload.workload_id, standing=own)
 
     async def warnings(self, workloads: Sequence[Workload]) -> Mapping[str, Warned]:
         """About deadlines of workloads that were just accepted, by their ids."""
-        dated = [one for one in workloads if one.finish_by_ms and one.array is None]
+        dated = [one for one in workloads if one.finish_by_ms]
         if not dated:
             return {}
         now_ms = self._planner.now_ms()
@@ -105,9 +117,10 @@ class Outlooks:
         async with self._turn:
             have = await self._copy(dated)
             for number, workload in enumerate(dated):
-                soonest_ms = now_ms + expected_ms(workload) + _soonest_staging(workload, have.situation)
+                soonest_ms = now_ms + _length_ms(workload, _soonest_staging(workload, have.situation))
                 said = None
-                if number < MOST_FORECASTS and soonest_ms <= workload.finish_by_ms:
+                is_one = workload.array is None
+                if is_one and number < MOST_FORECASTS and soonest_ms <= workload.finish_by_ms:
                     said = await asyncio.to_thread(self._forecast, have, number, LONGEST_S / MOST_FORECASTS)
                 warned = deadline_warning(workload.finish_by_ms, said, soonest_ms)
                 if warned is not None:
@@ -115,33 +128,43 @@ class Outlooks:
         return found
 
     async def dry_run(self, submissions: Sequence[Submission]) -> list[DryRunPlacement]:
-        plan = await self._planner.dry_run(submissions)
+        now_ms = self._planner.now_ms()
+        asked = await asyncio.to_thread(
+            lambda: [asked_for(submission, number, now_ms) for number, submission in enumerate(submissions)]
+        )
+        plan = await self._planner.dry_run([workload for one in asked for workload in one.in_turn], now_ms)
         await self._warm_up(submissions)
         views, stack = await self._planner.views(), self._settings().stack
-        now_ms = self._planner.now_ms()
-        asked = [as_workload(submission, number, now_ms) for number, submission in enumerate(submissions)]
-        placed = {placement.workload_id: placement for placement in plan.placements}
-        opinions: dict[str, tuple[PoolOpinion, ...]] = {e.workload_id: e.opinions for e in plan.unplaced}
-        futures = await self._futures(asked, plan)
+        placements = {placement.workload_id: placement for placement in plan.placements}
+        verdicts = {entry.workload_id: entry for entry in plan.unplaced}
+        futures = await self._futures(asked, placements)
         by_id = {view.pool.pool_id: view for view in views}
         answers = []
-        for workload in asked:
-            key = workload.workload_id
-            said = explain_opinions(key, opinions[key]) if key in opinions else explain(workload, views, stack)
-            pool_id = placed[key].pool_id if key in placed else ""
-            victims = tuple(one for one in plan.preemptions if one.for_workload_id == key)
+        for one in asked:
+            placed, waits = one.placed(placements), one.first_waiting(placements)
+            first = waits or one.in_turn[0]
+            if first.workload_id in verdicts:
+                said = explain_opinions(first.workload_id, verdicts[first.workload_id].opinions)
+            else:
+                said = explain(first, views, stack)
+            mine = {workload.workload_id for workload in one.in_turn}
+            victims = tuple(victim for victim in plan.preemptions if victim.for_workload_id in mine)
+            pool_id = placed[0].pool_id if placed else ""
             view = by_id.get(pool_id or (victims[0].pool_id if victims else ""))
+            runs = one.in_pools(placed, view.pool.pool_id) if view else {}
+            future = futures.get(one.workload.workload_id)
             answers.append(
                 DryRunPlacement(
                     pool_id,
-                    placed[key].nodes if key in placed else (),
+                    placed[0].nodes if placed else (),
                     said,
-                    _cost_cny(view.pool, workload) if view else 0.0,
-                    carbon_g=_carbon_g(view, workload) if view else None,
-                    staging_ms=staging_ms(workload.inputs, view.pool) if view else 0,
-                    forecast=futures.get(key),
+                    sum(runs[used] * cost_cny(by_id[used].pool, first) for used in runs),
+                    carbon_g=_carbon_g(runs, by_id, first),
+                    staging_ms=max((staging_ms(first.inputs, by_id[used].pool) for used in runs), default=0),
+                    forecast=future,
                     victims=await self._stopped(victims),
-                    warnings=_warnings(workload, futures.get(key), view, now_ms),
+                    warnings=_warnings(one.workload, future, view, now_ms),
+                    array=one.elements(placed),
                 )
             )
         return answers
@@ -158,17 +181,22 @@ class Outlooks:
             probe, (row,) = Probe(have.situation, self._settings()), have.rows
             await asyncio.to_thread(probe.placement, row, have.situation.shapes.shapes[row.shape])
 
-    async def _futures(self, asked: Sequence[Workload], plan: Plan) -> Mapping[str, StartForecast | None]:
-        """Of the first few that would wait."""
-        placed = {placement.workload_id for placement in plan.placements}
-        waiting = [one for one in asked if one.workload_id not in placed][:MOST_FORECASTS]
-        if not waiting:
+    async def _futures(
+        self, asked: Sequence[Asked], placements: Mapping[str, Placement]
+    ) -> Mapping[str, StartForecast | None]:
+        """Of the first few that would wait, by the id of the workload; of an array, its first element that would."""
+        waiting = {one.workload.workload_id: one.first_waiting(placements) for one in asked}
+        asked_about = [(key, first) for key, first in waiting.items() if first is not None][:MOST_FORECASTS]
+        if not asked_about:
             return {}
+        # Those of this dry run that would start now are before it in every future.
+        started = [one for each in asked for one in each.in_turn if one.workload_id in placements]
         async with self._turn:
-            have = await self._copy(waiting)
+            have = await self._copy([first for _, first in asked_about] + started)
+            have = replace(have, situation=with_waiting(have.situation, have.rows[len(asked_about) :]))
             return {
-                one.workload_id: await asyncio.to_thread(self._forecast, have, number, LONGEST_S / len(waiting))
-                for number, one in enumerate(waiting)
+                key: await asyncio.to_thread(self._forecast, have, number, LONGEST_S / len(asked_about))
+                for number, (key, _) in enumerate(asked_about)
             }
 
     async def _stopped(self, victims: Sequence[Preemption]) -> tuple[Stopped, ...]:
@@ -214,27 +242,25 @@ def _soonest_staging(workload: Workload, situation: Situation) -> int:
     return min((staging_ms(workload.inputs, one.pool) for one in situation.pools), default=0)
 
 
+def _length_ms(workload: Workload, staging: int) -> int:
+    """How long all of it takes at least, each run with its staging: of an array, as many turns as `max_parallel` makes."""
+    array = workload.array
+    turns = 1 if array is None else -(-array.count // (array.max_parallel or array.count))
+    return turns * (expected_ms(workload) + staging)
+
+
 def _warnings(
     workload: Workload, said: StartForecast | None, view: PoolView | None, now_ms: int
 ) -> tuple[Warned, ...]:
     if not workload.finish_by_ms:
         return ()
     staging = staging_ms(workload.inputs, view.pool) if view is not None else 0
-    warned = deadline_warning(workload.finish_by_ms, said, now_ms + expected_ms(workload) + staging)
+    warned = deadline_warning(workload.finish_by_ms, said, now_ms + _length_ms(workload, staging))
     return () if warned is None else (warned,)
 
 
-def _cost_cny(pool: Pool, submission: Submission) -> float:
-    """Price of the estimated running time at list prices; 0 without an estimate."""
-    need, hours = submission.requirements.total, submission.estimated_ms / 3_600_000
-    cards = need.accelerator_milli / 1000 * (pool.card_hour_cny or 0.0)
-    return hours * (need.cpu_milli / 1000 * pool.vcpu_hour_cny + cards)
-
-
-def _carbon_g(view: PoolView, workload: Workload) -> float | None:
-    """Grams of CO2 of the estimated running time: the power that it adds, by the grid of the pool, green power aside."""
-    milliwatts, grid = added_milliwatts(Shape.of(workload), view), view.pool.carbon_g_kwh
-    if milliwatts is None or grid is None or not workload.estimated_ms:
-        return None
-    kwh = milliwatts / 1e6 * workload.estimated_ms / 3_600_000
-    return kwh * grid * (1 - view.pool.green_share)
+def _carbon_g(runs: Mapping[str, int], views: Mapping[str, PoolView], each: Workload) -> float | None:
+    """Of so many runs in each pool; None where one of the pools does not say, or nothing is known of the length."""
+    grams = [(count, carbon_g(views[pool_id], each)) for pool_id, count in runs.items()]
+    known = [count * one for count, one in grams if one is not None]
+    return sum(known) if grams and len(known) == len(grams) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from typing import Any
 from adapters.port import AdapterUnavailable
 from inventory.model.placement import Placement, PoolOpinion, Reason, ReasonCode
 from inventory.model.pool import PoolHealth
-from inventory.model.workload import Requirements, Submission, Workload, WorkloadState
+from inventory.model.workload import Requirements, Workload
 from inventory.store.errors import StoreError
 from scheduler.core.book import Book
 from scheduler.core.lifecycle import place, preempt
@@ -40,7 +40,7 @@ from scheduler.runtime.due_dates import DueMoments
 from scheduler.runtime.looks import Look, Wake
 from scheduler.runtime.pool_host import PoolHosts
 from scheduler.runtime.registry import PoolRegistry
-from scheduler.runtime.run_moves import RunMoves
+from scheduler.runtime.run_moves import RunMoves, Surroundings
 from scheduler.runtime.writer import Decision, Writer
 from scheduler.services.ports import ControlPlaneUnavailable
 
@@ -67,32 +67,24 @@ class FixedClock:
 
 
 class Planner:
-    """One cycle at a time. `on_placed` is told, on the event loop, which pools are owed launches."""
+    """One cycle at a time."""
 
-    def __init__(
-        self,
-        writer: Writer,
-        hosts: PoolHosts,
-        registry: PoolRegistry,
-        clock: Clock,
-        settings: CycleSettings,
-        on_placed: Callable[[Iterable[str]], None],
-    ) -> None:
-        self._writer = writer
-        self._hosts = hosts
-        self._registry = registry
-        self._clock = clock
+    def __init__(self, around: Surroundings, settings: CycleSettings) -> None:
+        self._writer = around.writer
+        self._hosts = around.hosts
+        self._registry = around.registry
+        self._clock = around.clock
+        self._on_owed = around.on_owed
         self._settings = settings
-        self._on_placed = on_placed
         self._loop = asyncio.get_running_loop()
         self._wanted = asyncio.Event()
         self._reason = Wake.ANYTHING
         self._look = Look()
-        self._due = DueMoments(writer, clock.now_ms)
+        self._due = DueMoments(around.writer, around.clock.now_ms)
         self._look_again_s = LOOK_AGAIN_S
         self._verdicts: dict[str, Verdicts] = {}
         self._memory = PoolMemory()
-        self._moves = RunMoves(writer, hosts, registry, clock, on_placed)
+        self._moves = RunMoves(around)
         # Held by a cycle; whoever holds it instead knows that no placement is being made.
         self.between_cycles = asyncio.Lock()
 
@@ -158,7 +150,7 @@ class Planner:
             # Pools are owed launches, and stops of those who are preempted there.
             victims = {preemption.pool_id for preemption in plan.preemptions}
             if report.commit.accepted or victims:
-                self._on_placed(plan.placements.pools_used | victims)
+                self._on_owed(plan.placements.pools_used | victims)
             if report.released:
                 self._want(Wake.ANYTHING)  # somebody was refused for want of what is free again
         self._verdicts = verdicts
@@ -174,11 +166,9 @@ class Planner:
                 await asyncio.gather(running, return_exceptions=True)
                 raise
 
-    async def dry_run(self, submissions: Sequence[Submission]) -> Plan:
-        """The plan that a cycle would make for these alone, on the pools as they are. Changes nothing."""
-        now_ms = self._clock.now_ms()
+    async def dry_run(self, workloads: Sequence[Workload], now_ms: int) -> Plan:
+        """The plan that a cycle would make at this moment for these alone, on the pools as they are. Changes nothing."""
         views = await self.views()
-        workloads = [as_workload(submission, number, now_ms) for number, submission in enumerate(submissions)]
         fixed = await asyncio.to_thread(self._fixed_snapshot, workloads, views, now_ms)
         state = _FixedState(fixed, self._writer)
         pools = _ProbedPools(self._hosts, self._loop)
@@ -350,9 +340,3 @@ def _unreachable(asked: NodeBatch) -> NodeAnswers:
         remedy_en="wait until its pool host is back",
     )
     return NodeAnswers.refused(asked, reason)
-
-
-def as_workload(submission: Submission, number: int, now_ms: int) -> Workload:
-    """The workload that a submission would become, under an id that no real one has."""
-    fields = {name: getattr(submission, name) for name in Submission.__dataclass_fields__}
-    return Workload(**fields, workload_id=f"dry-run-{number}", submitted_ms=now_ms, state=WorkloadState.QUEUED)

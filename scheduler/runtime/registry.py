@@ -5,7 +5,7 @@ Declarations and admissions are durable (events); health and free capacity are w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -14,9 +14,12 @@ from adapters.wire.scalars import MAX_DURATION_MS
 from inventory.model.maintenance import Maintenance, Phase, strictest
 from inventory.model.pool import Pool, PoolHealth
 from inventory.model.units import Resources
+from scheduler.core.book import Book
 from scheduler.ports import Clock, PoolView
 from scheduler.runtime.pool_link import PoolReport
+from scheduler.runtime.writer import Decision
 from scheduler.services.ports import ErrorCode, PoolStatus, RequestError
+from scheduler.store.projection import pool_registered
 from scheduler.store.scheduler_store import StoredPool
 
 NOTHING = Resources()
@@ -214,6 +217,17 @@ class PoolRegistry:
             made[pool_id] = known
         self._made = made
         return tuple(one.view for one in made.values())
+
+
+def registering(pool: Pool, endpoint: str) -> Callable[[Book], Decision[None]]:
+    """Stores what is declared of a pool. Runs that are placed there from then on are expected to end after their staging."""
+    draft = pool_registered(pool, endpoint)
+
+    def decide(book: Book) -> Decision[None]:
+        book.tables.know(pool)
+        return Decision(None, drafts=[draft])
+
+    return decide
 
 
 def admission_of(text: str) -> tuple[str, int]:

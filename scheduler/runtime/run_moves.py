@@ -38,6 +38,18 @@ _AWAY = (AdapterUnavailable, ControlPlaneUnavailable)
 
 
 @dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the planner and its moves read and act on. `on_owed` is told, on the event loop, which pools are owed launches
+    or stops."""
+
+    writer: Writer
+    hosts: PoolHosts
+    registry: PoolRegistry
+    clock: Clock
+    on_owed: Callable[[Iterable[str]], None]
+
+
+@dataclass(frozen=True, slots=True)
 class _UnderWay:
     """One run on its way: `run_id` is being stopped, `next_id` is the run for which a place is kept."""
 
@@ -49,24 +61,14 @@ class _UnderWay:
 
 
 class RunMoves:
-    """Called by the planner on the cycle's thread, between the cycles' own steps; one caller at a time.
+    """Called by the planner on the cycle's thread, between the cycles' own steps; one caller at a time."""
 
-    `on_owed` is told, on the event loop, which pools are owed stops or launches.
-    """
-
-    def __init__(
-        self,
-        writer: Writer,
-        hosts: PoolHosts,
-        registry: PoolRegistry,
-        clock: Clock,
-        on_owed: Callable[[Iterable[str]], None],
-    ) -> None:
-        self._writer = writer
-        self._hosts = hosts
-        self._registry = registry
-        self._clock = clock
-        self._on_owed = on_owed
+    def __init__(self, around: Surroundings) -> None:
+        self._writer = around.writer
+        self._hosts = around.hosts
+        self._registry = around.registry
+        self._clock = around.clock
+        self._on_owed = around.on_owed
         self._loop = asyncio.get_running_loop()
         self._under_way: dict[str, _UnderWay] = {}
         self._shut: dict[str, str] = {}  # the node that runs leave, by pool: in each they leave one node at a time

@@ -358,6 +358,8 @@ def load_book(store: SchedulerStore) -> Book:
     in_force = store.queues_in_force()
     tables = None if in_force.document is None else in_force.document.tables()
     book = Book(tables, in_force.calendar())
+    for stored in store.pools():
+        book.tables.know(stored.pool)
     for workload, runs in store.live():
         book.load(workload, runs)
     arrived, finished = store.recent(RECENT)

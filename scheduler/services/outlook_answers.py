@@ -15,7 +15,7 @@ from scheduler.core.placement.explain import Explanation
 from scheduler.forecast.counterfactuals import Counterfactual
 from scheduler.forecast.forecast import PROBABILITY, StartForecast
 from scheduler.services.outlooks import Outlook, Stopped, Warned, summary
-from scheduler.services.ports import DryRunPlacement
+from scheduler.services.ports import ArrayPlacement, DryRunPlacement
 from xisuan.common.v1 import common_pb2
 from xisuan.workload.v1 import workload_pb2
 from xisuan.workload.v1 import workload_service_pb2 as pb
@@ -64,8 +64,16 @@ def dry_run_result(answer: DryRunPlacement) -> pb.DryRunResult:
             victims=[_victim(one) for one in answer.victims],
             warnings=[warning_to_wire(one) for one in answer.warnings],
             staging=duration_to_wire(answer.staging_ms),
+            array=_array(answer.array),
         )
     )
+
+
+def _array(counted: ArrayPlacement | None) -> pb.ArrayPlacement | None:
+    if counted is None:
+        return None
+    placed = [pb.PoolElements(pool_id=pool_id, elements=elements) for pool_id, elements in counted.placed]
+    return pb.ArrayPlacement(placed=placed, waiting=counted.waiting, later=counted.later)
 
 
 class AcceptedAnswers:

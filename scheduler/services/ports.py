@@ -110,9 +110,22 @@ class ChangePage:
 
 
 @dataclass(frozen=True, slots=True)
+class ArrayPlacement:
+    """Where the elements of a job array would go: how many in which pool, how many would wait though it is their turn, and
+    how many would wait for their turn."""
+
+    placed: tuple[tuple[str, int], ...]
+    waiting: int
+    later: int
+
+
+@dataclass(frozen=True, slots=True)
 class DryRunPlacement:
     """Where a valid submission would go now; no pool: it would wait, until `forecast`, or start when its `victims` have
-    ended. `carbon_g` None: the pool does not say, or no estimate. `staging_ms`: of its inputs, to the chosen pool."""
+    ended. `carbon_g` None: the pool does not say, or no estimate. `staging_ms`: of its inputs, to the chosen pool.
+
+    Of a job array: pool and nodes of its first element that finds a place, cost and carbon of all, the forecast of the
+    first that would wait, and `array` counts them."""
 
     pool_id: str
     nodes: tuple[str, ...]
@@ -123,6 +136,7 @@ class DryRunPlacement:
     forecast: StartForecast | None = None
     victims: tuple[Stopped, ...] = ()
     warnings: tuple[Warned, ...] = ()
+    array: ArrayPlacement | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,16 @@ def test_a_dry_run_says_where_and_submits_nothing(job: Path) -> None:
 
 
 @pytest.mark.usefixtures("service")
+def test_a_dry_run_of_an_array_counts_its_elements(job: Path) -> None:
+    job.write_text(f"{JOB}priority: 1\narray: {{count: 6, max_parallel: 3}}\n", encoding="utf-8")
+    said = xisuan("workload", "dry-run", job).done().out
+    assert "元素：2 个→ pool-b，1 个等待资源，3 个等待轮次" in said
+    assert "elements: 2 in pool-b, 1 waiting for room, 3 waiting for their turn" in said
+    (answer,) = xisuan("workload", "dry-run", job, "--json").done().json
+    assert answer["array"] == {"placed": {"pool-b": 2}, "waiting": 1, "later": 3}
+
+
+@pytest.mark.usefixtures("service")
 def test_a_dry_run_that_finds_no_place_answers_no(job: Path) -> None:
     xisuan("workload", "dry-run", job).refused("report", code=3)
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import pytest
+
+from inventory.model.constraints import InputPlace
+from inventory.model.evolving import evolve
 from inventory.model.system import Zone
 from inventory.model.units import GIB, Resources
-from inventory.model.workload import Requirements, RunState
+from inventory.model.workload import JobArray, Requirements, RunState
+from scheduler.services.ports import ArrayPlacement
 from tests.control_plane.fake_pool import UNTIL_TOLD, FakePool
 from tests.control_plane.site import Site, running, story
 from tests.lifecycle.bookkeeping import submission
@@ -110,3 +117,63 @@ async def test_an_estimate_learns_from_those_that_have_started(site: Site) -> No
         (next_one,) = await site.submit(submission("next", requirements=WHOLE_NODE, estimated_ms=HOUR_MS))
         await site.plane.outlook(next_one, False)
         assert site.plane._outlooks._correction.scored == 1
+
+
+@story
+async def test_a_dry_run_of_an_array_counts_its_elements_by_pool(site: Site) -> None:
+    async with running(site):
+        await site.add_pool("p", FakePool("p", nodes=1))
+        await site.add_pool("q", FakePool("q", nodes=2))
+        whole = submission("a", requirements=WHOLE_NODE, estimated_ms=HOUR_MS)
+        array = evolve(whole, client_key="b", array=JobArray(6, 4))
+        one, answer = await site.plane.dry_run([whole, array])
+        assert one.array is None
+        assert one.estimated_cost_cny == pytest.approx(0.4)
+        assert answer.array is not None
+        placed = Counter({one.pool_id: 1}) + Counter(dict(answer.array.placed))
+        assert placed == {"p": 1, "q": 2}, "the single workload has one of the three nodes"
+        assert (answer.array.waiting, answer.array.later) == (2, 2)
+        assert answer.estimated_cost_cny == pytest.approx(6 * 0.4)
+        assert answer.forecast is not None, "of the first element that would wait"
+        assert answer.forecast.median_ms is not None
+        assert answer.forecast.median_ms > site.clock.ms + 60_000, "when one of those that would start has ended"
+        assert answer.pool_id in ("p", "q")
+        assert await site.counts() == {}
+
+
+@story
+async def test_a_dry_run_of_an_array_without_room_waits_as_a_whole(site: Site) -> None:
+    async with running(site):
+        await a_full_pool(site)
+        (answer,) = await site.plane.dry_run([submission("a", requirements=WHOLE_NODE, array=JobArray(1_000))])
+        assert (answer.pool_id, answer.nodes, answer.array) == ("", (), ArrayPlacement((), 1_000, 0))
+
+
+@story
+async def test_a_deadline_of_an_array_counts_its_turns(site: Site) -> None:
+    async with running(site):
+        await site.add_pool("p", FakePool("p", nodes=1))
+        due_ms = site.clock.ms + 5 * HOUR_MS
+        late, fine = (
+            submission(key, requirements=WHOLE_NODE, estimated_ms=HOUR_MS, finish_by_ms=due_ms, array=array)
+            for key, array in (("late", JobArray(10, 1)), ("fine", JobArray(4, 2)))
+        )
+        assert [bool(answer.warnings) for answer in await site.plane.dry_run([late, fine])] == [True, False]
+        ids = await site.submit(late, fine)
+        assert set(await site.plane.warnings(ids)) == {ids[0]}
+
+
+@story
+async def test_what_a_run_waits_for_its_data_is_part_of_the_end_that_others_wait_for(site: Site) -> None:
+    async with running(site):
+        await site.add_pool("p", FakePool("p", nodes=1, course=UNTIL_TOLD), egress_gbps=1.0)
+        half_an_hour = (InputPlace("elsewhere", 1_800 * 125_000_000),)
+        holder = submission("holder", requirements=WHOLE_NODE, estimated_ms=HOUR_MS, inputs=half_an_hour)
+        (holding,) = await site.submit(holder)
+        await site.until_run(holding, RunState.RUNNING)
+        (waiter,) = await site.submit(submission("w", requirements=WHOLE_NODE, estimated_ms=HOUR_MS))
+        for _ in range(2):
+            (moment,) = [o for o in (await site.plane.outlook(waiter, True)).counterfactuals if o.code == "time"]
+            assert abs(moment.at_ms - site.clock.ms - 1.5 * HOUR_MS) < 60_000
+            await site.restart()
+            await site.until_health("p", "ready")

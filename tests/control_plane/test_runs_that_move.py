@@ -36,12 +36,18 @@ async def in_pieces(site: Site) -> tuple[FakePool, str]:
     return pool, ids[21]
 
 
+async def half_way(site: Site) -> tuple[FakePool, str, str]:
+    """As `in_pieces`, and one of two cores waits, for which the second run named there is asked to stop and has not yet. The
+    one that waits is named third."""
+    pool, moved = await in_pieces(site)
+    pool.ends_when_asked = False
+    (waits,) = await site.submit(cores("waits", 2))
+    await eventually(lambda: f"{moved}.1" in pool.stopped, f"{moved} is asked to stop")
+    return pool, moved, waits
+
+
 async def node(site: Site, workload_id: str) -> str:
     return (await site.plane.get(workload_id)).runs[-1].nodes[0]
-
-
-async def asked_to_stop(pool: FakePool, run_id: str) -> None:
-    await eventually(lambda: run_id in pool.stopped, f"{run_id} is asked to stop")
 
 
 @story
@@ -59,10 +65,7 @@ async def test_a_run_moves_and_the_one_that_waited_takes_the_whole_node(site: Si
 @story
 async def test_what_was_kept_for_a_run_that_ends_by_itself_is_free_again(site: Site) -> None:
     async with running(site):
-        pool, moved = await in_pieces(site)
-        pool.ends_when_asked = False
-        (waits,) = await site.submit(cores("waits", 2))
-        await asked_to_stop(pool, f"{moved}.1")
+        pool, moved, waits = await half_way(site)
         (late,) = await site.submit(cores("late", 1))
         pool.finish(f"{moved}.1")
         await site.until_run(waits, RunState.RUNNING)
@@ -74,10 +77,7 @@ async def test_what_was_kept_for_a_run_that_ends_by_itself_is_free_again(site: S
 @story
 async def test_what_is_kept_is_nobody_else_s_while_the_old_run_ends(site: Site) -> None:
     async with running(site):
-        pool, moved = await in_pieces(site)
-        pool.ends_when_asked = False
-        await site.submit(cores("waits", 2))
-        await asked_to_stop(pool, f"{moved}.1")
+        await half_way(site)
         assert "p" in {one.move.pool_id for one in site.plane._planner._moves._under_way.values()}
         (late,) = await site.submit(cores("late", 1))
         await eventually(lambda: bool(site.plane._planner.verdicts(late)), "the late one is told why it waits")
@@ -87,10 +87,7 @@ async def test_what_is_kept_is_nobody_else_s_while_the_old_run_ends(site: Site) 
 @story
 async def test_a_crash_on_the_way_loses_the_move_and_nothing_else(site: Site) -> None:
     async with running(site):
-        pool, moved = await in_pieces(site)
-        pool.ends_when_asked = False
-        (waits,) = await site.submit(cores("waits", 2))
-        await asked_to_stop(pool, f"{moved}.1")
+        pool, moved, waits = await half_way(site)
         await site.restart()
         pool.ends_when_asked = True  # from now on; the move is decided afresh
         await site.until_run(waits, RunState.RUNNING)

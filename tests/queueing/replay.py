@@ -7,6 +7,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from inventory.model.constraints import InputPlace
 from inventory.model.units import Resources
 from inventory.model.workload import Workload
 from scheduler.core.queueing.queues import QueueSpec, QueueTree
@@ -15,10 +16,13 @@ from scheduler.cycle import CycleReport, CycleSettings, PoolMemory, run_cycle
 from scheduler.ports import Reservation, RunningRow, Snapshot
 from tests.cycle.fakes import AcceptingSink, FixedClock, SitePools, a_site, a_workload, equal_nodes
 
+BYTES_A_MS = 125_000  # over the uplink of 1 Gbit/s that the pool has
+
 
 @dataclass(frozen=True)
 class Job:
-    """One line of a log: `procs` processors from `submit` on; `estimate` 0 is unknown."""
+    """One line of a log: `procs` processors from `submit` on; `estimate` 0 is unknown. `staging` is how long its inputs
+    take to get to the pool, before the `runtime` begins."""
 
     submit: int
     procs: int
@@ -26,6 +30,7 @@ class Job:
     estimate: int
     queue: str = "q"
     priority: int = 0
+    staging: int = 0
 
 
 @dataclass
@@ -40,8 +45,11 @@ class Replay:
     reports: list[CycleReport] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.pools = SitePools.of(a_site("p", equal_nodes(1, Resources(cpu_milli=self.procs)), node_groups=()))
+        self.pools = SitePools.of(
+            a_site("p", equal_nodes(1, Resources(cpu_milli=self.procs)), node_groups=(), egress_gbps=1.0)
+        )
         self.tables = QueueTables(QueueTree(self.specs))
+        self.tables.know(self.pools.sites["p"].pool)
         self.memory = PoolMemory()
         self.now = 0
         self.ends: list[tuple[int, str]] = []
@@ -84,6 +92,7 @@ class Replay:
             priority=job.priority,
             submitted_ms=job.submit,
             estimated_ms=job.estimate,
+            inputs=(InputPlace("elsewhere", job.staging * BYTES_A_MS),) if job.staging else (),
         )
         self.workloads[workload.workload_id] = workload
         self.tables.wait(workload, 1)
@@ -96,9 +105,9 @@ class Replay:
             i = int(placement.workload_id.removeprefix("j-"))
             self.starts[i] = self.now
             self.tables.waiting.remove(placement.workload_id)
-            row = self.tables.run_of(self.workloads[placement.workload_id], placement.run_id, self.now)
+            row = self.tables.run_of(self.workloads[placement.workload_id], placement.run_id, self.now, "p")
             self.tables.start("p", row, self.now)
-            heapq.heappush(self.ends, (self.now + jobs[i].runtime, placement.run_id))
+            heapq.heappush(self.ends, (self.now + jobs[i].staging + jobs[i].runtime, placement.run_id))
         held = self.tables.usage.columns(self.now).held[:, 0]
         assert (
             self.tables.running.held("p") is not None and (held >= 0).all() and held.max(initial=0) <= self.procs

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from scheduler.core.queueing.tables import QueueTables
 from scheduler.core.queueing.waiting import MOST_AHEAD_MS, order_of
-from scheduler.runtime.planning import as_workload
+from scheduler.runtime.dry_runs import as_workload
 from tests.lifecycle.bookkeeping import submission
 
 HOUR_MS = 3_600_000

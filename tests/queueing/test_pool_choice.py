@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from inventory.model.constraints import InputPlace
 from inventory.model.pool import PoolHealth
 from inventory.model.system import Zone
 from inventory.model.units import Resources
@@ -32,7 +33,9 @@ views = st.lists(st.tuples(amounts, amounts, st.sampled_from([Zone.INTERNET, Zon
         for i, (free, more, zone) in enumerate(drawn)
     )
 )
-shapes = st.lists(st.tuples(amounts, st.sampled_from([None, Zone.INTERNET])), min_size=1, max_size=4)
+# Inputs of so many bytes that they take this many milliseconds to reach a pool that is not "p1".
+stagings = st.sampled_from([0, 5, 30]).map(lambda ms: (InputPlace("p1", ms * 12_500_000),) if ms else ())
+shapes = st.lists(st.tuples(amounts, st.sampled_from([None, Zone.INTERNET]), stagings), min_size=1, max_size=4)
 rows = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0, 5, 50]), st.booleans()), max_size=14)
 shadows = st.dictionaries(
     st.integers(0, 3), st.tuples(st.sampled_from([0, 10, 60]), st.integers(0, 9), st.integers(0, 9)), max_size=2
@@ -43,13 +46,13 @@ shadows = st.dictionaries(
 @given(views=views, drawn=shapes, rows=rows, shadows=shadows, seed=st.integers(0, 3))
 def test_the_kernel_chooses_as_the_policies_do(
     views: tuple[PoolView, ...],
-    drawn: list[tuple[Resources, Zone | None]],
+    drawn: list[tuple[Resources, Zone | None, tuple[InputPlace, ...]]],
     rows: list[tuple[int, int, bool]],
     shadows: dict[int, tuple[int, int, int]],
     seed: int,
 ) -> None:
     table = ShapeTable()
-    numbers = [table.number(Shape(Requirements(need, zone=zone))) for need, zone in drawn]
+    numbers = [table.number(Shape(Requirements(need, zone=zone), inputs=inputs)) for need, zone, inputs in drawn]
     shape = np.array([numbers[i % len(numbers)] for i, *_ in rows], dtype=np.int32)
     end_ms = np.array([end for _, end, _ in rows], dtype=np.int64)
     may_stop = np.array([stops for *_, stops in rows], dtype=np.bool_)

@@ -22,6 +22,7 @@ from scheduler.core.changes import WorkloadSubmitted
 from scheduler.core.placement.explain import Explanation, explain_opinions
 from scheduler.services.outlooks import Outlook, Warned
 from scheduler.services.ports import (
+    ArrayPlacement,
     ChangeNotice,
     ChangePage,
     DryRunPlacement,
@@ -167,7 +168,13 @@ class MemoryScheduling:
         return [
             DryRunPlacement("", (), explain_opinions("w-0", self._opinions()), 0.0)
             if submission.priority == 0
-            else DryRunPlacement("pool-b", ("node-1",), explain_opinions("w-0", self._opinions()), 1.5)
+            else DryRunPlacement(
+                "pool-b",
+                ("node-1",),
+                explain_opinions("w-0", self._opinions()),
+                1.5,
+                array=ArrayPlacement((("pool-b", 2),), 1, 3) if submission.array else None,
+            )
             for submission in submissions
         ]
 

@@ -63,6 +63,16 @@ _SEMICOLON = ("；", "; ")
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What a workload waits for by itself, or that it waits for nothing, in one line each. `waits_for_pools`: what pools say
+    will matter, now or when the rest is over."""
+
+    zh: str
+    en: str
+    waits_for_pools: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """What the pools say to one workload.
 
@@ -76,11 +86,13 @@ class Explanation:
     feasible: tuple[str, ...]
     counts: tuple[tuple[ReasonCode, int], ...]
     nearest: PoolOpinion | None
+    standing: Standing | None = None
 
     @property
     def verdict(self) -> Verdict | None:
-        """Whether waiting may help: the mildest of what the pools say. None where a pool is feasible."""
-        if self.feasible:
+        """Whether waiting may help: the mildest of what the pools say. None where a pool is feasible, and for a workload
+        that waits for none."""
+        if self.feasible or (self.standing is not None and not self.standing.waits_for_pools):
             return None
         per_pool = [pool_verdict(opinion) for opinion in self.opinions]
         for verdict in (Verdict.UNSCHEDULABLE, Verdict.ERROR, Verdict.UNRESOLVABLE):
@@ -99,6 +111,12 @@ class Explanation:
         return self._summary(1)
 
     def _summary(self, language: int) -> str:
+        if self.standing is None:
+            return self._of_pools(language)
+        own = (self.standing.zh, self.standing.en)[language]
+        return own + _SEMICOLON[language] + self._of_pools(language) if self.standing.waits_for_pools else own
+
+    def _of_pools(self, language: int) -> str:
         pools, open_pools, verdict, nearest = len(self.opinions), len(self.feasible), self.verdict, self.nearest
         if not pools:
             return ("没有登记的算力池，请先登记一个", "no pool is registered: register one")[language]

@@ -150,7 +150,7 @@ class Holding:
 
     def _start(self, pool: int, row: WaitingRoom) -> int:
         if pool in self.choice.timetables or self.rules.policy is Backfill.CONSERVATIVE:
-            earliest = self._timetable(pool).profile(row.queue).earliest(self._need(row), row.estimated_ms)
+            earliest = self._timetable(pool).profile(row.queue).earliest(self._need(row), self._length(pool, row))
             return FAR if earliest is None else earliest
         return self._shadow(pool, row).start_ms
 
@@ -160,7 +160,7 @@ class Holding:
             if self._drains(pool, row):
                 self.choice.close(pool)
                 return
-            end_ms = start_ms + row.estimated_ms if row.estimated_ms else FAR * 2
+            end_ms = start_ms + self._length(pool, row) if row.estimated_ms else FAR * 2
             need = self.shapes.totals[row.shape]
             self.choice.timetables[pool].reserve(need, (start_ms, max(end_ms, start_ms + 1)))
         else:
@@ -193,6 +193,10 @@ class Holding:
         patience = self.rules.hold_after_ms + self.rules.drain_after_ms
         return (row.shape, pool) in self.refused and waited >= patience
 
+    def _length(self, pool: int, row: WaitingRoom) -> int:
+        """How long it would hold the pool, staging included; 0: nobody knows."""
+        return row.estimated_ms + self.choice.staging_ms(row.shape, pool) if row.estimated_ms else 0
+
     def _need(self, row: WaitingRoom) -> list[int]:
         need: list[int] = self.shapes.totals[row.shape].tolist()
         return need
@@ -213,10 +217,12 @@ class Holding:
         before = self.running(self.choice.views[pool].pool.pool_id)
         if pool not in self.placed:
             return before
-        waiting, now_ms = self.waiting, self.now_ms
+        waiting, now_ms, staging_ms = self.waiting, self.now_ms, self.choice.staging_ms
         placed = [
             RunningRow(
-                end_ms=now_ms + int(waiting.estimated_ms[row]) if waiting.estimated_ms[row] else FAR,
+                end_ms=now_ms + int(waiting.estimated_ms[row]) + staging_ms(int(waiting.shape[row]), pool)
+                if waiting.estimated_ms[row]
+                else FAR,
                 run_id=waiting.workload_ids[row],
                 workload_id=waiting.workload_ids[row],
                 shape=int(waiting.shape[row]),
@@ -230,5 +236,5 @@ class Holding:
 
 
 def expected_ends(now_ms: int, estimated_ms: Int64s) -> Int64s:
-    """When rows that start now are expected to end; 0 where nobody said."""
+    """When rows that start now are expected to end, where their inputs lie already; 0 where nobody said."""
     return np.where(estimated_ms > 0, now_ms + estimated_ms, 0)

@@ -18,6 +18,7 @@ from scheduler.core.placement.evaluation import tie_key
 from scheduler.core.placement.filters import accelerator, capacity, health, too_large
 from scheduler.core.placement.protocol import PoolView, Shape
 from scheduler.core.placement.scores import free_capacity
+from scheduler.core.placement.scores.input_locality import staging_ms
 from scheduler.core.placement.stack import Stack
 from scheduler.core.queueing.backfill import Profile, Shadow
 from scheduler.core.queueing.kernels.pool_choice import (
@@ -41,6 +42,7 @@ class PoolMemory:
         self.order: Int32s = np.zeros(0, dtype=np.int32)
         self.is_open: Flags = np.zeros((0, 0), dtype=np.bool_)
         self.score: Int64s = np.zeros((0, 0), dtype=np.int64)
+        self.staging_ms: Int64s = np.zeros((0, 0), dtype=np.int64)
         self._is_known: Flags = np.zeros((0, 0), dtype=np.bool_)
 
     def bring_up_to(self, stack: Stack, seed: int, views: Sequence[PoolView], shapes: ShapeTable) -> None:
@@ -61,7 +63,9 @@ class PoolMemory:
             size = max(64, 2 * known, len(shapes))
             self._is_known = _grown(self._is_known, size)
             self.is_open = _grown(self.is_open, size) if known else np.zeros((size, len(views)), dtype=np.bool_)
-            self.score = _grown(self.score, size) if known else np.zeros((size, len(views)), dtype=np.int64)
+            empty = np.zeros((size, len(views)), dtype=np.int64)
+            self.score = _grown(self.score, size) if known else empty
+            self.staging_ms = _grown(self.staging_ms, size) if known else empty.copy()
 
     def learn(self, numbers: Int32s) -> None:
         """Asks the stack about those of these shapes that are not known for some pool."""
@@ -77,6 +81,7 @@ class PoolMemory:
                 if self.is_open[number, i]:
                     scores = (weight * score(shape, view) for _, score, weight in self._stack.declared_scores)
                     self.score[number, i] = sum(scores)
+                    self.staging_ms[number, i] = staging_ms(shape.inputs, view.pool)
             self._is_known[number] = True
 
 
@@ -113,9 +118,13 @@ class PoolChoice:
         """What each pool has free with what this cycle took already off (p, 4)."""
         return self._pools.free
 
+    def staging_ms(self, shape: int, pool: int) -> int:
+        """How long the inputs of this shape take to get to the pool, where it is open to it."""
+        return int(self._memory.staging_ms[shape, pool])
+
     def choose(self, shape: Int32s, end_ms: Int64s, queue: Int32s, may_stop: Flags) -> tuple[Choices, int]:
         """The pool of each row in turn, taken at once, and how many rows were looked at: the look ends
-        with the first of those that `may_stop` it for which there is none. An `end_ms` of 0 is unknown."""
+        with the first of those that `may_stop` it for which there is none. An `end_ms` is without staging; 0 is unknown."""
         self._memory.learn(shape)
         out = Choices(np.full(len(shape), NO_POOL, dtype=np.int32), np.zeros(len(shape), dtype=np.bool_))
         if not self.timetables:
@@ -127,7 +136,8 @@ class PoolChoice:
             self._pools.is_closed[kept] = False
             chosen = int(one.pool[0])
             if chosen in self.timetables:
-                self.timetables[chosen].start(self._shapes.totals[shape[i]], int(end_ms[i]), int(queue[i]))
+                ends_ms = self._end_there(int(shape[i]), chosen, int(end_ms[i]))
+                self.timetables[chosen].start(self._shapes.totals[shape[i]], ends_ms, int(queue[i]))
             if chosen == NO_POOL and may_stop[i]:
                 return out, i + 1
         return out, len(shape)
@@ -139,7 +149,7 @@ class PoolChoice:
         if takes_extra:
             self._pools.extra[pool] += total
         if pool in self.timetables:
-            self.timetables[pool].undo_start(total, end_ms, queue)
+            self.timetables[pool].undo_start(total, self._end_there(shape, pool, end_ms), queue)
 
     def refuse(self, pool: int, shape: int) -> None:
         """The pool's host cannot hold this shape: no row of it asks there again in this cycle."""
@@ -188,13 +198,18 @@ class PoolChoice:
         ]
         return sorted(pools, key=lambda i: (total.dominant_share(self.views[i].allocatable), self._id(i)))
 
+    def _end_there(self, shape: int, pool: int, end_ms: int) -> int:
+        """The end in this pool, staging included; 0: nobody knows."""
+        return end_ms + self.staging_ms(shape, pool) if end_ms else 0
+
     def _id(self, pool: int) -> str:
         return self.views[pool].pool.pool_id
 
     def _choose_some(self, shape: Int32s, end_ms: Int64s, may_stop: Flags, out: Choices) -> int:
         if not self._is_compiled:
             return self._choose_plainly(shape, end_ms, may_stop, out)
-        rows = ShapeRows(self._memory.is_open, self._memory.score, self._shapes.totals)
+        memory = self._memory
+        rows = ShapeRows(memory.is_open, memory.score, memory.staging_ms, self._shapes.totals)
         looked: int = choose_pools(self._pools, rows, Batch(shape, end_ms, may_stop), self._rules, out)
         return looked
 
@@ -204,7 +219,8 @@ class PoolChoice:
         kept = [
             pool
             for pool, timetable in self.timetables.items()
-            if not self._pools.is_closed[pool] and not timetable.may_start(total, end_ms, queue)
+            if not self._pools.is_closed[pool]
+            and not timetable.may_start(total, self._end_there(shape, pool, end_ms), queue)
         ]
         self._pools.is_closed[kept] = True
         return kept
@@ -218,7 +234,9 @@ class PoolChoice:
             for p in pools.order.tolist():
                 if pools.is_closed[p] or not self._memory.is_open[number, p]:
                     continue
-                in_time = not pools.has_shadow[p] or 0 < end_ms[i] <= pools.shadow_ms[p]
+                in_time = (
+                    not pools.has_shadow[p] or 0 < self._end_there(number, p, int(end_ms[i])) <= pools.shadow_ms[p]
+                )
                 if not in_time and not (total <= pools.extra[p]).all():
                     continue
                 score = self._judge(self._shapes.shapes[number], number, p)

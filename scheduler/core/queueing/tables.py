@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from inventory.model.pool import Pool
 from inventory.model.workload import Workload
+from scheduler.core.placement.scores.input_locality import staging_ms
 from scheduler.core.queueing.queues import QueueTree
 from scheduler.core.queueing.running import FAR, RunningRow, RunningTable
 from scheduler.core.queueing.shapes import ShapeTable
@@ -29,6 +31,11 @@ class QueueTables:
         self.usage = QueueUsage(self.tree, self.shapes)
         self.waiting = WaitingTable()
         self.running = RunningTable(self.shapes)
+        self._pools: dict[str, Pool] = {}
+
+    def know(self, pool: Pool) -> None:
+        """Where a pool lies and how fast it is reached: runs that are placed there from now on end after their staging."""
+        self._pools[pool.pool_id] = pool
 
     def wait(self, workload: Workload, next_attempt: int) -> None:
         """The workload may be placed from now on."""
@@ -73,9 +80,11 @@ class QueueTables:
             self.usage.discharge(row.queue, row.shape, now_ms, row.end_ms)
         return row
 
-    def run_of(self, workload: Workload, run_id: str, started_ms: int) -> RunningRow:
-        """The row of a run of this workload that starts then."""
+    def run_of(self, workload: Workload, run_id: str, started_ms: int, pool_id: str = "") -> RunningRow:
+        """The row of a run of this workload that starts then in that pool, to which its inputs are brought first."""
         length = expected_ms(workload)
+        if length and workload.inputs and pool_id in self._pools:
+            length += staging_ms(workload.inputs, self._pools[pool_id])
         return RunningRow(
             end_ms=started_ms + length if length else FAR,
             run_id=run_id,

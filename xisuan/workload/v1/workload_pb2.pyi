@@ -133,7 +133,10 @@ class _RunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunState.Val
     """The pool no longer knows the run."""
 
 class RunState(_RunState, metaclass=_RunStateEnumTypeWrapper):
-    """placed -> starting -> running -> succeeded | failed | stopped | preempted | lost."""
+    """placed -> starting -> running -> succeeded | failed | stopped | preempted | lost; any of these ends may also come before
+    running. lost -> running when the pool is heard again while its run goes on (`PartitionPolicy.on_reconnect` chooses where
+    another run replaced it): of all ends only this one is not final.
+    """
 
 RUN_STATE_UNSPECIFIED: RunState.ValueType  # 0
 RUN_STATE_PLACED: RunState.ValueType  # 1

@@ -845,18 +845,26 @@ class DryRunPlacement(_message.Message):
     VICTIMS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     STAGING_FIELD_NUMBER: _builtins.int
+    ARRAY_FIELD_NUMBER: _builtins.int
     pool_id: _builtins.str
+    """Of a job array: of the first element that finds a place, here and in `nodes`."""
     estimated_cost_cny: _builtins.float
-    """Cost of the estimated running time at the chosen pool, in CNY; 0 without an estimate."""
+    """Cost of the estimated running time at the chosen pool, in CNY; 0 without an estimate. Of a job array: of all its
+    elements, those that would wait at the price of `pool_id`.
+    """
     carbon_g: _builtins.float
-    """Grams of CO2 of the estimated running time at the chosen pool. Absent: the pool does not say, or no estimate."""
+    """Grams of CO2 of the estimated running time at the chosen pool, counted as the cost is. Absent: the pool does not say,
+    or no estimate.
+    """
     @_builtins.property
     def nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
-    def opinions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PoolOpinion]: ...
+    def opinions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PoolOpinion]:
+        """Of a job array: what the pools say of the first element that would wait, or else of any."""
+
     @_builtins.property
     def forecast(self) -> Global___StartForecast:
-        """Absent where it would start at once."""
+        """Absent where it would start at once. Of a job array: of the first element that would wait though it is its turn."""
 
     @_builtins.property
     def victims(self) -> _containers.RepeatedCompositeFieldContainer[Global___Victim]:
@@ -867,6 +875,10 @@ class DryRunPlacement(_message.Message):
     @_builtins.property
     def staging(self) -> _duration_pb2.Duration:
         """How long its inputs take to reach the chosen pool."""
+
+    @_builtins.property
+    def array(self) -> Global___ArrayPlacement:
+        """Absent: it is no job array."""
 
     def __init__(
         self,
@@ -880,16 +892,71 @@ class DryRunPlacement(_message.Message):
         victims: _abc.Iterable[Global___Victim] | None = ...,
         warnings: _abc.Iterable[Global___Warning] | None = ...,
         staging: _duration_pb2.Duration | None = ...,
+        array: Global___ArrayPlacement | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_carbon_g", b"_carbon_g", "carbon_g", b"carbon_g", "forecast", b"forecast", "staging", b"staging"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_carbon_g", b"_carbon_g", "array", b"array", "carbon_g", b"carbon_g", "forecast", b"forecast", "staging", b"staging"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_carbon_g", b"_carbon_g", "carbon_g", b"carbon_g", "estimated_cost_cny", b"estimated_cost_cny", "forecast", b"forecast", "nodes", b"nodes", "opinions", b"opinions", "pool_id", b"pool_id", "staging", b"staging", "victims", b"victims", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_carbon_g", b"_carbon_g", "array", b"array", "carbon_g", b"carbon_g", "estimated_cost_cny", b"estimated_cost_cny", "forecast", b"forecast", "nodes", b"nodes", "opinions", b"opinions", "pool_id", b"pool_id", "staging", b"staging", "victims", b"victims", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__carbon_g: _TypeAlias = _typing.Literal["carbon_g"]  # noqa: Y015
     _WhichOneofArgType__carbon_g: _TypeAlias = _typing.Literal["_carbon_g", b"_carbon_g"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__carbon_g) -> _WhichOneofReturnType__carbon_g | None: ...
 
 Global___DryRunPlacement: _TypeAlias = DryRunPlacement  # noqa: Y015
+
+@_typing.final
+class ArrayPlacement(_message.Message):
+    """Where the elements of a job array would go. Placed, waiting and later add up to the size of the array."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACED_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    LATER_FIELD_NUMBER: _builtins.int
+    waiting: _builtins.int
+    """Elements whose turn it is, for which there is no room now."""
+    later: _builtins.int
+    """Elements that wait for their turn: `max_parallel` others go before them."""
+    @_builtins.property
+    def placed(self) -> _containers.RepeatedCompositeFieldContainer[Global___PoolElements]:
+        """Elements that would start at once, by pool."""
+
+    def __init__(
+        self,
+        *,
+        placed: _abc.Iterable[Global___PoolElements] | None = ...,
+        waiting: _builtins.int = ...,
+        later: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["later", b"later", "placed", b"placed", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArrayPlacement: _TypeAlias = ArrayPlacement  # noqa: Y015
+
+@_typing.final
+class PoolElements(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POOL_ID_FIELD_NUMBER: _builtins.int
+    ELEMENTS_FIELD_NUMBER: _builtins.int
+    pool_id: _builtins.str
+    elements: _builtins.int
+    def __init__(
+        self,
+        *,
+        pool_id: _builtins.str = ...,
+        elements: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["elements", b"elements", "pool_id", b"pool_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PoolElements: _TypeAlias = PoolElements  # noqa: Y015
 
 @_typing.final
 class Victim(_message.Message):

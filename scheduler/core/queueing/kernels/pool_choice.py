@@ -32,15 +32,18 @@ class PoolColumns(NamedTuple):
 
 
 class ShapeRows(NamedTuple):
-    """Shapes (s) by pools (p): which pools are open to them, and their score there without `free_capacity`."""
+    """Shapes (s) by pools (p): which pools are open to them, their score there without `free_capacity`, and how long their
+    inputs take to get there."""
 
     is_open: Flags
     score: Int64s
+    staging_ms: Int64s
     totals: Int64s
 
 
 class Batch(NamedTuple):
-    """The rows in order: an end of 0 is unknown; a row that `may_stop` the look does so when it finds no pool."""
+    """The rows in order. Their ends are without staging, 0 is unknown; a row that `may_stop` the look does so when it finds
+    no pool."""
 
     shape: Int32s
     end_ms: Int64s
@@ -89,7 +92,9 @@ def choose_pools(pools: PoolColumns, shapes: ShapeRows, batch: Batch, rules: Int
             if checks_capacity and not fits(total, pools.free[p], pools.has_cards[p]):
                 continue
             takes_extra = False
-            if pools.has_shadow[p] and (end_ms[i] == 0 or end_ms[i] > pools.shadow_ms[p]):
+            if pools.has_shadow[p] and (
+                end_ms[i] == 0 or end_ms[i] + shapes.staging_ms[shape[i], p] > pools.shadow_ms[p]
+            ):
                 if not fits(total, pools.extra[p], True):
                     continue
                 takes_extra = True
