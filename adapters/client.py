@@ -40,6 +40,7 @@ from adapters.port import (
 from adapters.tracing import launch_metadata
 from adapters.wire.capabilities import capabilities_from_wire, version_from_wire
 from adapters.wire.inspection import InvalidMessage
+from adapters.wire.launch_batches import launches_to_wire
 from adapters.wire.launches import (
     launch_to_wire,
     refusal_from_wire,
@@ -197,7 +198,8 @@ class AdapterClient:
                 yield WatchBatch(message.cursor, runs, message.nodes_changed)
 
     async def launch(self, epoch: int, launches: Sequence[Launch]) -> list[RunReport | Refusal]:
-        request = pb.LaunchRequest(epoch=epoch, items=[launch_to_wire(launch) for launch in launches])
+        request = launches_to_wire(launches)
+        request.epoch = epoch
         with self._translated():
             traces = launch_metadata(item.run_id for item in launches) or None
             answer = await self._stub.Launch(request, timeout=CALL_TIMEOUT_S, metadata=traces)

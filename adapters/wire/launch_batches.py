@@ -1,16 +1,50 @@
-"""A batch of launches from protobuf, at the price of its different shapes rather than of its items.
+"""A batch of launches to and from protobuf, at the price of its different shapes rather than of its items.
 
-The items of a batch are mostly alike: a sweep of one program, a thousand tasks of one size. What is alike is
-validated once. `launches.launch_from_wire` is the plain twin: whatever is not plainly like an item before goes
-through it, and a test holds the two together.
+The items of a batch are mostly alike: a sweep of one program, a thousand tasks of one size. What is alike is written
+once, and validated once. `launches.launch_to_wire` and `launch_from_wire` are the plain twins, and tests hold the two
+together: whatever is not plainly like an item before goes through them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 from adapters.contract import RUN_ID, Launch
-from adapters.wire.launches import launch_from_wire
+from adapters.wire.launches import launch_from_wire, launch_to_wire
 from adapters.wire.scalars import MAX_DURATION_MS
 from xisuan.pool.v1 import pool_adapter_service_pb2 as pb
+
+
+def launches_to_wire(launches: Sequence[Launch]) -> pb.LaunchRequest:
+    """A request with an item for each, in order; the caller adds the epoch."""
+    request = pb.LaunchRequest()
+    written: dict[Hashable, pb.LaunchItem] = {}
+    for launch in launches:
+        # By identity: what came as one object in the batch is one, and to compare programs costs as much as to write one.
+        key = (
+            id(launch.requirements),
+            id(launch.program),
+            id(launch.partition),
+            launch.max_runtime_ms,
+            launch.estimated_ms,
+            launch.queue,
+            launch.runtime,
+            launch.service,
+            launch.reservation_id,
+            launch.restore_from,
+        )
+        item = request.items.add()
+        like = written.get(key)
+        if like is None:
+            item.CopyFrom(launch_to_wire(launch))
+            like = written[key] = pb.LaunchItem()
+            like.CopyFrom(item)
+            like.ClearField("nodes")
+            continue
+        item.CopyFrom(like)
+        item.run_id, item.workload_id, item.name = launch.run_id, launch.workload_id, launch.name
+        item.nodes.extend(launch.nodes)
+    return request
 
 
 class LaunchBatch:

@@ -1,13 +1,15 @@
-"""Reading a batch at once gives what reading item by item gives, whatever the items are."""
+"""Reading or writing a batch at once gives what doing it item by item gives, whatever the items are."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.contract import Launch
 from adapters.wire.inspection import InvalidMessage
-from adapters.wire.launch_batches import LaunchBatch
+from adapters.wire.launch_batches import LaunchBatch, launches_to_wire
 from adapters.wire.launches import launch_from_wire, launch_to_wire
 from inventory.model.partition import OnDisconnect, PartitionPolicy
 from inventory.model.units import GIB, Resources
@@ -56,3 +58,15 @@ def test_a_batch_reads_as_its_items_do(items: list[pb.LaunchItem], nanos: int) -
             item.estimated_runtime.nanos += nanos
         path = f"items[{i}]"
         assert outcome(batch.read, item, path) == outcome(launch_from_wire, item, path)
+
+
+@given(
+    st.lists(launches, max_size=4), st.lists(st.tuples(st.integers(0, 3), st.text("ab.", max_size=3)), max_size=12)
+)
+def test_a_batch_is_written_as_its_items_are(made: list[Launch], alike: list[tuple[int, str]]) -> None:
+    """Items that share their requirements and program as objects, with runs and nodes of their own, among others."""
+    batch = list(made)
+    for number, name in alike:
+        if number < len(made):
+            batch.append(replace(made[number], run_id=name, workload_id=name * 2, name=name, nodes=(name,)))
+    assert list(launches_to_wire(batch).items) == [launch_to_wire(launch) for launch in batch]
