@@ -29,6 +29,7 @@ from typing import Any
 
 from console.adapter_workloads import AdapterWorkloads
 from console.embedded import AdapterProcess
+from console.example_host import places_of_death
 from console.faults import Fault
 from console.home import Home
 from console.story import Story
@@ -54,6 +55,7 @@ OPERATOR, AUTHORITY, ACCEPTER = "王五", "张三", "李四"
 _PATIENCE_S = 300.0
 _WINDOW_AFTER_S = 6
 _NOT_INSTALLED = 3
+_LEAST_DEATHS = 15
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 Tell = Callable[[str], None]
 
@@ -100,13 +102,14 @@ class Users:
             thread.join()
 
 
-def run_example(home: Home, *, keep: bool, story: Story | None = None) -> None:
-    """Tells the whole story. Raises ExampleFailed, PostgresMissing."""
+def run_example(home: Home, *, keep: bool, crashes: bool = False, story: Story | None = None) -> None:
+    """Tells the whole story. `crashes`: what carries the runs forward is killed after every step, before that is recorded.
+    Raises ExampleFailed, PostgresMissing."""
     told = story or Story()
     home.create()
     folder = Path(tempfile.mkdtemp(prefix="migration-example-", dir=home.folder))
     try:
-        with Example(folder, told) as example:
+        with Example(folder, told, crashes=crashes) as example:
             example.tell()
     finally:
         if keep:
@@ -118,9 +121,10 @@ def run_example(home: Home, *, keep: bool, story: Story | None = None) -> None:
 class Example:
     """The whole site of the example; everything ends with the block."""
 
-    def __init__(self, folder: Path, story: Story) -> None:
+    def __init__(self, folder: Path, story: Story, *, crashes: bool) -> None:
         self._folder = folder
         self._story = story
+        self._crashes = crashes
         self._stack = ExitStack()
         self._password = secrets.token_urlsafe(24)
         self._ports = {
@@ -150,6 +154,8 @@ class Example:
             "核对：账上只记一次，证据链完整，密钥未外泄", "recorded once, the chain holds, no secret leaked"
         )
         self._require_recorded_once(run_id)
+        if self._crashes:
+            self._require_every_step_once()
         story.step(
             f"完成，用时 {story.seconds:.0f} 秒：写入 {len(users.stored)} 条，一条不少；最长停写 "
             f"{users.longest_pause_s:.1f} 秒",
@@ -294,6 +300,26 @@ class Example:
             if file.is_file() and file.suffix != ".url" and self._password.encode() in file.read_bytes():
                 raise ExampleFailed(f"a password stands in {file}")
 
+    def _require_every_step_once(self) -> None:
+        """However often the host died: no attempt began twice, no step needed a second one, none was left out."""
+        begun = [
+            (run["run_id"], event["kind"], event["payload"]["step"], event["payload"]["attempt"])
+            for run in self._calls.runs()
+            for event in self._calls.history(run["run_id"])
+            if event["kind"] in ("runbook.step_started", "runbook.compensation_started")
+        ]
+        again = [one for one in begun if begun.count(one) > 1]
+        if again:
+            raise ExampleFailed(f"begun twice: {again}")
+        died = places_of_death(self._folder)
+        if len(died) < _LEAST_DEATHS:
+            raise ExampleFailed(f"the host died only {len(died)} times: {died}")
+        self._story.say(
+            f"主机在 {len(died)} 处被强杀并重启，没有一步做两次或漏做"
+            f" / the host was killed at {len(died)} places; nothing was done twice, nothing left out",
+            "green",
+        )
+
     def _start(self) -> None:
         story = self._story
         story.say("一个真实的小网站，从旧环境迁到算力池 / a real web application moves to a pool", "bold")
@@ -320,7 +346,10 @@ class Example:
         self._workloads = self._start_pool()
         clock = SystemClock()
         self._calls = RunCalls(self._store, MigrationDesk(SchedulerStore(self._store), clock.now_ms), clock.now_ms)
-        self._start_driver(clock)
+        if self._crashes:
+            self._start_mortal_host()
+        else:
+            self._start_driver(clock)
         self._wait_for(
             lambda: _get(f"{self._url('gateway')}/health").get("environment") == "legacy", "the gateway answers"
         )
@@ -359,7 +388,8 @@ class Example:
         pool = next(pool for pool in pools if pool.adapter == "local")
         adapter = AdapterProcess(pool, "local", self._folder / "pool", ())
         self._stack.callback(adapter.close)
-        workloads = AdapterWorkloads(adapter.endpoint())
+        self._endpoint = adapter.endpoint()
+        workloads = AdapterWorkloads(self._endpoint)
         self._stack.callback(workloads.close)
         self._stack.callback(self._stop_applications, workloads)
         return workloads
@@ -389,6 +419,27 @@ class Example:
         thread.start()
         self._stack.callback(thread.join)
         self._stack.callback(over.set)
+
+    def _start_mortal_host(self) -> None:
+        """The driver as a process that kills itself; whenever it is gone, the next one is started."""
+        command = [sys.executable, "-m", "console.example_host", str(self._folder), self._endpoint]
+        over = threading.Event()
+        alive: list[subprocess.Popen[bytes]] = []
+
+        def keep_alive() -> None:
+            while not over.is_set():
+                alive[:] = [subprocess.Popen(command, stdin=subprocess.PIPE, cwd=EXAMPLES.parent)]
+                alive[0].wait()
+
+        def end() -> None:
+            over.set()
+            for process in alive:
+                process.kill()
+            thread.join()
+
+        thread = threading.Thread(target=keep_alive, name="mortal-host", daemon=True)
+        thread.start()
+        self._stack.callback(end)
 
     def _spawn(self, *arguments: object) -> None:
         process = subprocess.Popen(

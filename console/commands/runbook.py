@@ -136,11 +136,14 @@ def rollback(run: RunId, reason: Reason, by: By = None, as_json: AsJson = False)
 
 def example(
     keep: Annotated[bool, typer.Option("--keep", help="结束后保留数据 / keep the files at the end")] = False,
+    crashes: Annotated[
+        bool, typer.Option("--crashes", help="每步之后强杀执行主机再重启 / kill -9 the host after every step")
+    ] = False,
 ) -> None:
     """示例：把一个真实的小网站连同 PostgreSQL 迁到算力池，写入不停，注入故障并回退 / move a real service."""
     from console.migration_example import run_example
 
-    run_example(find_home(), keep=keep)
+    run_example(find_home(), keep=keep, crashes=crashes)
 
 
 def _act(action: RunAction, as_json: bool) -> None:
