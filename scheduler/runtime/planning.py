@@ -138,7 +138,7 @@ class Planner:
     async def _look_on(self, *, anew: bool) -> None:
         """Cycles over the whole queue, or what has come since the last look, a window each: who cannot be placed must not
         hide those behind it."""
-        verdicts: dict[str, Verdicts] = {} if anew else dict(self._verdicts)
+        verdicts: dict[str, Verdicts] = {}
         look = self._look = Look() if anew else self._look
         is_last = False
         while not is_last and (report := await self._cycle(look)) is not None:
@@ -153,7 +153,10 @@ class Planner:
                 self._on_owed(plan.placements.pools_used | victims)
             if report.released:
                 self._want(Wake.ANYTHING)  # somebody was refused for want of what is free again
-        self._verdicts = verdicts
+        if anew:
+            self._verdicts = verdicts
+        else:
+            self._verdicts.update(verdicts)
 
     async def _cycle(self, look: Look) -> CycleReport | None:
         """None where nobody is left to be looked at."""
