@@ -10,6 +10,7 @@ commands in pods over HTTPS for the API server, and the node's sign of life. End
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -152,7 +153,8 @@ class Kubelet:
         for number, patience_s in ((signal.SIGTERM, self._grace.get(uid, 0.0)), (signal.SIGKILL, 10.0)):
             if ended.done():
                 break
-            os.killpg(process.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself, and is about to be collected
+                os.killpg(process.pid, number)
             await asyncio.wait((ended,), timeout=patience_s)
         code = await ended
         for beside in self._beside.pop(pod, []):
