@@ -23,8 +23,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	# Actors and adapters are many short processes: none of them should compile what another has compiled.
 	$(BIN)/python -m compileall -q adapters console inventory scheduler simulations xisuan
-	# The placement kernels are compiled on first use, for a minute: here, so that no demo, test or service waits for it.
+	# Kernels are compiled on first use, for a minute: here, so that no demo, test or service waits for it.
 	$(BIN)/xisuan sim run examples/scenarios/backfill.yaml >/dev/null
+	$(BIN)/xisuan migration plan --psplib examples/projects/thirty.sm --effort 0.5 >/dev/null
 	@touch $@
 
 demo: $(STAMP) ## the whole main job on illustrative data, in under a minute

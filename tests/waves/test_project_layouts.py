@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -112,6 +113,14 @@ def test_anything_else_gets_one_clear_line_too(text: str) -> None:
     with pytest.raises(ProjectError) as refusal:
         read_project(text)
     assert "\n" not in str(refusal.value)
+
+
+def test_the_example_is_solved_to_its_optimum() -> None:
+    example = Path(__file__).parents[2] / "examples" / "projects" / "thirty.sm"
+    project = read_project(example.read_text(encoding="utf-8"))
+    found = solve_project(project, 1, Budget(effort=2.0))
+    assert (len(project.jobs), found.makespan, found.bound) == (32, 74, 74)
+    assert not list(faults(project, found.starts))
 
 
 def packed(width: int, length: int, cuts: int, seed: int) -> Project:
