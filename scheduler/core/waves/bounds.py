@@ -3,7 +3,7 @@
 Who calls this: `solve.py`, `conflicts.py`. Each bound holds for every plan that places all systems which can be placed at
 all, or all but a number of them: it looks at sets of systems that share few windows, pools or teams, and counts what these
 offer until a window. Who leaves systems out may leave out the largest, and what nobody places binds none of its users: so
-with systems spared each counts by its own windows alone.
+where k systems are spared, a system waits for the last but k of those that it uses.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Load:
 def earliest_finish(shape: Shape, spared: int = 0) -> int:
     """The index of a window: no plan that places every group with an open window, but for at most `spared` systems, ends
     before it. -1 where nothing need be placed; the number of windows where there is no such plan."""
-    masks = [group.own if spared else group.allowed for group in shape.groups]
+    masks = _with_some_spared(shape, spared) if spared else [group.allowed for group in shape.groups]
     firsts = sorted(
         (
             ((mask & -mask).bit_length() - 1, group.size)
@@ -55,6 +55,31 @@ def earliest_finish(shape: Shape, spared: int = 0) -> int:
     bounds.extend(_team_bounds(shape, masks, spared))
     bounds.extend(_prefix_bounds(shape, masks, spared))
     return max(bounds)
+
+
+def _with_some_spared(shape: Shape, spared: int) -> list[int]:
+    """By group: the windows that stay open whoever is left out. Of the k + 1 used groups that open last, one at least is
+    placed where no more than k systems are left out, and its users come after it."""
+    uses: dict[int, set[int]] = defaultdict(set)
+    for user, used in shape.edges:
+        uses[user].add(used)
+    firsts = [_first_open(group.own, 0, shape.windows) for group in shape.groups]
+    binding = [(user, sorted(all_used)) for user, all_used in uses.items() if len(all_used) > spared]
+    changed = True
+    while changed:
+        changed = False
+        for user, all_used in binding:
+            waits = sorted((firsts[used] for used in all_used), reverse=True)[spared]
+            if waits > firsts[user]:
+                later = _first_open(shape.groups[user].own, waits, shape.windows)
+                firsts[user], changed = later, True
+    return [group.own & (-1 << first) for group, first in zip(shape.groups, firsts, strict=True)]
+
+
+def _first_open(own: int, window: int, windows: int) -> int:
+    """The number of windows where there is none."""
+    later = own & (-1 << window)
+    return (later & -later).bit_length() - 1 if later else windows
 
 
 def _bottleneck(loads: list[_Load], offered: list[int], forgiven: int) -> int:

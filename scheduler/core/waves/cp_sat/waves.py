@@ -6,6 +6,7 @@ of plain values). OR-Tools is imported by this package alone.
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -158,7 +159,7 @@ class _Model:
                 for n, members in self._members().items()
                 if w in self.at[n]
             ]
-            if sum(count for count, _ in users) > left:
+            if min(self._cap(w), sum(count for count, _ in users)) > left:
                 model.add(sum(count * x for count, x in users) <= max(0, left))
 
     def _members(self) -> dict[int, list[PartItem]]:
@@ -180,7 +181,7 @@ class _Model:
             for teams in unions:
                 uses = [(item.minutes, x) for _, item, x in here if teams.issuperset(item.teams)]
                 able = sum(part.minutes.get((team, w), 0) for team in teams)
-                if sum(minutes for minutes, _ in uses) > max(0, able):
+                if self._most_in(w, (minutes for minutes, _ in uses)) > max(0, able):
                     self.model.add(sum(minutes * x for minutes, x in uses) <= max(0, able))
 
     def _name_teams(self, w: int, here: Sequence[tuple[int, PartItem, cp_model.IntVar]]) -> None:
@@ -203,8 +204,8 @@ class _Model:
                     if item.copy:
                         copies[pool, w].append((place, item.copy))
         for key, takers in copies.items():
-            if sum(amount for _, amount in takers) > part.copies[key]:
-                pool, w = key
+            pool, w = key
+            if self._most_in(w, (amount for _, amount in takers)) > part.copies[key]:
                 model.add(
                     sum(
                         amount
@@ -235,6 +236,13 @@ class _Model:
                     for place, pool, amount in early
                 ]
                 self.model.add(sum(terms) <= max(0, left))
+
+    def _cap(self, w: int) -> int:
+        return max(0, self.part.caps[w])
+
+    def _most_in(self, w: int, amounts: Iterable[int]) -> int:
+        """No window holds more systems than its cap: no more than so many of the largest amounts come together."""
+        return sum(heapq.nlargest(self._cap(w), amounts))
 
     def _most_by(self, w: int, early: Sequence[tuple[int, int, int]]) -> int:
         """No more systems can have moved by window w than the windows until then hold: the largest amounts count."""
