@@ -22,6 +22,7 @@ from console.monthly.texts import WATERMARK, clean, dateline, signature_lines
 from inventory.reports.document import Figure, MonthlyReport, Row, Table
 
 Value = str | int | float | Decimal
+_NUMBERED = ("序号", "名次")  # columns of whole numbers that are no amounts
 FIGURES, PARTS, ROWS = "指标", "指标构成", "系统明细"
 _HEAD = PatternFill("solid", fgColor="E8EDF3")
 _LINE = Side(style="thin", color="9AA5B1")
@@ -152,8 +153,9 @@ def _table(book: Workbook, report: MonthlyReport, table: Table) -> None:
         for at, head in enumerate(table.columns)
     ]
     sheet = _Sheet(book, report, _sheet_name(book, table.title), table.title, table.columns, widths)
+    counted = {*table.numeric, *(at for at, head in enumerate(table.columns) if head in _NUMBERED)}
     for row in table.rows:
-        sheet.write([_number(text) if at in table.numeric else text for at, text in enumerate(row)])
+        sheet.write([_number(text) if at in counted else text for at, text in enumerate(row)])
     if not table.rows:
         sheet.write([table.empty])
     if table.note:
@@ -208,6 +210,8 @@ class _Sheet:
             cell.alignment = Alignment(vertical="center", wrap_text=isinstance(value, str) and at not in formulas)
             if isinstance(value, float):
                 cell.number_format = "0.0%"
+            elif isinstance(value, Decimal) and (places := -int(value.as_tuple().exponent)) > 0:
+                cell.number_format = f"0.{'0' * places}"
             cells.append(cell)
         self._count += 1
         self._sheet.append(cells)
@@ -244,11 +248,13 @@ def _share(figure: Figure) -> float | str:
 
 
 def _number(text: str) -> Value:
-    """A cell of a column of numbers as a number, where it is one: 34, 97.1%, +0.3."""
+    """A cell of a column of numbers as a number, where it is one: 34, 97.1%, 30.0 (with as many decimals)."""
     if re.fullmatch(r"\d+", text):
         return int(text)
     if re.fullmatch(r"\d+\.\d%", text):
         return round(float(text[:-1]) / 100, 3)
+    if re.fullmatch(r"\d+\.\d+", text):
+        return Decimal(text)
     return text
 
 

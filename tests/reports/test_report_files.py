@@ -72,6 +72,32 @@ def test_a_name_that_looks_like_a_formula_stays_a_name(report: MonthlyReport) ->
     assert [cell.data_type for cell in cells] == ["s"]
 
 
+def test_numbers_of_the_annex_are_numbers_in_every_table(report: MonthlyReport) -> None:
+    """A number kept as text gets a green corner, and sorts 10 before 2."""
+    book = load_workbook(io.BytesIO(write_workbook(report)))
+    tables = [sheet for sheet in book if sheet["A3"].value in ("序号", "名次")]
+    assert len(tables) >= 3
+    texts = [
+        (sheet.title, cell.coordinate, cell.value)
+        for sheet in tables
+        for row in sheet.iter_rows(min_row=4)
+        for cell in row
+        if isinstance(cell.value, str) and re.fullmatch(r"\d+(\.\d+)?%?", cell.value)
+    ]
+    assert texts == []
+
+
+def test_a_column_of_word_takes_what_its_figures_need(report: MonthlyReport) -> None:
+    """Half a character is at least 5.25 points wide; a figure's number that is broken over two lines is not one any more."""
+    document = Document(io.BytesIO(write_word(report)))
+    for table in document.tables[:-1]:
+        for row in table.rows:
+            for cell in row.cells:
+                text = cell.text
+                if re.fullmatch(r"[A-Z]?\d+(\.\d)?%?", text):
+                    assert cell.width is not None and cell.width.pt >= 5.25 * len(text) + 10.8, text
+
+
 def test_every_link_of_the_page_leads_somewhere_and_nothing_is_loaded(report: MonthlyReport) -> None:
     page = write_page(report).decode()
     assert set(re.findall(r'href="#([^"]+)"', page)) <= set(re.findall(r'id="([^"]+)"', page))
