@@ -11,6 +11,7 @@ Between processes a trace is a `traceparent` of the W3C. A launch carries many r
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -27,6 +28,7 @@ MOST_RUNS = 50
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 _provider: Any = None
+LONGEST_STOP_S = 3.0
 # Of the launch that is being sent: run id -> traceparent. Set by the pool host, read by the client of the adapter.
 launching: ContextVar[Mapping[str, str]] = ContextVar("launching", default={})  # noqa: B039 - never changed in place
 
@@ -46,11 +48,14 @@ def start_tracing(service_name: str) -> None:
 
 
 def stop_tracing() -> None:
-    """Exports what is left; blocks for some seconds at most, also where nobody takes it."""
+    """Exports what is left; blocks for `LONGEST_STOP_S` at most, also where nobody takes it."""
     global _provider
     if _provider is not None:
-        _provider.force_flush(2_000)
-        _provider.shutdown()
+        # Both try for up to half a minute where the collector does not answer, whatever they are asked: nobody's orderly
+        # end waits for that. The thread dies with its process.
+        ending = threading.Thread(target=_provider.shutdown, name="last-spans", daemon=True)
+        ending.start()
+        ending.join(LONGEST_STOP_S)
         _provider = None
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -121,6 +123,25 @@ def test_of_a_batch_the_first_are_followed_and_memory_is_bounded(receiver: Recei
     traces.accepted([f"w-{n}" for n in range(10_000)], TRACEPARENT, NOW_MS)
     traces.committed([placed(f"w-{n}") for n in range(10_000)])
     assert len(traces.launching(f"w-{n}.1" for n in range(10_000))) == MOST_OF_A_BATCH
+
+
+def test_a_collector_that_is_gone_holds_up_nobody_s_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left alone, the exporter tries for as long as it is set to: here for some 3 s, by default for up to half a minute."""
+    with receiving() as gone:
+        endpoint = gone.endpoint
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "4")
+    monkeypatch.setattr(tracing, "LONGEST_STOP_S", 0.1)
+    tracing.start_tracing("test")
+    with tracing.span("work"):
+        pass
+    began = time.monotonic()
+    tracing.stop_tracing()
+    took = time.monotonic() - began
+    (still_trying,) = (one for one in threading.enumerate() if one.name == "last-spans")
+    still_trying.join()
+    assert took < 1.5
+    assert not tracing.is_tracing()
 
 
 def test_without_an_endpoint_nothing_is_traced(monkeypatch: pytest.MonkeyPatch) -> None:
