@@ -526,12 +526,14 @@ class ExplainResponse(_message.Message):
     COUNTERFACTUALS_FIELD_NUMBER: _builtins.int
     FORECAST_FIELD_NUMBER: _builtins.int
     summary_zh: _builtins.str
-    """One line for people."""
+    """One line for people: what it waits for by itself (other workloads, its turn, the end of a pause), then what pools say."""
     summary_en: _builtins.str
     verdict: _common_pb2.Verdict.ValueType
-    """Of the whole: whether waiting may help. Unspecified where a pool can take it."""
+    """Of the whole: whether waiting may help. Unspecified where a pool can take it, or none is waited for."""
     @_builtins.property
-    def opinions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PoolOpinion]: ...
+    def opinions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PoolOpinion]:
+        """None where no pool is waited for: it runs, or it has ended. Of a job array: of its first element that waits for room."""
+
     @_builtins.property
     def refusals_by_code(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """How many pools gave each reason."""
