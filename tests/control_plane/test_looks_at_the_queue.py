@@ -55,6 +55,16 @@ def test_what_a_change_may_allow(change: Change, reason: Wake) -> None:
     assert wake_of([submitted(), change]) is max(Wake.NEWCOMERS, reason)
 
 
+async def full_pool(site: Site, running: Requirements) -> tuple[FakePool, str, str]:
+    """A pool of one node, on which a first workload runs, and no room for a second, which wants all of it."""
+    pool = await site.add_pool("p", FakePool("p", nodes=1, course=UNTIL_TOLD))
+    (first,) = await site.submit(submission("first", requirements=running))
+    await site.until_run(first, RunState.RUNNING)
+    (waits,) = await site.submit(submission("waits", requirements=WHOLE_NODE))
+    await eventually(lambda: bool(site.plane._planner.verdicts(waits)), "the pool's refusal is known")
+    return pool, first, waits
+
+
 def cycles() -> float:
     (histogram,) = CYCLE.collect()
     return next(one.value for one in histogram.samples if one.name.endswith("_count"))
@@ -63,11 +73,7 @@ def cycles() -> float:
 @story
 async def test_more_of_what_finds_no_place_costs_no_cycle(site: Site) -> None:
     async with running(site):
-        await site.add_pool("p", FakePool("p", nodes=1, course=UNTIL_TOLD))
-        (first,) = await site.submit(submission("first", requirements=WHOLE_NODE))
-        await site.until_run(first, RunState.RUNNING)
-        (waits,) = await site.submit(submission("waits", requirements=WHOLE_NODE))
-        await eventually(lambda: bool(site.plane._planner.verdicts(waits)), "the pool's refusal is known")
+        await full_pool(site, WHOLE_NODE)
         before = cycles()
         for number in range(20):
             await site.submit(submission(f"more-{number}", requirements=WHOLE_NODE))
@@ -80,11 +86,7 @@ async def test_more_of_what_finds_no_place_costs_no_cycle(site: Site) -> None:
 @story
 async def test_a_newcomer_that_fits_beside_what_waits_runs_at_once(site: Site) -> None:
     async with running(site):
-        await site.add_pool("p", FakePool("p", nodes=1, course=UNTIL_TOLD))
-        (half,) = await site.submit(submission("half", requirements=HALF_NODE))
-        await site.until_run(half, RunState.RUNNING)
-        (waits,) = await site.submit(submission("waits", requirements=WHOLE_NODE))
-        await eventually(lambda: bool(site.plane._planner.verdicts(waits)), "the pool's refusal is known")
+        await full_pool(site, HALF_NODE)
         (fits,) = await site.submit(submission("fits", requirements=HALF_NODE))
         await site.until_run(fits, RunState.RUNNING)
 
@@ -92,11 +94,7 @@ async def test_a_newcomer_that_fits_beside_what_waits_runs_at_once(site: Site) -
 @story
 async def test_what_becomes_free_is_offered_to_those_who_came_while_nothing_was(site: Site) -> None:
     async with running(site):
-        pool = await site.add_pool("p", FakePool("p", nodes=1, course=UNTIL_TOLD))
-        (first,) = await site.submit(submission("first", requirements=WHOLE_NODE))
-        await site.until_run(first, RunState.RUNNING)
-        (waits,) = await site.submit(submission("waits", requirements=WHOLE_NODE))
-        await eventually(lambda: bool(site.plane._planner.verdicts(waits)), "the pool's refusal is known")
+        pool, first, waits = await full_pool(site, WHOLE_NODE)
         (alike,) = await site.submit(submission("alike", requirements=WHOLE_NODE))
         pool.finish(f"{first}.1")
         await site.until_run(waits, RunState.RUNNING)
