@@ -86,7 +86,7 @@ def solve(problem: WaveProblem, seed: int, budget: Budget, parallel_map: Paralle
 
 def _bound_of(shape: Shape, solution: Solution) -> int:
     """No plan that leaves as few systems out finishes before this window."""
-    return min(earliest_finish(shape, _left_out(shape, solution)), solution.last)
+    return min(earliest_finish(shape, _left_out(shape, solution), solution.last), solution.last)
 
 
 def _left_out(shape: Shape, solution: Solution) -> int:
