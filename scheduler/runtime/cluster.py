@@ -28,6 +28,7 @@ from scheduler.runtime.calls import CONTROL_PLANE, NAMESPACE, RuntimeSettings, p
 from scheduler.runtime.control_plane_actor import ControlPlaneShell
 from scheduler.runtime.gateway_actor import GatewayShell
 from scheduler.runtime.heartbeat import Heartbeat
+from scheduler.runtime.lean_ray import lean
 from scheduler.runtime.operation_desk import settings_digest
 from scheduler.runtime.pool_host_actor import PoolHostShell
 from scheduler.services.ports import ControlPlaneUnavailable
@@ -86,16 +87,17 @@ def local_ray(folder: Path) -> Iterator[None]:
     where = folder.resolve() if is_short else Path(tempfile.mkdtemp(prefix="xisuan-ray-"))
     guard = [sys.executable, "-S", "-E", ray_guard.__file__, str(where), "keep" if is_short else "remove"]
     with subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True):
-        ray.init(
-            "local",
-            num_cpus=1,
-            include_dashboard=False,
-            object_store_memory=_OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            namespace=NAMESPACE,
-            _temp_dir=str(where),
-        )
+        with lean():
+            ray.init(
+                "local",
+                num_cpus=1,
+                include_dashboard=False,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                namespace=NAMESPACE,
+                _temp_dir=str(where),
+            )
         try:
             yield
         finally:
