@@ -13,7 +13,6 @@ from pathlib import Path
 
 from inventory.store.errors import StoreError
 from scheduler.store.opening import open_store
-from scheduler.store.retention import DAY_MS, archive_finished
 
 log = logging.getLogger("xisuan.retention")
 EVERY_MS = 6 * 3_600_000
@@ -42,6 +41,11 @@ class Archiving:
             self._thread.join()
 
     def _archive(self, after_days: int) -> None:
+        from scheduler.store.retention import (
+            DAY_MS,
+            archive_finished,
+        )  # loads Parquet, which no start shall wait for
+
         now_ms = self._now_ms()
         try:
             store = open_store(self._store_url)

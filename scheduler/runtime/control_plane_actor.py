@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,23 +20,12 @@ from scheduler.operation.instruments import ACKNOWLEDGEMENT, COMMIT, COMMITTED_E
 from scheduler.operation.logs import configure_actor
 from scheduler.operation.run_traces import RUN_TRACES
 from scheduler.runtime.calls import CONTROL_PLANE, RayHosts, RuntimeSettings, pool_host_name
-from scheduler.runtime.capacity_calendar import CapacityCalendar, RunsInTurn
 from scheduler.runtime.clock import SystemClock
 from scheduler.runtime.control_plane import ControlPlane, ControlPlaneSettings
-from scheduler.runtime.desks import InTurn
 from scheduler.runtime.election import Election, ElectionClock
 from scheduler.runtime.operation_desk import OperationDesk
 from scheduler.runtime.pool_link import PoolReport
-from scheduler.runtime.ray_map import RayMap
 from scheduler.runtime.rehearsal import rehearse
-from scheduler.runtime.run_calls import READS as RUN_READS
-from scheduler.runtime.run_calls import RunCalls
-from scheduler.services.assessment_desk import READS as ASSESSMENT_READS
-from scheduler.services.assessment_desk import AssessmentDesk
-from scheduler.services.ledger_desk import READS as LEDGER_READS
-from scheduler.services.ledger_desk import LedgerDesk
-from scheduler.services.migration_desk import READS as MIGRATION_READS
-from scheduler.services.migration_desk import MigrationDesk
 from scheduler.services.ports import ControlPlaneUnavailable
 from scheduler.store.leader_lease import LeaseRow
 from scheduler.store.measures import ObservedStore
@@ -69,7 +58,7 @@ class ControlPlaneShell:
         self._plane: ControlPlane | None = None
         self._store: ObservedStore | None = None
         self._election: Election | None = None
-        self._rehearsal: asyncio.Task[bool] | None = None
+        self._rehearsal: asyncio.Task[None] | None = None
 
     async def call(
         self,
@@ -83,7 +72,7 @@ class ControlPlaneShell:
         await self._ready()  # what it begins is the service's own, not this caller's
         begin(on_behalf_of)
         began, began_ms = time.perf_counter(), SystemClock().now_ms()
-        answer = await getattr(self._parts[part], method)(*arguments)
+        answer = await getattr(await self._part(part), method)(*arguments)
         if part == "scheduling":
             self._measure(method, answer, time.perf_counter() - began)
             if traceparent and method == "submit":
@@ -160,25 +149,34 @@ class ControlPlaneShell:
                 plane = ControlPlane(store, hosts, SystemClock(), settings, _die)
                 plane.start()
                 self._election.epoch = plane.epoch
-                self._rehearsal = asyncio.create_task(rehearse(plane), name="rehearsal")
-                now_ms = SystemClock().now_ms
-                migration = MigrationDesk(store, now_ms, RayMap())
+                self._rehearsal = asyncio.create_task(self._rehearse(plane), name="rehearsal")
                 self._parts = {
                     "scheduling": plane,
-                    "ledger": InTurn(LedgerDesk(store.store, now_ms), plane.writer, LEDGER_READS),
-                    "migration": InTurn(migration, plane.writer, MIGRATION_READS),
-                    "runs": RunsInTurn(
-                        RunCalls(store.store, migration, now_ms),
-                        plane.writer,
-                        RUN_READS,
-                        CapacityCalendar(plane.queues),
-                    ),
                     "queues": plane.queues,
                     "operation": OperationDesk(plane, store, settings.cycle, SystemClock()),
-                    "assessment": InTurn(AssessmentDesk(store.store, now_ms), plane.writer, ASSESSMENT_READS),
                 }
                 self._plane = plane
             return self._plane
+
+    async def _part(self, name: str) -> Any:
+        """The desk that answers for this part; those that place nothing are loaded when they are first asked for."""
+        if name not in self._parts:
+            async with self._starting:
+                if name not in self._parts:
+                    assert self._plane is not None and self._store is not None
+                    self._parts |= await asyncio.to_thread(_other_desks, self._plane, self._store)
+        return self._parts[name]
+
+    async def _rehearse(self, plane: ControlPlane) -> None:
+        """What is compiled or loaded on first use is so before anybody waits for it, and after the start."""
+        await rehearse(plane)
+        await self._part("ledger")
+
+
+def _other_desks(plane: ControlPlane, store: ObservedStore) -> Mapping[str, Any]:
+    from scheduler.runtime.desk_parts import desk_parts
+
+    return desk_parts(plane, store, SystemClock().now_ms)
 
 
 def _stands_by(election: Election | None) -> ControlPlaneUnavailable:

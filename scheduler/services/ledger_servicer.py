@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from adapters.wire.inspection import Inspection
-from inventory.ledger import LedgerReading, reading_json
 from scheduler.services.answering import Context, answering
 from scheduler.services.desk_ports import Document, Ledger, RateLine, Upload
 from xisuan.inventory.v1 import ledger_service_pb2 as pb
 from xisuan.inventory.v1.ledger_service_pb2_grpc import LedgerServiceServicer
+
+if TYPE_CHECKING:  # the workbook reader takes half a second to load, and most gateways are sent no workbook
+    from inventory.ledger import LedgerReading
 
 MAX_WORKBOOK_BYTES = 64 * 1024 * 1024
 # Above this the answer of Import leaves the systems out (about 1 KB each) and says so: the sender has the file.
@@ -99,6 +102,8 @@ def _upload(request: pb.ImportRequest) -> Upload:
 
 
 def _shown_reading(reading: LedgerReading) -> dict[str, object]:
+    from inventory.ledger import reading_json
+
     if len(reading.systems) <= MAX_SYSTEMS_IN_ANSWER:
         return reading_json(reading)
     return {
