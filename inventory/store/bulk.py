@@ -30,22 +30,17 @@ def insert_values(
         connection.exec_driver_sql(_statement(connection.dialect, table, names), values)
 
 
-def update_rows(
+def update_values(
     connection: Connection,
     table: Table,
-    key: str,
-    rows: Sequence[Mapping[str, Any]],
+    names: tuple[str, ...],
+    values: list[tuple[Any, ...]],
     kept: frozenset[str] = frozenset(),
 ) -> None:
-    """Sets, in the row whose column `key` has the value given, the other columns of `rows`, which all name the same ones.
-    Columns of `kept` stay as they are where None is given."""
-    if not rows:
-        return
-    names = tuple(name for name in rows[0] if name != key)
-    values = itemgetter(*names, key)
-    connection.exec_driver_sql(
-        _update(connection.dialect, table, (*names, key), kept), [values(row) for row in rows]
-    )
+    """Sets columns of rows that are there: `names` are the columns, last the one by which a row is found, and `values` is
+    one tuple of them a row. Columns of `kept` stay as they are where None is given."""
+    if values:
+        connection.exec_driver_sql(_update(connection.dialect, table, names, kept), values)
 
 
 @lru_cache(maxsize=64)

@@ -11,13 +11,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from itertools import groupby
 
 from sqlalchemy import Connection, Engine, RowMapping, Table, select, update
 
 from inventory.store.attribution import asked_by, current
 from inventory.store.bulk import insert_values
-from inventory.store.chain import Draft, Event, Head, link
+from inventory.store.chain import Draft, Event, Head, link_all
 from inventory.store.engine import reading, translated, writing
 from inventory.store.errors import UnknownEventKind
 from inventory.store.schema import chain_head, events
@@ -66,15 +67,12 @@ class Transaction:
         transaction can only be rolled back.
         """
         try:
-            recorded = []
             on_behalf_of = current()
-            for draft in (
-                drafts if on_behalf_of is None else (asked_by(one, actor, on_behalf_of) for one in drafts)
-            ):
-                event = link(self.head, draft, actor=actor, recorded_ms=recorded_ms)
-                self.head = Head(event.seq, event.hash)
-                recorded.append(event)
+            if on_behalf_of is not None:
+                drafts = [asked_by(one, actor, on_behalf_of) for one in drafts]
+            recorded = link_all(self.head, drafts, actor=actor, recorded_ms=recorded_ms)
             if recorded:
+                self.head = Head(recorded[-1].seq, recorded[-1].hash)
                 self._projector.check(recorded)
                 insert_values(self.connection, events, _COLUMNS, [_values_of(event) for event in recorded])
                 self._projector.apply(self.connection, recorded)
@@ -208,6 +206,9 @@ _COLUMNS = (
 )
 
 
+_iso = lru_cache(maxsize=64)(date.isoformat)
+
+
 def _values_of(event: Event) -> tuple[object, ...]:
     """Of the columns above."""
     return (
@@ -215,7 +216,7 @@ def _values_of(event: Event) -> tuple[object, ...]:
         event.kind,
         event.subject,
         event.payload_json,
-        event.effective_on.isoformat(),
+        _iso(event.effective_on),
         event.recorded_ms,
         event.actor,
         event.previous_hash,

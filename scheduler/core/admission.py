@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from inventory.model.evolving import evolve
 from inventory.model.submission_batch import SubmissionBatch
 from inventory.model.workload import Submission, Workload, WorkloadState
 from scheduler.core.arrays import elements
@@ -148,6 +149,8 @@ class _Batch:
     def accept(self, new_id: Callable[[], str], now_ms: int) -> tuple[list[Outcome], list[Change]]:
         changes: list[Change] = []
         bodies = [_fields(like) for like in self._items.templates]
+        # One made of each template: the others are copies with their own fields, which is faster than to make them.
+        made: dict[int, Workload] = {}
         for position in self._in_dependency_order():
             if position in self._outcomes:
                 continue
@@ -156,7 +159,7 @@ class _Batch:
                 self._outcomes[position] = resolved
                 continue
             after, ready = resolved
-            own = {
+            own: dict[str, Any] = {
                 "client_key": self._items.client_keys[position],
                 "name": self._items.names[position],
                 "after": after,
@@ -164,7 +167,10 @@ class _Batch:
                 "submitted_ms": now_ms,
                 "state": WorkloadState.QUEUED if ready else WorkloadState.SUBMITTED,
             }
-            workload = Workload(**(bodies[self._items.template[position]] | own))
+            template = self._items.template[position]
+            like = made.get(template)
+            workload = Workload(**(bodies[template] | own)) if like is None else evolve(like, **own)
+            made[template] = workload
             self._workloads[position] = workload
             self._outcomes[position] = Accepted.of(workload, created=True)
             changes.append(WorkloadSubmitted(workload))

@@ -8,6 +8,7 @@ state after a restart is the state before it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from inventory.model.retry import FailureCategory
 from inventory.model.workload import Run, RunState, Workload, WorkloadState
@@ -20,8 +21,7 @@ class WorkloadSubmitted:
     workload: Workload
 
 
-@dataclass(frozen=True, slots=True)
-class WorkloadChanged:
+class WorkloadChanged(NamedTuple):
     workload_id: str
     state: WorkloadState
     message: str = ""
@@ -34,8 +34,7 @@ class RunPlaced:
     run: Run
 
 
-@dataclass(frozen=True, slots=True)
-class RunChanged:
+class RunChanged(NamedTuple):
     """A pool reported a new state of a run. Times are UTC milliseconds; None where not known (yet).
 
     `returned`: the run was lost, and its pool, which is heard again, runs it still. `failure`: as the pool says it;

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -30,8 +30,7 @@ _LEAST_PART, _MOST_PART = 0.05, 1.0
 _LEAST_MS, _MOST_MS = 60_000, 86_400_000
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """One submission: what a row of the waiting table says of it, free of the numbers of one table."""
 
     at_ms: int
@@ -50,6 +49,8 @@ class History:
     starts: dict[str, int] = field(default_factory=dict)
     _parts: dict[Hashable, deque[float]] = field(default_factory=dict)
     _times: dict[Hashable, deque[float]] = field(default_factory=dict)
+    # Of `_parts` and `_times` by queue and shape: whoever hashes a shape three times a run pays for it.
+    _routes: dict[tuple[str, Shape, bool], tuple[deque[float], ...]] = field(default_factory=dict)
 
     def arrive(self, arrival: Arrival) -> None:
         self.arrivals.append(arrival)
@@ -63,14 +64,27 @@ class History:
 
     def finish(self, queue: str, shape: Shape, estimated_ms: int, ran_ms: int) -> None:
         """A run has ended by itself after `ran_ms`."""
-        kinds = [(self._times, float(max(1, ran_ms)))]
-        if estimated_ms:
-            kinds.append((self._parts, max(1, ran_ms) / estimated_ms))
-        for kept, value in kinds:
+        route = self._routes.get((queue, shape, bool(estimated_ms)))
+        if route is None:
+            route = self._route(queue, shape, bool(estimated_ms))
+        alike, of_queue, of_all, *parts = route
+        took = float(max(1, ran_ms))
+        alike.append(took)
+        of_queue.append(took)
+        of_all.append(took)
+        for part in parts:
+            part.append(took / estimated_ms)
+
+    def _route(self, queue: str, shape: Shape, estimated: bool) -> tuple[deque[float], ...]:
+        """Where the values of such a run are kept: times of its like, of its queue and of all, then its parts likewise."""
+        route: list[deque[float]] = []
+        for kept in (self._times, self._parts) if estimated else (self._times,):
             for key, most in (((queue, shape), KEPT_ALIKE), (queue, KEPT_QUEUE), (None, KEPT_ALL)):
                 if key not in kept and len(kept) >= KEPT_KINDS:
                     del kept[next(iter(kept))]
-                kept.setdefault(key, deque(maxlen=most)).append(value)
+                    self._routes.clear()  # one of them may lead to what is forgotten
+                route.append(kept.setdefault(key, deque(maxlen=most)))
+        return self._routes.setdefault((queue, shape, estimated), tuple(route))
 
     def clone(self) -> History:
         """As it is now, for whoever reads it while this one goes on."""

@@ -7,7 +7,6 @@ called again with the same report: what is known already gives no change.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from inventory.model.placement import Placement
 from inventory.model.workload import RUN_TRANSITIONS, Run, RunState, Workload, WorkloadState
@@ -80,11 +79,11 @@ def report_run(book: Book, reported: RunChanged) -> list[Change]:
         return []
     reason = book.preempted_for(reported.run_id)
     if reason is not None and reported.state is RunState.STOPPED:
-        reported = replace(reported, state=RunState.PREEMPTED, message=reason)
+        reported = reported._replace(state=RunState.PREEMPTED, message=reason)
     workload = book.workload(run.workload_id)
     assert workload is not None  # a live run keeps its workload in the book
     if reported.state is RunState.FAILED:
-        reported = replace(reported, failure=category(workload, reported, run.started_ms))
+        reported = reported._replace(failure=category(workload, reported, run.started_ms))
     changes: list[Change] = [reported]
     if reported.state.is_final and not workload.state.is_final:
         changes += _after_run_ended(book, workload, reported)
@@ -95,7 +94,7 @@ def resume(book: Book, workload: Workload, original: RunChanged) -> list[Change]
     """A queued workload whose lost run lives, or has succeeded unheard: that run is its live run again."""
     text = "算力池恢复联系，原运行继续 / its pool is heard again: the original run goes on"
     state = RunState.RUNNING if original.state.is_final else original.state
-    back = replace(original, state=state, message=text, exit_code=None, ended_ms=None, returned=True)
+    back = original._replace(state=state, message=text, exit_code=None, ended_ms=None, returned=True)
     changes: list[Change] = [WorkloadChanged(workload.workload_id, WorkloadState.ACTIVE, text), back]
     if original.state.is_final:
         changes += [original, *_after_run_ended(book, workload, original)]

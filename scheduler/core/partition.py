@@ -19,7 +19,8 @@ def lose_unheard(book: Book, pool_id: str, unheard_ms: int, ending_ms: int, now_
     Those that the pool stops by itself are lost `ending_ms` later: so long it may take them to end.
     """
     changes: list[Change] = []
-    for run in book.runs_on(pool_id):
+    # Every report asks, and mostly the pool is heard: its runs, which are many, are not looked at then.
+    for run in book.runs_on(pool_id) if unheard_ms else ():
         workload = book.workload(run.workload_id)
         assert workload is not None  # a live run keeps its workload in the book
         policy = workload.partition

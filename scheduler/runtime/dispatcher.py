@@ -239,12 +239,12 @@ def decide_result(result: RunReport | Refusal) -> Callable[[Book], Decision[None
 
 def run_changed(report: RunReport) -> RunChanged:
     return RunChanged(
-        run_id=report.run_id,
-        state=report.state,
-        exit_code=report.exit_code,
-        message=report.message,
-        started_ms=report.started_ms,
-        ended_ms=report.ended_ms,
+        report.run_id,
+        report.state,
+        report.exit_code,
+        report.message,
+        report.started_ms,
+        report.ended_ms,
         failure=report.failure,
     )
 

@@ -135,6 +135,8 @@ class PoolLink:
         # The control plane was told that the pool is unheard of: what it gave up is found by a listing only.
         self._doubted = False
         self._outranked = False
+        # What the answer to a launch said, until the stream says it again, which is no news.
+        self._answered: dict[str, RunState] = {}
         # Reports are given one at a time, so that none overtakes another.
         self._telling = asyncio.Lock()
         # Held by a launch or a stop, and by a resynchronisation from its listing until the control plane has it:
@@ -188,7 +190,9 @@ class PoolLink:
         for result in results:
             if isinstance(result, Refusal) and result.code in ENDED_BY_REFUSAL:
                 self.release([result.run_id])
-        self._release_ended([result for result in results if isinstance(result, RunReport)])
+        reports = [result for result in results if isinstance(result, RunReport)]
+        self._answered.update((report.run_id, report.state) for report in reports)
+        self._release_ended(reports)
         return results
 
     async def stop(self, epoch: int, stops: Sequence[Stop]) -> list[RunReport | Refusal]:
@@ -283,6 +287,7 @@ class PoolLink:
                 f"answers as pool {capabilities.pool_id}, registered is {self.pool.pool_id}; correct the endpoint"
             )
         self._capabilities = capabilities
+        self._answered.clear()
         if self._health in (PoolHealth.UNREACHABLE, PoolHealth.QUARANTINED):
             for _ in range(ANSWERS_UNTIL_READY - 1):
                 await asyncio.sleep(ANSWER_PAUSE_S)
@@ -318,9 +323,19 @@ class PoolLink:
         self._contact.heard(self._clock())
         if batch.nodes_changed:
             await self._read_nodes()
-        if batch.runs or batch.nodes_changed:
-            await self._deliver(batch.cursor, batch.runs)
+        news = tuple(run for run in batch.runs if self._is_news(run))
+        if news or batch.nodes_changed:
+            await self._deliver(batch.cursor, news)
         self._cursor = batch.cursor
+
+    def _is_news(self, run: RunReport) -> bool:
+        if run.state.is_final:
+            self._answered.pop(run.run_id, None)
+            return True
+        if self._answered.get(run.run_id) is not run.state:
+            return True
+        del self._answered[run.run_id]
+        return False
 
     async def _read_nodes(self) -> None:
         listing = await self._adapter.nodes()

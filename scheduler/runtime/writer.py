@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Any, Generic, TypeVar
 
 from inventory.store import attribution
@@ -328,22 +328,25 @@ class Writer:
         """One decision into the book and the group; when it raises, both are as before."""
         book = self._loaded_book()
         decision = decide(book)
-        drafts = [draft_of(change) for change in decision.changes]
+        changes = decision.changes
+        drafts = [draft_of(change) for change in changes]
         try:
-            book.apply(decision.changes)
+            book.apply(changes)
         except Exception:
             # Our own fault, and the book may hold half of it: it is made again from the store and this group.
             log.exception("a decision contradicts the book and is dropped")
             self._book = None
             self._loaded_book().apply(group.changes)
             raise
-        awaited = (c.workload.after for c in decision.changes if isinstance(c, WorkloadSubmitted))
+        submitted = (one.workload for one in changes if type(one) is WorkloadSubmitted)
+        awaited = [before for one in submitted for before in one.after]
         drafts += decision.drafts
         if asking is not None:
             drafts = [asked_by(draft, asking.principal, asking) for draft in drafts]
-        group.order.add(drafts, chain.from_iterable(awaited))
-        group.cursors |= decision.cursors
-        group.changes += decision.changes
+        group.order.add(drafts, awaited)
+        if decision.cursors:
+            group.cursors |= decision.cursors
+        group.changes += changes
         return decision.result
 
     def _loaded_book(self) -> Book:

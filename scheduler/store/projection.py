@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 
 import orjson
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from inventory.model.pool import Pool
 from inventory.model.workload import WorkloadState
 from inventory.store.archived import EVENTS_ARCHIVED
-from inventory.store.bulk import insert_rows, update_rows
+from inventory.store.bulk import insert_rows, insert_values, update_values
 from inventory.store.chain import Draft, Event, JsonText, canonical_json
 from inventory.store.event_store import Projection
 from scheduler.core.changes import (
@@ -54,7 +55,10 @@ WAVE_STARTED = "migration.wave_started"  # of earlier releases, whose chains are
 
 _BODIES = BodyTexts()
 _PLACED_COLUMNS = tuple(column.name for column in runs.c if column.name not in ("nodes", "failure"))
-_CHANGED_COLUMNS = ("run_id", "state", "exit_code", "message", "started_ms", "ended_ms")
+_PLACED_VALUES = itemgetter(*_PLACED_COLUMNS)
+_CHANGED_COLUMNS = ("state", "exit_code", "message", "started_ms", "ended_ms")
+_CHANGED_VALUES = itemgetter(*_CHANGED_COLUMNS)
+_STANDING = ("state", "message", "workload_id")
 _KEPT_COLUMNS = frozenset({"started_ms"})
 
 
@@ -71,7 +75,9 @@ def draft_of(change: Change) -> Draft:
         case WorkloadChanged(workload_id, state, message):
             return Draft(WORKLOAD_CHANGED, workload_id, {"state": state.value, "message": message})
         case RunPlaced(run):
-            return Draft(RUN_PLACED, run.workload_id, run_document(run) | {"nodes": _nodes_text(run.nodes)})
+            placed = run_document(run)
+            placed["nodes"] = _nodes_text(run.nodes)
+            return Draft(RUN_PLACED, run.workload_id, placed)
         case RunChanged():
             changed: dict[str, object] = {
                 "run_id": change.run_id,
@@ -182,39 +188,25 @@ def _submitted(connection: Connection, events: Sequence[Event]) -> None:
 
 
 def _workload_changed(connection: Connection, events: Sequence[Event]) -> None:
-    rows = []
-    for event in events:
-        said = orjson.loads(event.payload_json)
-        rows.append({"workload_id": event.subject, "state": said["state"], "message": said["message"]})
-    update_rows(connection, workloads, "workload_id", rows)
+    values = [(event.payload["state"], event.payload["message"], event.subject) for event in events]
+    update_values(connection, workloads, _STANDING, values)
 
 
 def _placed(connection: Connection, events: Sequence[Event]) -> None:
-    rows = []
+    values = []
     for event in events:
         said = orjson.loads(event.payload_json)
-        rows.append(
-            {name: said[name] for name in _PLACED_COLUMNS} | {"nodes": _nodes_column(tuple(said["nodes"]))}
-        )
-    insert_rows(connection, runs, rows)
+        values.append((*_PLACED_VALUES(said), _nodes_column(tuple(said["nodes"]))))
+    insert_values(connection, runs, (*_PLACED_COLUMNS, "nodes"), values)
     active = WorkloadState.ACTIVE.value
-    update_rows(
-        connection,
-        workloads,
-        "workload_id",
-        [{"workload_id": event.subject, "state": active, "message": ""} for event in events],
-    )
+    update_values(connection, workloads, _STANDING, [(active, "", event.subject) for event in events])
 
 
 def _run_changed(connection: Connection, events: Sequence[Event]) -> None:
-    rows = []
-    for event in events:
-        said = orjson.loads(event.payload_json)
-        row = {name: said[name] for name in _CHANGED_COLUMNS}
-        row["failure"] = said.get("failure")
-        rows.append(row)
+    said = (event.payload for event in events)
+    values = [(*_CHANGED_VALUES(one), one.get("failure"), one["run_id"]) for one in said]
     # A later report need not repeat when the run started.
-    update_rows(connection, runs, "run_id", rows, kept=_KEPT_COLUMNS)
+    update_values(connection, runs, (*_CHANGED_COLUMNS, "failure", "run_id"), values, kept=_KEPT_COLUMNS)
 
 
 def _pool_registered(connection: Connection, events: Sequence[Event]) -> None:

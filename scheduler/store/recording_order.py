@@ -27,12 +27,15 @@ class RecordingOrder:
 
     def add(self, drafts: Iterable[Draft], causes: Iterable[str] = ()) -> None:
         """The drafts of one decision, in order. `causes` are subjects whose earlier drafts they must follow."""
-        earliest = max((self._last_turn_of.get(subject, 0) for subject in causes), default=0)
+        last_turn_of = self._last_turn_of
+        earliest = 0
+        for subject in causes:
+            earliest = max(earliest, last_turn_of.get(subject, 0))
         for draft in drafts:
-            earliest = max(earliest, self._last_turn_of.get(draft.subject, 0))
-            earliest = self._turn(draft.kind, earliest)
+            subject = draft.subject
+            earliest = self._turn(draft.kind, max(earliest, last_turn_of.get(subject, 0)))
             self._turns[earliest].append(draft)
-            self._last_turn_of[draft.subject] = earliest
+            last_turn_of[subject] = earliest
 
     def drafts(self) -> list[Draft]:
         return [draft for turn in self._turns for draft in turn]
@@ -40,6 +43,8 @@ class RecordingOrder:
     def _turn(self, kind: str, earliest: int) -> int:
         """The first turn of this kind that is not before `earliest`; a new one at the end, where there is none."""
         turns = self._turns_of_kind.setdefault(kind, [])
+        if turns and turns[0] >= earliest:
+            return turns[0]
         position = bisect_left(turns, earliest)
         if position == len(turns):
             turns.append(len(self._turns))

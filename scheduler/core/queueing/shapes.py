@@ -44,6 +44,7 @@ class ShapeTable:
 
     def __init__(self, card_factors: Mapping[str, int] | None = None) -> None:
         self.shapes: list[Shape] = []
+        self.amounts: list[tuple[int, int, int, int]] = []  # `totals`, for whoever needs one at a time
         self._factors = card_factors or {}
         self._numbers: dict[Shape, int] = {}
         self._seen: dict[tuple[int, int, bool, bool], tuple[Requirements, object, int]] = {}
@@ -65,7 +66,8 @@ class ShapeTable:
             self._totals = np.concatenate([self._totals, np.zeros_like(self._totals)])
             self._tasks = np.concatenate([self._tasks, np.zeros_like(self._tasks)])
             self._card_rates = np.concatenate([self._card_rates, np.zeros_like(self._card_rates)])
-        self._totals[number] = vector(shape.total)
+        self.amounts.append(vector(shape.total))
+        self._totals[number] = self.amounts[number]
         self._tasks[number] = shape.requirements.tasks
         self._card_rates[number] = self._card_rate(shape)
         return number
@@ -86,7 +88,7 @@ class ShapeTable:
     def clone(self) -> ShapeTable:
         """The same shapes under the same numbers; what either learns from now on the other does not."""
         copy = ShapeTable(self._factors)
-        copy.shapes, copy._numbers = list(self.shapes), dict(self._numbers)
+        copy.shapes, copy._numbers, copy.amounts = list(self.shapes), dict(self._numbers), list(self.amounts)
         copy._totals, copy._tasks = self._totals.copy(), self._tasks.copy()
         copy._card_rates = self._card_rates.copy()
         return copy

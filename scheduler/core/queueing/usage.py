@@ -70,7 +70,7 @@ class QueueUsage:
     def charge(self, queue: int, shape: int, now_ms: int, end_ms: int) -> None:
         """A run of this shape begins to hold resources. `end_ms` is when it is expected to give them back."""
         self._count(queue, shape, now_ms, 1)
-        for number in self.tree.path_of(queue):
+        for number in self.tree.path_of(queue) if self._spending else ():
             if number in self._spending:
                 self._spending[number].begin(int(self._shapes.card_rates[shape]), now_ms, end_ms)
 
@@ -93,15 +93,17 @@ class QueueUsage:
     def discharge(self, queue: int, shape: int, now_ms: int, end_ms: int) -> None:
         """It has given them back; `end_ms` as it was charged with."""
         self._count(queue, shape, now_ms, -1)
-        for number in self.tree.path_of(queue):
+        for number in self.tree.path_of(queue) if self._spending else ():
             if number in self._spending:
                 self._spending[number].stop(int(self._shapes.card_rates[shape]), now_ms, end_ms)
 
     def move_end(self, queue: int, shape: int, now_ms: int, ends_ms: tuple[int, int]) -> None:
         """A run that holds resources is expected to end at the second moment, no longer at the first."""
-        if not self._is_timeless:
-            self.discharge(queue, shape, now_ms, ends_ms[0])
-            self.charge(queue, shape, now_ms, ends_ms[1])
+        for number in self.tree.path_of(queue) if self._spending else ():
+            if number in self._spending:
+                rate = int(self._shapes.card_rates[shape])
+                self._spending[number].stop(rate, now_ms, ends_ms[0])
+                self._spending[number].begin(rate, now_ms, ends_ms[1])
 
     def held(self, queue: int) -> tuple[int, ...]:
         self._grow()
@@ -144,14 +146,17 @@ class QueueUsage:
                 ]
 
     def _count(self, queue: int, shape: int, now_ms: int, sign: int) -> None:
-        self._grow()
-        amount = self._shapes.totals[shape].tolist()
+        if len(self._held) != len(self.tree):
+            self._grow()
+        cpu, memory, disk, cards = self._shapes.amounts[shape]
         for number in self.tree.path_of(queue):
             if self.tree.half_life_ms:
                 self._fade(number, now_ms)
             held = self._held[number]
-            for d in range(DIMENSIONS):
-                held[d] += sign * amount[d]
+            held[0] += sign * cpu
+            held[1] += sign * memory
+            held[2] += sign * disk
+            held[3] += sign * cards
 
     def _fade(self, queue: int, now_ms: int) -> None:
         """Brings past use up to now: it comes nearer to what the queue held since it was last brought up."""

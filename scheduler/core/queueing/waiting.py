@@ -137,24 +137,26 @@ class WaitingTable:
         if row.workload_id in self._rows:
             raise ValueError(f"{row.workload_id} waits twice; a workload may wait only once")
         self._rows[row.workload_id] = row
-        lane = self._lanes.get(row.lane)
+        key = row.lane
+        lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[row.lane] = SortedList()
-            self._kinds[row.lane] = Counter()
+            lane = self._lanes[key] = SortedList()
+            self._kinds[key] = Counter()
         lane.add(row)
-        self._kinds[row.lane][row.kind] += 1
+        self._kinds[key][row.kind] += 1
 
     def remove(self, workload_id: str) -> WaitingRow | None:
         """Who was placed or cancelled waits no longer; None for whoever does not wait."""
         row = self._rows.pop(workload_id, None)
         if row is not None:
-            lane, kinds = self._lanes[row.lane], self._kinds[row.lane]
+            key, kind = row.lane, row.kind
+            lane, kinds = self._lanes[key], self._kinds[key]
             lane.remove(row)
-            kinds[row.kind] -= 1
-            if not kinds[row.kind]:
-                del kinds[row.kind]
+            kinds[kind] -= 1
+            if not kinds[kind]:
+                del kinds[kind]
             if not lane:
-                del self._lanes[row.lane], self._kinds[row.lane]
+                del self._lanes[key], self._kinds[key]
         return row
 
     def row(self, workload_id: str) -> WaitingRow | None:
