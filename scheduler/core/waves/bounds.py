@@ -77,26 +77,31 @@ def _first_open(own: int, window: int, windows: int) -> int:
     return (later & -later).bit_length() - 1 if later else windows
 
 
-def _prefix_bounds(shape: Shape, masks: Sequence[int], spared: int) -> Iterator[int]:
-    """Pools and links: what is confined to some pools must wait until these, together, can hold it."""
+def kept_together(shape: Shape) -> Iterator[tuple[dict[int, int], tuple[int, ...]]]:
+    """(what each item takes at least, limit by window) of pools and links: what is confined to some pools must wait until
+    these, together, can hold it."""
     by_name: dict[str, list[int]] = defaultdict(list)
     for number, resource in enumerate(shape.prefixes):
         kind = resource.name if resource.name.startswith("link:") else resource.name.partition(":")[2]
         by_name[kind].append(number)
-    confined_to = {pools for pools in shape.pools_of if pools}
-    for pools in sorted(confined_to):
+    for pools in sorted({pools for pools in shape.pools_of if pools}):
+        confined = [index for index, own in enumerate(shape.pools_of) if own and set(own) <= set(pools)]
         for numbers in by_name.values():
             resources = [shape.prefixes[number] for number in numbers]
-            mine = [r for r in resources if any(pool in pools for _, pool in r.demand)]
-            needs: list[int] = []
-            for index, own in enumerate(shape.pools_of):
-                if not own or not set(own) <= set(pools) or not masks[shape.group_of[index]]:
-                    continue
-                # A pool of its own that asks nothing of these resources sets the system free.
-                amounts = [sum(r.demand.get((index, pool), 0) for r in mine) for pool in own]
-                needs.append(min(amounts))
-            needs.sort()
-            need = sum(needs[: max(0, len(needs) - spared)])
-            if need:
-                limits = [sum(r.limits[w] for r in mine) for w in range(shape.windows)]
-                yield next((w for w, limit in enumerate(limits) if limit >= need), shape.windows)
+            mine = [r for r in resources if any((index, p) in r.demand for index in confined for p in pools)]
+            # A pool of its own that asks nothing of these resources sets the system free.
+            needs = {
+                index: min(sum(r.demand.get((index, pool), 0) for r in mine) for pool in shape.pools_of[index])
+                for index in confined
+                if shape.groups[shape.group_of[index]].own
+            }
+            needs = {index: amount for index, amount in needs.items() if amount}
+            if needs:
+                yield needs, tuple(sum(r.limits[w] for r in mine) for w in range(shape.windows))
+
+
+def _prefix_bounds(shape: Shape, masks: Sequence[int], spared: int) -> Iterator[int]:
+    for needs, limits in kept_together(shape):
+        amounts = sorted(amount for index, amount in needs.items() if masks[shape.group_of[index]])
+        need = sum(amounts[: max(0, len(amounts) - spared)])
+        yield next((w for w, limit in enumerate(limits) if limit >= need), shape.windows)

@@ -45,7 +45,7 @@ def guide(
 ) -> Guide | None:
     """None where the calendar has no long gap before the window `last`. `uses` are (user, used) by node, without
     cycles."""
-    gaps = _gaps(shape, nodes, last)
+    gaps = long_gaps(shape, nodes, last)
     if not gaps:
         return None
     from scheduler.core.waves.cp_sat.gaps import answer_gap
@@ -69,7 +69,7 @@ def guide(
     return Guide(tuple(_passed_down(nodes, latest, uses)), effort)
 
 
-def _gaps(shape: Shape, nodes: Sequence[GapNode], last: int) -> list[tuple[int, int]]:
+def long_gaps(shape: Shape, nodes: Sequence[GapNode], last: int) -> list[tuple[int, int]]:
     """(window before, window after) of the gaps that keep the most systems the longest, the worst first."""
     weight: Counter[tuple[int, int]] = Counter()
     for node in nodes:

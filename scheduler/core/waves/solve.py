@@ -32,6 +32,7 @@ from scheduler.core.waves.part import cut_part
 from scheduler.core.waves.problem import Aim, WaveProblem
 from scheduler.core.waves.shape import Shape, loosened, make_shape, without
 from scheduler.core.waves.solution import NOWHERE, Solution, broken, cycle_ties, replaced, score
+from scheduler.core.waves.stretch_bounds import raised_bound
 
 # Booleans "group in window" up to which the whole problem is one model.
 _WHOLE = 30_000
@@ -39,6 +40,8 @@ _WHOLE = 30_000
 _TIES = (0.0, 0.5, 2.0)
 # So many more culprits are left out without gain.
 _IDLE = 2
+# The share of the budget for refuting earlier finishes.
+_REFUTING = 0.15
 # Judging a plan and telling its reasons takes about as long as this share of the first plans took.
 _TELLING = 0.5
 
@@ -209,8 +212,10 @@ def _improved(shape: Shape, found: _Found, seed: int, budget: Budget, parallel_m
     if budget.is_spent or not shape.groups:
         return found
     found, budget = _justified(shape, found, seed, budget)
-    best = found
     placed = _all_placed(shape, found.solution)
+    if placed:
+        found, budget = _refuted(shape, found, seed, budget)
+    best = found
     last = found.solution.last if placed else shape.windows - 1
     size = sum((group.allowed & ((1 << (last + 1)) - 1)).bit_count() for group in shape.groups)
     if size <= _WHOLE and (not placed or last > found.bound):
@@ -245,6 +250,18 @@ def _justified(shape: Shape, found: _Found, seed: int, budget: Budget) -> tuple[
         if better and broken(shape, solution) is None:
             found = _Found(solution, found.bound)
     return found, budget
+
+
+def _refuted(shape: Shape, found: _Found, seed: int, budget: Budget) -> tuple[_Found, Budget]:
+    """With a higher bound, where earlier finishes can be refuted; and what is left of the budget."""
+    last = found.solution.last
+    if last <= found.bound or budget.is_spent:
+        return found, budget
+    left = budget.seconds_left
+    effort = _REFUTING * (budget.effort if left is None else min(left, budget.effort))
+    answer = raised_bound(shape, found.bound, last, seed, effort)
+    budget = replace(budget, effort=max(0.01, budget.effort - answer.effort))
+    return _Found(found.solution, min(answer.bound, last)), budget
 
 
 def _less_the_telling(budget: Budget, began: float | None) -> Budget:
