@@ -20,6 +20,7 @@ from scheduler.core.migration.moves import WaveMoves, plan_document
 from scheduler.core.migration.phases import Phase, Role
 from scheduler.core.migration.run import Change, ChangeKind, MigrationRun, Step
 from scheduler.core.migration.transitions import IllegalChange, MigrationState, StepState
+from scheduler.runbooks.admission import KnownSystem, misfits, of_the_ledger
 from scheduler.runbooks.expansion import opening
 from scheduler.runbooks.faults import RefusalKind, RequestRefused, RunbookRefused
 from scheduler.runbooks.order import Order, planned_window, read_order
@@ -42,11 +43,14 @@ class Paper:
 
 
 class RunDesk:
-    """`known_systems` maps every key that an order may use to the ledger's own key of that system; `now_ms` tells the
+    """`known_systems` maps every key that an order may use to what the ledger says of that system; `now_ms` tells the
     moment of a request (UTC since 1970)."""
 
     def __init__(
-        self, record: RunRecord, now_ms: Callable[[], int], known_systems: Callable[[], Mapping[str, str]]
+        self,
+        record: RunRecord,
+        now_ms: Callable[[], int],
+        known_systems: Callable[[], Mapping[str, KnownSystem]],
     ) -> None:
         self._record = record
         self._now_ms = now_ms
@@ -57,9 +61,12 @@ class RunDesk:
         order's. RequestRefused INVALID with every fault of template, order, and both together."""
         try:
             template = read_template(template_text, "runbook")
-            order = _with_window(read_order(order_text, "order"), window)
-            order = self._of_the_ledger(order)
+            known = self._known_systems()
+            order = of_the_ledger(_with_window(read_order(order_text, "order"), window), known)
             payload = opening(template, order)
+            faults = misfits(template, order, known, _named(actor), self._now_ms())
+            if faults:
+                raise RunbookRefused(faults)
         except RunbookRefused as refused:
             raise RequestRefused(RefusalKind.INVALID, str(refused), "RUNBOOK_REFUSED") from None
         self._require_movable(order)
@@ -71,7 +78,7 @@ class RunDesk:
         """Opens one run for each move group of a wave, all or none. Returns their ids, and the systems (ledger keys)
         that wait until what they are merged into was moved. `runbooks` holds the texts of the templates by the names
         that the site file has for them. RequestRefused INVALID with everything that is missing, of every group."""
-        now_ms = self._now_ms()
+        now_ms, known = self._now_ms(), self._known_systems()
         try:
             site = read_site(site_text, "site")
             made, waiting = wave_orders(site, read_templates(runbooks), moves, now_ms)
@@ -85,6 +92,7 @@ class RunDesk:
                     if overrun is not None:
                         payload["evidence"] = {**payload["evidence"], OVERRUN_EVIDENCE: overrun}
                     payloads.append(payload)
+                    faults += misfits(one.template, one.order, known, _named(actor), now_ms)
                 except RunbookRefused as refused:
                     faults += refused.faults
             if faults:
@@ -207,20 +215,6 @@ class RunDesk:
     def _changed(self, run_id: str, make: Callable[[MigrationRun], Change]) -> None:
         with _translated(run_id):
             self._record.change(run_id, make)
-
-    def _of_the_ledger(self, order: Order) -> Order:
-        """The order with the ledger's own keys: a system may bear another name there than it had when it came in."""
-        known = self._known_systems()
-        missing = [system.key for system in order.systems if system.key not in known]
-        if missing:
-            raise RequestRefused(
-                RefusalKind.INVALID,
-                f"台账中没有系统 {missing[0]}；请先导入，或用 xisuan ledger systems 查其键 / the ledger has no system "
-                f"{missing[0]}; import it, or look its key up with xisuan ledger systems",
-                "UNKNOWN_SYSTEM",
-            )
-        systems = tuple(system.model_copy(update={"key": known[system.key]}) for system in order.systems)
-        return order.model_copy(update={"systems": systems})
 
     def _require_movable(self, order: Order) -> None:
         """No system is in another run that is under way."""

@@ -10,15 +10,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from scheduler.core.migration.go_no_go import OVERRUN_EVIDENCE
 from scheduler.core.migration.phases import Outcome, Phase, Role
 from scheduler.core.migration.run import Step, step_document
 from scheduler.runbooks.faults import RunbookRefused
 from scheduler.runbooks.order import Order, OrderedSystem, milliseconds
-from scheduler.runbooks.template import Approval, NothingToUndo, StepModel, Switch, Template
-from scheduler.runbooks.template_rules import (
-    UNREHEARSED,
+from scheduler.runbooks.template import (
+    Approval,
+    GoNoGo,
+    NothingToUndo,
+    StepModel,
+    Switch,
+    Template,
     in_order,
     phases_of,
+)
+from scheduler.runbooks.template_rules import (
+    UNREHEARSED,
     provided_by,
     require_sound,
     resolved,
@@ -79,6 +87,14 @@ def _misfits(template: Template, order: Order) -> Iterator[str]:
         for name in template.system_parameters:
             if name not in system.parameters:
                 yield f"系统 {system.key}: 缺少参数 {name} / the parameter {name} of this system is missing"
+        for name in system.parameters:
+            if name not in template.system_parameters:
+                yield (
+                    f"系统 {system.key}: 参数 {name} 不是 {template.name} 的；请删去 / the parameter {name} is none of "
+                    f"{template.name}; remove it"
+                )
+    yield from _unsettled(template, order)
+    yield from _unknown_criteria(template, order)
     yield from _wrong_systems(template, order)
     for role in _roles(template):
         if not order.people.get(role):
@@ -87,6 +103,38 @@ def _misfits(template: Template, order: Order) -> Iterator[str]:
         for name in phase.rule.exit:
             if not phase.rule.may_act and name not in order.documents:
                 yield f"documents.{name}: 阶段 {phase} 须有此佐证 / the phase {phase} must be evidenced by it"
+
+
+def _unsettled(template: Template, order: Order) -> Iterator[str]:
+    """Parameters are values: one that names another could wait for itself, and would reach a command as it stands."""
+    own = {f"{system.key}.{name}": text for system in order.systems for name, text in system.parameters.items()}
+    for name, text in {**order.parameters, **own}.items():
+        if "${" in text:
+            yield (
+                f"parameters.{name} = {text}: 须为值，不能再引用参数 / is a value and cannot name a parameter; write it out"
+            )
+    rehearsal = template.phases.get(Phase.REHEARSAL)
+    for name, text in (rehearsal.overrides if rehearsal else {}).items():
+        if name in order.parameters and resolved(text, order.parameters) == order.parameters[name]:
+            yield (
+                f"parameters.{name} = {order.parameters[name]}: 演练与割接用的是同一处；请分开 / the rehearsal would take place "
+                "on what the cutover touches; give it another"
+            )
+
+
+def _unknown_criteria(template: Template, order: Order) -> Iterator[str]:
+    """Every piece of evidence that go/no-go asks for is there by then: from a step before it, or from the order."""
+    there = {*order.documents, OVERRUN_EVIDENCE}
+    for phase in phases_of(template):
+        there.update(phase.rule.exit if phase is Phase.REHEARSAL else ())
+        for step in in_order(template.phases[phase].steps):
+            for criterion in step.do.criteria if isinstance(step.do, GoNoGo) else ():
+                if criterion.evidence not in there:
+                    yield (
+                        f"步骤 {step.id}: 之前没有步骤给出佐证 {criterion.evidence}，割接单也没有此文件 / step {step.id}: no "
+                        f"step before it gives the evidence {criterion.evidence}, nor do the order's documents"
+                    )
+            there.add(provided_by(step))
 
 
 def _wrong_systems(template: Template, order: Order) -> Iterator[str]:

@@ -10,12 +10,22 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from inventory.model.calendar import Window
 from scheduler.core.migration.phases import Role
 from scheduler.runbooks.faults import RunbookRefused, lines_of
 from scheduler.runbooks.template import Name, read_yaml
+
+PersonName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 _CHINA = timezone(timedelta(hours=8))
 
@@ -72,7 +82,7 @@ class Order(_Strict):
     title: str = Field(min_length=1, max_length=300)
     systems: tuple[OrderedSystem, ...] = Field(min_length=1, max_length=200)
     window: OrderedWindow
-    people: Mapping[Role, tuple[str, ...]]
+    people: Mapping[Role, tuple[PersonName, ...]]
     parameters: Mapping[Name, str] = Field(default_factory=dict)
     secrets: Mapping[Name, SecretPlace] = Field(default_factory=dict)
     documents: Mapping[str, Document] = Field(default_factory=dict)

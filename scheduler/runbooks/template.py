@@ -8,7 +8,8 @@ a command to the name of a secret, and the order says in which variable or file 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from graphlib import TopologicalSorter
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -228,6 +229,27 @@ class Template(_Strict):
     secrets: tuple[Name, ...] = ()
     policy: PolicyModel = PolicyModel()
     phases: Mapping[Phase, PhaseModel]
+
+
+def phases_of(template: Template) -> tuple[Phase, ...]:
+    """Its phases in the order of a migration."""
+    return tuple(phase for phase in Phase if phase in template.phases)
+
+
+def steps_of(template: Template) -> Iterator[tuple[Phase, StepModel]]:
+    for phase in phases_of(template):
+        for step in template.phases[phase].steps:
+            yield phase, step
+
+
+def in_order(steps: Sequence[StepModel]) -> list[StepModel]:
+    """The steps of one phase so that each comes after those it names. Raises CycleError, KeyError."""
+    by_id = {step.id: step for step in steps}
+    names: dict[str, tuple[str, ...]] = {}
+    for position, step in enumerate(steps):
+        above = (steps[position - 1].id,) if position else ()
+        names[step.id] = step.after if step.after is not None else above
+    return [by_id[name] for name in TopologicalSorter(names).static_order()]
 
 
 class _UniqueKeys(yaml.SafeLoader):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
+from graphlib import CycleError
 
 from scheduler.core.migration.phases import COMMIT_POINTS, ORDER, REQUIRED, Phase
+from scheduler.runbooks.cutover_rules import CUTOVER_RULES
 from scheduler.runbooks.faults import RunbookRefused
 from scheduler.runbooks.template import (
     Approval,
@@ -26,6 +27,9 @@ from scheduler.runbooks.template import (
     StepModel,
     Switch,
     Template,
+    in_order,
+    phases_of,
+    steps_of,
 )
 
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
@@ -50,25 +54,12 @@ def require_sound(template: Template) -> None:
             _rehearsal,
             _references,
             _secrets,
+            *CUTOVER_RULES,
         )
         for fault in rule(template)
     ]
     if faults:
         raise RunbookRefused(faults)
-
-
-def phases_of(template: Template) -> tuple[Phase, ...]:
-    return tuple(phase for phase in ORDER if phase in template.phases)
-
-
-def in_order(steps: Sequence[StepModel]) -> list[StepModel]:
-    """The steps of one phase so that each comes after those it names. Raises CycleError, KeyError."""
-    by_id = {step.id: step for step in steps}
-    names: dict[str, tuple[str, ...]] = {}
-    for position, step in enumerate(steps):
-        above = (steps[position - 1].id,) if position else ()
-        names[step.id] = step.after if step.after is not None else above
-    return [by_id[name] for name in TopologicalSorter(names).static_order()]
 
 
 def provided_by(step: StepModel) -> str:
@@ -84,19 +75,13 @@ def provided_by(step: StepModel) -> str:
             return ""
 
 
-def _steps(template: Template) -> Iterator[tuple[Phase, StepModel]]:
-    for phase in phases_of(template):
-        for step in template.phases[phase].steps:
-            yield phase, step
-
-
 def _phases(template: Template) -> Iterator[str]:
     for phase in sorted(REQUIRED[template.outcome] - set(template.phases), key=ORDER.index):
         yield (
             f"缺少阶段 {phase}，{template.outcome} 的方案必须有 / the phase {phase} is missing; a runbook whose "
             f"outcome is {template.outcome} must have it"
         )
-    for phase, step in _steps(template):
+    for phase, step in steps_of(template):
         if not phase.rule.may_act:
             yield (
                 f"步骤 {step.id}: 阶段 {phase} 只收文件，不执行步骤 / step {step.id}: the phase {phase} takes "
@@ -115,7 +100,7 @@ def _commit_point(template: Template) -> Iterator[str]:
 
 def _ids(template: Template) -> Iterator[str]:
     seen: set[str] = set()
-    for _, step in _steps(template):
+    for _, step in steps_of(template):
         if step.id in seen:
             yield f"步骤 {step.id} 出现两次；请改名 / the step {step.id} stands twice; rename one"
         seen.add(step.id)
@@ -142,7 +127,7 @@ def _loops(template: Template) -> Iterator[str]:
 def _compensations(template: Template) -> Iterator[str]:
     """Before the commit point every step that changes something says how it is undone, or why it need not be."""
     commit = template.policy.commit_point
-    for phase, step in _steps(template):
+    for phase, step in steps_of(template):
         changes = isinstance(step.do, Command | RunWorkload)
         if changes and step.compensation is None and phase.number <= commit.number:
             yield (
@@ -189,7 +174,7 @@ def _evidence(template: Template) -> Iterator[str]:
 
 
 def _switches(template: Template) -> Iterator[str]:
-    for _, step in _steps(template):
+    for _, step in steps_of(template):
         if isinstance(step.do, Switch) and bool(step.do.url) == bool(step.do.argv):
             yield f"步骤 {step.id}: switch 须有 url 或 argv 之一 / a switch has either a url or an argv"
 
@@ -209,7 +194,7 @@ def _rehearsal(template: Template) -> Iterator[str]:
 def _references(template: Template) -> Iterator[str]:
     plain = set(template.parameters)
     systems = {"system.key", *(f"system.{name}" for name in template.system_parameters)}
-    for _, step in _steps(template):
+    for _, step in steps_of(template):
         for text in texts(step.model_dump(mode="json")):
             for name in _REFERENCE.findall(text):
                 if name in plain or name == "target.key" or (step.per_system and name in systems):
@@ -223,7 +208,7 @@ def _references(template: Template) -> Iterator[str]:
 
 
 def _secrets(template: Template) -> Iterator[str]:
-    for _, step in _steps(template):
+    for _, step in steps_of(template):
         for name in secrets_of(step):
             if name not in template.secrets:
                 yield f"步骤 {step.id}: 密钥 {name} 未在 secrets 中列出 / the secret {name} is not listed in `secrets`"

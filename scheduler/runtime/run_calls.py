@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from inventory.intake import Intake
+from inventory.intake import Intake, StandingSystem
 from inventory.model.calendar import Window
 from inventory.model.migration import Wave
 from inventory.model.system import system_key
 from inventory.store.event_store import Store
+from scheduler.runbooks.admission import KnownSystem
 from scheduler.runbooks.desk import Paper, RunDesk
 from scheduler.runbooks.faults import RefusalKind, RequestRefused, RunbookRefused
 from scheduler.runbooks.order import read_order
@@ -91,11 +92,12 @@ class RunCalls:
     def runs(self) -> tuple[Mapping[str, Any], ...]:
         return self._desk.list()
 
-    def _known_systems(self) -> Mapping[str, str]:
+    def _known_systems(self) -> Mapping[str, KnownSystem]:
         """The ledger's systems, by their own keys and by those that plans use."""
         standing = self._intake.standing()
-        by_name = {system_key(one.system.name, one.system.department): one.system_key for one in standing}
-        return by_name | {one.system_key: one.system_key for one in standing}
+        known = {one.system_key: _known(one) for one in standing}
+        by_name = {system_key(one.system.name, one.system.department): known[one.system_key] for one in standing}
+        return by_name | known
 
     def _window(self, opening: RunOpening) -> Window:
         """The window of the wave. FAILED_PRECONDITION for a system that is not in it."""
@@ -121,6 +123,11 @@ class RunCalls:
             f"没有第 {number} 批；批次为 1..{len(waves)} / there is no wave {number}; waves are 1..{len(waves)}",
             "NO_SUCH_WAVE",
         )
+
+
+def _known(one: StandingSystem) -> KnownSystem:
+    ended = "关停" if one.closed_on is not None else "整合" if one.merged_on is not None else ""
+    return KnownSystem(one.system_key, is_classified=one.system.classified is True, ended=ended)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any
 from inventory.store.event_store import Store
 from scheduler.core.migration.run import MigrationRun
 from scheduler.core.migration.transitions import MigrationState
+from scheduler.runbooks.admission import KnownSystem
 from scheduler.runbooks.desk import Paper, RunDesk
 from scheduler.runbooks.driver import Driver, DriverSettings, nobody
 from scheduler.runbooks.ports import Capacity, CapacityRefused, PoolTask, TaskState
@@ -76,9 +77,11 @@ class MemoryPools:
 
 
 def noting(log: Path, word: str, *, idempotent: bool = True, code: int = 0) -> dict[str, Any]:
-    """A command that appends its step and attempt to a file, then ends with `code`."""
+    """A command that appends its step and attempt to a file, then ends with `code`; its place is the order's, and
+    another one in the rehearsal."""
     line = f'echo "{word} $XISUAN_STEP $XISUAN_ATTEMPT" >> {log}; exit {code}'
-    return {"kind": "command", "argv": ["/bin/sh", "-c", line], "idempotent": idempotent}
+    place = {"PLACE": "${place}"}
+    return {"kind": "command", "argv": ["/bin/sh", "-c", line], "environment": place, "idempotent": idempotent}
 
 
 def step(name: str, do: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -113,7 +116,7 @@ def a_template(log: Path, **changes: Any) -> dict[str, Any]:
             ]
         },
         "replication": {"steps": [command("replicate", "replication_lag")]},
-        "rehearsal": {"rehearses": ["cutover", "verification"]},
+        "rehearsal": {"rehearses": ["cutover", "verification"], "with": {"place": "rehearsal"}},
         "cutover": {
             "steps": [
                 step("wait", {"kind": "window"}),
@@ -137,6 +140,7 @@ def a_template(log: Path, **changes: Any) -> dict[str, Any]:
         "name": "rehost",
         "title": "平迁 / rehost",
         "outcome": "migrated",
+        "parameters": ["place"],
         "phases": phases,
     }
     for name, value in changes.items():
@@ -153,6 +157,7 @@ def an_order(**changes: Any) -> dict[str, Any]:
         "systems": [{"key": SYSTEM}],
         "window": {"starts": STARTS, "ends": ENDS},
         "people": {"competent_authority": ["张三", "李四"]},
+        "parameters": {"place": "production"},
         "documents": dict.fromkeys(("ledger_row", "disposition", "plan", "rollback_plan"), paper),
     }
     return {**document, **changes}
@@ -233,7 +238,7 @@ def a_site(folder: Path, store_url: str = "", observer: Callable[[str], None] = 
     record = RunRecord(store)
     ports = StepPorts(clock, pools, pools, folder / "runs")
     driver = Driver(record, ports, DriverSettings(f"sqlite:///{folder / CHECKPOINTS}", observer))
-    desk = RunDesk(record, clock.now_ms, lambda: {key: key for key in (SYSTEM, "甲", "乙", "丙")})
+    desk = RunDesk(record, clock.now_ms, lambda: {key: KnownSystem(key) for key in (SYSTEM, "甲", "乙", "丙")})
     driver.start()
     try:
         yield Site(store, desk, driver, clock, pools, record)

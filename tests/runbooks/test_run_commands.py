@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import threading
 import time
@@ -150,7 +151,11 @@ def test_what_cannot_be_opened_says_why_and_nothing_begins(system: str, clock: M
 
 
 def test_without_a_service_it_is_recorded_and_waits_for_one(system: str, tmp_path: Path) -> None:
-    xisuan("migration", "open", files(tmp_path, system)).done()
+    order = files(tmp_path, system)
+    ahead = json.loads(order.read_text(encoding="utf-8"))
+    ahead["window"] = {"starts": "2999-09-20T22:00:00+08:00", "ends": "2999-09-21T06:00:00+08:00"}
+    order.write_text(as_yaml(ahead), encoding="utf-8")
+    xisuan("migration", "open", order).done()
     assert show()["state"] == "running"
     xisuan("migration", "rollback", "R1", "--reason", "改期").done()
     assert show()["state"] == "rolling_back"

@@ -61,7 +61,7 @@ def fails_in_the_window(log: Path, step_id: str) -> dict[str, Any]:
         f'echo "do $XISUAN_STEP $XISUAN_ATTEMPT" >> {log}; '
         f"case $XISUAN_STEP in rehearsal*) exit 0;; *) [ -e {log}.repaired ];; esac"
     )
-    command = {"kind": "command", "argv": ["/bin/sh", "-c", line], "idempotent": True}
+    command = {**noting(log, "do"), "argv": ["/bin/sh", "-c", line]}
     return step(step_id, command, compensation=noting(log, "undo"))
 
 
@@ -290,7 +290,7 @@ def test_a_window_that_is_about_to_be_overrun_warns_and_then_rolls_back(site: Si
 
 def test_a_step_that_runs_on_is_given_up_at_the_windows_last_moment(site: Site, log: Path) -> None:
     line = f'echo "do $XISUAN_STEP $XISUAN_ATTEMPT" >> {log}; case $XISUAN_STEP in rehearsal*) exit 0;; *) exec sleep 60;; esac'
-    slow = {"kind": "command", "argv": ["/bin/sh", "-c", line], "idempotent": True}
+    slow = {**noting(log, "do"), "argv": ["/bin/sh", "-c", line]}
     verification = {"steps": [step("verify", slow, compensation=noting(log, "undo"), provides="verified")]}
     run_id = site.open(a_template(log, verification=verification, policy={**HOLD, "rollback_reserve_minutes": 30}))
     site.until_state(run_id, MigrationState.WAITING)

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from scheduler.core.migration.phases import ORDER, Phase
+from scheduler.runbooks.admission import KnownSystem, misfits
 from scheduler.runbooks.expansion import opening
 from scheduler.runbooks.faults import RunbookRefused
 from scheduler.runbooks.order import read_order
 from scheduler.runbooks.template import read_template
 from scheduler.runbooks.template_rules import require_sound
-from tests.runbooks.runbooks import SYSTEM, a_template, an_order, as_yaml, step
+from tests.runbooks.runbooks import SYSTEM, T0, a_template, an_order, as_yaml, step
 
 ROOT = Path(__file__).parents[2]
 LOG = Path("unused")
@@ -135,6 +136,96 @@ def refused(template: dict[str, Any], order: dict[str, Any] | None = None) -> st
             id="a rehearsal of nothing",
         ),
         pytest.param(
+            lambda t: steps_of(t, "cutover").insert(0, steps_of(t, "cutover").pop(3)),
+            "start",
+            "before the step window",
+            id="an action before the window",
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "cutover").append(steps_of(t, "cutover").pop(1)),
+            "stop",
+            "before the step go_no_go",
+            id="an action before go/no-go",
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "replication").append(
+                step("early", {"kind": "switch", "url": "http://gw", "to": "new", "back": "old"})
+            ),
+            "early",
+            "before the window",
+            id="users are switched before the window",
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "provisioning")[1].update(
+                compensation={"kind": "http_check", "url": "http://a"}
+            ),
+            "build",
+            "undoes nothing",
+            id="a compensation that only looks",
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "provisioning")[1].update(
+                compensation={"kind": "approval", "role": "competent_authority"}
+            ),
+            "build",
+            "undoes nothing",
+            id="a compensation that waits for a person",
+        ),
+        pytest.param(
+            lambda t: (
+                steps_of(t, "cutover")[3].update(attempts=3),
+                steps_of(t, "cutover")[3]["do"].update(idempotent=False),
+            ),
+            "start",
+            "attempts 3",
+            id="what must not be repeated is repeated by itself",
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "cutover").append(steps_of(t, "acceptance").pop(1)),
+            "release",
+            "before acceptance",
+            id="capacity let go before acceptance",
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "acceptance").reverse(),
+            "acceptance",
+            "put it after",
+            id="capacity let go before the signature",
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "acceptance").pop(1), "hold", "nothing releases", id="capacity held for ever"
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "provisioning").append({**steps_of(t, "provisioning")[0], "id": "more"}),
+            "more",
+            "holds capacity once",
+            id="capacity held twice",
+        ),
+        pytest.param(
+            lambda t: t["phases"]["rehearsal"].update(rehearses=["cutover", "verification", "provisioning"]),
+            "provisioning",
+            "not inside the window",
+            id="a rehearsal of what is no part of the cutover",
+        ),
+        pytest.param(
+            lambda t: t["phases"]["rehearsal"].update(rehearses=["cutover"]),
+            "verify",
+            "would not be rehearsed",
+            id="a verification that is not rehearsed",
+        ),
+        pytest.param(
+            lambda t: t["phases"]["rehearsal"].pop("with"),
+            "stop",
+            "touch the real thing",
+            id="a rehearsal on the real thing",
+        ),
+        pytest.param(
+            lambda t: t["phases"]["rehearsal"].update({"with": {"place": "${elsewhere}"}}),
+            "${elsewhere}",
+            "no parameter",
+            id="a rehearsal that names no parameter",
+        ),
+        pytest.param(
             lambda t: steps_of(t, "cutover")[3].update(timeout_s=0), "timeout_s", "greater", id="no time at all"
         ),
         pytest.param(
@@ -166,6 +257,10 @@ def test_a_runbook_is_refused_with_name_and_rule(change: Change, named: str, rul
         ({"systems": [{"key": SYSTEM}, {"key": SYSTEM}]}, SYSTEM, "twice"),
         ({"systems": [{"key": SYSTEM}, {"key": "甲", "target": True}]}, "target", "exactly 0"),
         ({"parameters": {"colour": "red"}}, "colour", "remove it"),
+        ({"parameters": {"place": "${place}"}}, "${place}", "cannot name a parameter"),
+        ({"parameters": {"place": "rehearsal"}}, "place = rehearsal", "what the cutover touches"),
+        ({"systems": [{"key": SYSTEM, "parameters": {"colour": "red"}}]}, "colour", "remove it"),
+        ({"people": {"competent_authority": [" "]}}, "competent_authority", "at least 1"),
         ({"secrets": {"admin": {"env": "ADMIN"}}}, "admin", "remove it"),
         (
             {"window": {"starts": "2026-09-22T22:00:00+08:00", "ends": "2026-09-22T21:00:00+08:00"}},
@@ -178,6 +273,51 @@ def test_a_runbook_is_refused_with_name_and_rule(change: Change, named: str, rul
 def test_an_order_is_refused_with_name_and_rule(changes: dict[str, Any], named: str, rule: str) -> None:
     said = refused(a_template(LOG), an_order(**changes))
     assert named in said and rule in said, said
+
+
+def test_evidence_that_go_or_no_go_asks_for_is_there_by_then_or_in_the_order() -> None:
+    template = a_template(LOG)
+    steps_of(template, "cutover")[1]["do"]["criteria"] = [
+        {"evidence": name}
+        for name in ("approval", "rehearsed_rollback_ms", "window_overrun_pct", "penetration_test")
+    ]
+    said = refused(template, an_order())
+    assert "penetration_test" in said and "rehearsed_rollback_ms" not in said and "window_overrun_pct" not in said
+    order = an_order()
+    order["documents"]["penetration_test"] = {"number": "测〔2026〕3号"}
+    assert opening(read_template(as_yaml(template), "t"), read_order(as_yaml(order), "o"))
+    steps_of(template, "cutover")[1]["do"]["criteria"] = [{"evidence": "verified"}]
+    assert "verified" in refused(template, an_order()), "verification comes after go/no-go"
+
+
+@pytest.mark.parametrize(
+    ("system", "changes", "actor", "said"),
+    [
+        ({"is_classified": True}, {}, "王五", "a classified system is never moved"),
+        ({"ended": "关停"}, {}, "王五", "台账已记为关停"),
+        ({}, {"window": {"starts": "2026-09-01T22:00:00+08:00", "ends": "2026-09-02T06:00:00+08:00"}}, "王五", "is over"),
+        ({}, {"window": {"starts": "2026-09-22T22:00:00+08:00", "ends": "2026-09-22T22:30:00+08:00"}}, "王五", "30 minutes"),
+        ({}, {"people": {"competent_authority": ["王五"]}}, "王五", "segregation of duties"),
+        ({}, {"people": {"competent_authority": ["王五", "张三"]}}, "王五", ""),
+        ({}, {}, "王五", ""),
+    ],
+    ids=[
+        "a classified system",
+        "a system that is closed",
+        "a window that is over",
+        "a window that holds no more than a rollback",
+        "nobody is left who could accept",
+        "somebody else may accept",
+        "nothing is wrong",
+    ],
+)  # fmt: skip
+def test_an_order_that_could_not_end_well_is_not_begun(
+    system: dict[str, Any], changes: dict[str, Any], actor: str, said: str
+) -> None:
+    template = read_template(as_yaml(a_template(LOG)), "t")
+    order = read_order(as_yaml(an_order(**changes)), "o")
+    found = misfits(template, order, {SYSTEM: KnownSystem(SYSTEM, **system)}, actor, T0)
+    assert said in found[0] if said else not found, found
 
 
 def test_a_secret_stands_in_one_place_and_its_value_nowhere() -> None:

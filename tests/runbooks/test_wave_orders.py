@@ -52,6 +52,7 @@ def a_site(**changes: Any) -> dict[str, Any]:
         "runbooks": {"rehost": "rehost", "consolidate": "merge"},
         "people": {"competent_authority": ["张三"]},
         "documents": PAPERS,
+        "parameters": {"place": "production"},
     }
     return document | changes
 

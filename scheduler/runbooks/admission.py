@@ -1,0 +1,95 @@
+"""Whether an order may start at all, as the ledger, the people and the clock stand: asked before a run is opened.
+
+`desk.RunDesk` calls this for every order, whether a person wrote it or a wave made it. What template and order say of
+each other is `expansion`'s; what they say of the world is here. Pure: the ledger's word and the time are arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from scheduler.core.migration.phases import Phase, Role
+from scheduler.core.migration.run import OverrunPolicy
+from scheduler.runbooks.faults import RefusalKind, RequestRefused
+from scheduler.runbooks.order import Order, milliseconds
+from scheduler.runbooks.template import Approval, Template
+
+_MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSystem:
+    """What the ledger says of one system. `key` is its own key; `ended` says in words that it was closed or merged
+    (empty: it lives)."""
+
+    key: str
+    is_classified: bool = False
+    ended: str = ""
+
+
+def of_the_ledger(order: Order, known: Mapping[str, KnownSystem]) -> Order:
+    """The order with the ledger's own keys: a system may bear another name there than it had when it came in."""
+    missing = [system.key for system in order.systems if system.key not in known]
+    if missing:
+        raise RequestRefused(
+            RefusalKind.INVALID,
+            f"台账中没有系统 {missing[0]}；请先导入，或用 xisuan ledger systems 查其键 / the ledger has no system "
+            f"{missing[0]}; import it, or look its key up with xisuan ledger systems",
+            "UNKNOWN_SYSTEM",
+        )
+    systems = tuple(system.model_copy(update={"key": known[system.key].key}) for system in order.systems)
+    return order.model_copy(update={"systems": systems})
+
+
+def misfits(
+    template: Template, order: Order, known: Mapping[str, KnownSystem], actor: str, now_ms: int
+) -> list[str]:
+    """Lines for everything that keeps the order (with the ledger's keys) from starting now; `actor` opens it."""
+    return [
+        f"{order.title}: {fault}"
+        for fault in (
+            *_barred(order, known),
+            *_window(template, order, now_ms),
+            *_nobody_left(template, order, actor),
+        )
+    ]
+
+
+def _barred(order: Order, known: Mapping[str, KnownSystem]) -> Iterator[str]:
+    for system in order.systems:
+        one = known[system.key]
+        if one.is_classified:
+            yield f"系统 {system.key}: 涉密系统不迁移；请移出割接单 / a classified system is never moved; take it out"
+        elif one.ended:
+            yield (
+                f"系统 {system.key}: 台账已记为{one.ended}；请移出割接单，或先更正台账 / the ledger has it as ended; take it "
+                "out, or correct the ledger first"
+            )
+
+
+def _window(template: Template, order: Order, now_ms: int) -> Iterator[str]:
+    window, policy = order.window, template.policy
+    if milliseconds(window.ends) <= now_ms:
+        yield (
+            f"window: {window.ends.isoformat()} 已过；请改用以后的窗口 / the window is over; take a later one, or plan anew"
+        )
+    minutes = (milliseconds(window.ends) - milliseconds(window.starts)) // _MINUTE_MS
+    if policy.on_overrun is OverrunPolicy.ROLL_BACK and minutes <= policy.rollback_reserve_minutes:
+        yield (
+            f"window: 共 {minutes} 分钟，回退就要留 {policy.rollback_reserve_minutes} 分钟，容不下割接；请加长 / it has "
+            f"{minutes} minutes, of which a rollback keeps {policy.rollback_reserve_minutes}: nothing is left; make it longer"
+        )
+
+
+def _nobody_left(template: Template, order: Order, actor: str) -> Iterator[str]:
+    """Who executes cannot accept: where only he has the role, the run could never be accepted."""
+    acceptance = template.phases.get(Phase.ACCEPTANCE)
+    steps = acceptance.steps if acceptance else ()
+    roles: list[Role] = list(dict.fromkeys(step.do.role for step in steps if isinstance(step.do, Approval)))
+    for role in roles:
+        if set(order.people.get(role, ())) == {actor}:
+            yield (
+                f"people.{role}: 只有 {actor}，而执行者不能验收（职责分离）；请再列一人 / only {actor} has this role, and who "
+                "executes cannot accept (segregation of duties); name another person"
+            )
