@@ -14,24 +14,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from prometheus_client.metrics_core import Metric
 from ray.exceptions import RayError, RayTaskError
 
 from inventory.store.errors import StoreError
-from scheduler.cycle import CycleSettings
 from scheduler.operation.exposition import ActorMetrics
 from scheduler.runtime import ray_guard
+from scheduler.runtime.actors import ControlPlaneShell, GatewayShell, PoolHostShell
 from scheduler.runtime.calls import CONTROL_PLANE, NAMESPACE, RuntimeSettings, pool_host_name
-from scheduler.runtime.control_plane_actor import ControlPlaneShell
-from scheduler.runtime.gateway_actor import GatewayShell
 from scheduler.runtime.heartbeat import Heartbeat
 from scheduler.runtime.lean_ray import lean
-from scheduler.runtime.operation_desk import settings_digest
-from scheduler.runtime.pool_host_actor import PoolHostShell
 from scheduler.services.ports import ControlPlaneUnavailable
+
+if TYPE_CHECKING:
+    from scheduler.cycle import CycleSettings
 
 # The smallest object store that Ray accepts is 75 MiB; batches of ours are far smaller.
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024
@@ -196,6 +195,10 @@ class Runtime:
         """A control plane that was restarted has the settings of the start: it is given the present ones again."""
         if self._cycle is None:
             return
+        from scheduler.runtime.operation_desk import (
+            settings_digest,
+        )  # loads a control plane, which no start shall wait for
+
         try:
             if self.call("operation", "settings").digest != settings_digest(self._cycle):
                 self.call("operation", "reconfigure", self._cycle)

@@ -1,4 +1,4 @@
-"""The Ray actor of the control plane: a thin shell, restarted by Ray for ever."""
+"""What the Ray actor of the control plane does: a thin shell, restarted by Ray for ever (`actors.ControlPlaneShell`)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Pulse:
 _COLLECT_AFTER = (50_000, 20, 20)
 
 
-class ControlPlaneShell:
+class ControlPlaneProcess:
     """Starts the control plane at the first call, because Ray restarts an actor by calling `__init__` alone."""
 
     def __init__(self, settings: RuntimeSettings) -> None:

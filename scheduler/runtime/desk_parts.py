@@ -24,7 +24,7 @@ from scheduler.store.scheduler_store import SchedulerStore
 
 
 def desk_parts(plane: ControlPlane, store: SchedulerStore, now_ms: Callable[[], int]) -> dict[str, InTurn]:
-    """By the names of `ControlPlaneShell.call`. They take turns with the writer of `plane`, on whose store they are."""
+    """By the names of `ControlPlaneProcess.call`. They take turns with the writer of `plane`, on whose store they are."""
     migration = MigrationDesk(store, now_ms, RayMap())
     runs = RunCalls(store.store, migration, now_ms)
     return {

@@ -1,4 +1,4 @@
-"""The Ray actor of a gateway: a thin shell around `scheduler.services.server.Gateway`."""
+"""What the Ray actor of a gateway does (`actors.GatewayShell`): a thin shell around `services.server.Gateway`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from scheduler.services.run_ports import Runs
 from scheduler.services.server import Gateway, GatewayAccess, Ports
 
 
-class GatewayShell:
+class GatewayProcess:
     def __init__(self, access: AccessSettings) -> None:
         self._access = access
         start_tracing("xisuan-gateway")

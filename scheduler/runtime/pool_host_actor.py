@@ -1,4 +1,4 @@
-"""The Ray actor of a pool host: a thin shell around `scheduler.runtime.pool_host.PoolHost`."""
+"""What the Ray actor of a pool host does (`actors.PoolHostShell`): a thin shell around `pool_host.PoolHost`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger("xisuan.pool_host")
 _REDELIVER_S = 0.5
 
 
-class PoolHostShell:
+class PoolHostProcess:
     def __init__(self, access: AccessSettings) -> None:
         self._connect = partial(AdapterClient, tls=to_adapters(access.files))
         start_tracing("xisuan-pool-host")

@@ -20,7 +20,7 @@ from scheduler.access.local import AccessFiles, LocalAccess
 from scheduler.access.principals import Grant, Role
 from scheduler.access.settings import AccessForm
 from scheduler.access.transport import adapter_tls, to_adapters
-from scheduler.runtime.gateway_actor import GatewayShell
+from scheduler.runtime.gateway_actor import GatewayProcess
 from tests.access.guarded import NOW_MS, Bearing
 from tests.adapters.adapter_process import declared_pool
 from xisuan.credentials import of_home
@@ -100,7 +100,7 @@ def test_the_gateways_actor_serves_over_tls_with_what_crossed_to_its_process(hom
     settings: AccessSettings = pickle.loads(pickle.dumps(AccessSettings(home / "access", AccessForm())))
 
     async def serve() -> tuple[set[str], set[str]]:
-        shell = GatewayShell(settings)
+        shell = GatewayProcess(settings)
         port = await shell.start("127.0.0.1", 0)
         try:
             asked = [asyncio.to_thread(services_at, f"127.0.0.1:{port}", one) for one in (home, home / "nobody")]

@@ -124,11 +124,18 @@ class LivePool:
         self.runs = RunColumns(64)
         self._limit = max(64, SCORE_BYTES // max(1, 2 * len(table.ids)))
         self.ledger, self.shapes = self._room_for(64)
-        start(self.pool, self.free, self.ledger)
+        self._is_started = False
         self._plain = None if policy.has_kernels else PlainPlaces(self, policy.plain(scale, demand))
+
+    def _start(self) -> None:
+        """Before the first change: a pool that is only listed needs no machine code, which takes a second to load."""
+        if not self._is_started:
+            self._is_started = True
+            start(self.pool, self.free, self.ledger)
 
     @property
     def state(self) -> State:
+        self._start()
         return self.pool, self.shapes, self.free, self.ledger
 
     @property
@@ -139,7 +146,10 @@ class LivePool:
     @property
     def fragmentation(self) -> int | None:
         """Times the demand's total; None where the policy does not track it."""
-        return int(self.ledger.counters[FRAGMENTATION]) if self._tracks_fragmentation else None
+        if not self._tracks_fragmentation:
+            return None
+        self._start()
+        return int(self.ledger.counters[FRAGMENTATION])
 
     def rows(self, asked: Sequence[Requirements]) -> list[int]:
         """A row for each, valid until the next call. Equal requirements have one row."""
@@ -209,10 +219,14 @@ class LivePool:
         return marks.astype(np.bool_)
 
     def give_back(self, tasks: TaskColumns) -> None:
+        self._start()
         give_back_tasks(self.pool, self.free, self.ledger, tasks)
 
     def hold(self, tasks: TaskColumns) -> None:
         """`kernels.batches.hold_tasks`: fills in `tasks.cards`."""
+        if not len(tasks.node):
+            return
+        self._start()
         hold_tasks(self.pool, self.free, self.ledger, tasks)
 
     def copy(self) -> LivePool:
@@ -234,6 +248,9 @@ class LivePool:
 
     def open_free(self) -> Int64s:
         """(3): `kernels.free_sums.sum_free` over the nodes that take new runs."""
+        if self.version == 0:
+            everything: Int64s = self.table.sums[0].copy()
+            return everything
         sums = np.zeros(3, dtype=np.int64)
         sum_free(self.free, self.table.is_open, sums)
         return sums
