@@ -1,4 +1,4 @@
-"""What follows by the clock alone: pauses of retries that end, deadlines that are missed.
+"""What follows by the clock alone: pauses of retries that end, deadlines that are missed, turns of the calendar.
 
 The planner calls `settle` before each look at the queue, and looks again when it says so; nothing polls.
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from scheduler.core.book import Book
 from scheduler.core.changes import Change, DeadlineMissed
+from scheduler.core.queueing.running import FAR
 from scheduler.runtime.writer import Decision, Writer
 
 log = logging.getLogger("xisuan.due_dates")
@@ -20,22 +21,35 @@ class DueMoments:
     def __init__(self, writer: Writer, now_ms: Callable[[], int]) -> None:
         self._writer = writer
         self._now_ms = now_ms
+        self._turn_ms: int | None = None  # of the calendar, the next one that was seen
 
     async def settle(self, longest_s: float) -> tuple[float, bool]:
         """Lets those wait for a place whose pause is over, and records missed deadlines; returns the seconds until the
-        next such moment, `longest_s` at most, and whether there were any of the former."""
+        next moment that must not be slept through, `longest_s` at most, and whether one has come at which somebody may
+        find a place who found none before: the end of a pause, or a turn of the calendar."""
         now_ms = self._now_ms()
+        has_turned = self._turn_ms is not None and self._turn_ms <= now_ms
 
-        def look(book: Book) -> tuple[int, bool, int | None]:
-            return book.wake(now_ms), bool(book.due.missed(now_ms)), book.due.next_ms()
+        def look(book: Book) -> tuple[int, bool, list[int | None]]:
+            self._turn_ms = next_turn_ms(book, now_ms)
+            return book.wake(now_ms), bool(book.due.missed(now_ms)), [book.due.next_ms(), self._turn_ms]
 
-        woken, is_missed, next_ms = await asyncio.to_thread(self._writer.look, look)
+        woken, is_missed, moments = await asyncio.to_thread(self._writer.look, look)
         if is_missed:
             missed = await asyncio.wrap_future(self._writer.submit(_record_missed(now_ms)))
             log.info("%d workloads have missed their deadlines", missed)
-            next_ms = await asyncio.to_thread(self._writer.look, lambda book: book.due.next_ms())
+            moments[0] = await asyncio.to_thread(self._writer.look, lambda book: book.due.next_ms())
+        next_ms = min((one for one in moments if one is not None), default=None)
         rest_s = longest_s if next_ms is None else min(longest_s, max(0.001, (next_ms - now_ms) / 1000))
-        return rest_s, bool(woken)
+        return rest_s, bool(woken) or has_turned
+
+
+def next_turn_ms(book: Book, now_ms: int) -> int | None:
+    """The next moment after `now_ms` at which room or a claim comes by the calendar alone: a reservation begins or ends,
+    a budget's period begins. None: there is none."""
+    moments = [moment for one in book.calendar for moment in (one.start_ms, one.until_ms)]
+    moments += book.tables.usage.renewals_ms(now_ms)
+    return min((moment for moment in moments if now_ms < moment < FAR), default=None)
 
 
 def _record_missed(now_ms: int) -> Callable[[Book], Decision[int]]:

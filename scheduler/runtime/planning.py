@@ -50,7 +50,8 @@ log = logging.getLogger("xisuan.planner")
 # takes longer, the next begins as much later: under load at least half of the time belongs to what is decided and heard.
 GATHER_S = 0.005
 LONGEST_GATHER_S = 0.05
-# Holding a pool for a workload that waits too long depends on time alone, so look again now and then.
+# Holding a pool for a workload that waits too long depends on time alone, so the whole queue is looked at again now and
+# then, however many newcomers there are.
 LOOK_AGAIN_S = 30.0
 # After an error of the store (a locked database, say).
 PAUSE_S = 1.0
@@ -81,7 +82,8 @@ class Planner:
         self._reason = Wake.ANYTHING
         self._look = Look()
         self._due = DueMoments(around.writer, around.clock.now_ms)
-        self._look_again_s = LOOK_AGAIN_S
+        # By the loop's clock: when the whole queue is looked at at the latest, and when to look though nobody asks.
+        self._anew_s = self._look_at_s = self._loop.time() + LOOK_AGAIN_S
         self._verdicts: dict[str, Verdicts] = {}
         self._memory = PoolMemory()
         self._moves = RunMoves(around)
@@ -126,8 +128,12 @@ class Planner:
             reason, self._reason = self._reason, Wake.NOTHING
             began_s = self._loop.time()
             try:
-                self._look_again_s, are_rested = await self._due.settle(LOOK_AGAIN_S)
-                await self._look_on(anew=reason is not Wake.NEWCOMERS or are_rested)
+                rest_s, is_due = await self._due.settle(LOOK_AGAIN_S)
+                anew = reason is not Wake.NEWCOMERS or is_due or began_s >= self._anew_s
+                if anew:
+                    self._anew_s = began_s + LOOK_AGAIN_S
+                self._look_at_s = min(began_s + rest_s, self._anew_s)
+                await self._look_on(anew=anew)
             except StoreError as error:
                 log.warning("a plan could not be stored and is made again: %s", error)
                 await asyncio.sleep(PAUSE_S)
@@ -191,10 +197,10 @@ class Planner:
         return Snapshot(tables.waiting.window(len(workloads)), tables.shapes, queues, views)
 
     async def _until_wanted(self) -> None:
-        """Until somebody wakes us, or, where workloads wait, for a while."""
+        """Until somebody wakes us, or the time has come to look by ourselves."""
         with suppress(TimeoutError):
             # Not `wait_for`, which in Python 3.11 swallows a cancellation that comes together with the event.
-            async with asyncio.timeout(self._look_again_s):
+            async with asyncio.timeout_at(self._look_at_s):
                 await self._wanted.wait()
 
     def _run(self, look: Look) -> CycleReport | None:

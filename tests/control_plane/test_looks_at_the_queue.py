@@ -8,6 +8,7 @@ import pytest
 
 from inventory.model.units import GIB, Resources
 from inventory.model.workload import Requirements, Run, RunState, Workload, WorkloadState
+from scheduler.core.book import Book
 from scheduler.core.changes import (
     Change,
     DeadlineMissed,
@@ -16,8 +17,13 @@ from scheduler.core.changes import (
     WorkloadChanged,
     WorkloadSubmitted,
 )
+from scheduler.core.queueing.queues import Budget, QueueSpec, QueueTree
+from scheduler.core.queueing.reservations import Reservation
+from scheduler.core.queueing.tables import QueueTables
 from scheduler.operation.instruments import CYCLE
+from scheduler.runtime.due_dates import next_turn_ms
 from scheduler.runtime.looks import Wake, wake_of
+from scheduler.services.queue_ports import ReservationAsked
 from tests.control_plane.fake_pool import UNTIL_TOLD, FakePool
 from tests.control_plane.site import Site, eventually, running, story
 from tests.lifecycle.bookkeeping import submission
@@ -100,3 +106,49 @@ async def test_what_becomes_free_is_offered_to_those_who_came_while_nothing_was(
         await site.until_run(waits, RunState.RUNNING)
         pool.finish(f"{waits}.1")
         await site.until_run(alike, RunState.RUNNING)
+
+
+@story
+@pytest.mark.parametrize("comers", [0, 5], ids=["nobody comes", "newcomers come"])
+async def test_a_reservation_that_ends_by_the_calendar_alone_lets_in_who_waits_for_it(
+    site: Site, comers: int
+) -> None:
+    async with running(site):
+        await site.add_pool("p", FakePool("p", nodes=1, course=UNTIL_TOLD))
+        soon_ms = site.clock.now_ms() + 1_000
+        kept = ReservationAsked("r", "p", "迁移", Resources(4_000, GIB), end_ms=soon_ms, reason="割接")
+        await site.plane.queues.reserve(kept, "王工")
+        (waits,) = await site.submit(submission("waits", requirements=WHOLE_NODE))
+        await eventually(lambda: bool(site.plane._planner.verdicts(waits)), "it is told that it waits")
+        site.clock.ms = soon_ms  # a second has passed, which nothing but the calendar tells
+        for number in range(comers):
+            await site.submit(submission(f"more-{number}", requirements=WHOLE_NODE))
+        await site.until_run(waits, RunState.RUNNING)
+
+
+@story
+async def test_the_whole_queue_is_looked_at_now_and_then_however_many_come(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scheduler.runtime.planning.LOOK_AGAIN_S", 0.1)
+    async with running(site):
+        await full_pool(site, WHOLE_NODE)
+        before, number = cycles(), 0
+        while cycles() < before + 3:  # what comes is alike, and by itself costs none
+            await site.submit(submission(f"more-{number}", requirements=WHOLE_NODE))
+            number += 1
+
+
+def test_the_next_turn_of_the_calendar_is_the_first_beginning_or_end_of_a_reservation_or_a_budgets_period() -> (
+    None
+):
+    def book(*reservations: Reservation) -> Book:
+        budget = Budget(card_milli_ms=1, period_ms=1_000, starts_ms=300)
+        tree = QueueTree([QueueSpec("q", budget=budget)] if not reservations else [])
+        return Book(QueueTables(tree), reservations)
+
+    first = Reservation("a", "p", "q", Resources(1), start_ms=500, end_ms=900)
+    endless = Reservation("b", "p", "q", Resources(1), start_ms=700)
+    both = book(first, endless)
+    assert [next_turn_ms(both, now_ms) for now_ms in (0, 500, 700, 900)] == [500, 700, 900, None]
+    assert [next_turn_ms(book(), now_ms) for now_ms in (0, 300, 1_299, 1_300)] == [300, 1_300, 1_300, 2_300]

@@ -131,6 +131,11 @@ class QueueUsage:
             budget_renewed_ms=renewed,
         )
 
+    def renewals_ms(self, now_ms: int) -> list[int]:
+        """When the next period of each budget begins."""
+        self._grow()
+        return [spending.renewed_ms(now_ms) for spending in self._spending.values()]
+
     @property
     def _is_timeless(self) -> bool:
         """Only what is held now counts: no past use and no budget, so the order of charges says nothing."""
