@@ -70,5 +70,7 @@ def check_project(estate: Estate, book: Rulebook, project: Project) -> Approval:
         similar=tuple((match.name, match.likeness_pct) for match in alike),
     )
     facts = project_facts(project, standing, book.channel_words)
-    gates = judge_gates(book, facts, PROJECT_FACTS, estate.setting, [project.department, project.name])
+    gates = judge_gates(
+        book, facts, PROJECT_FACTS, estate.setting, [project.department, f"{project.department}/{project.name}"]
+    )
     return Approval(project, tuple(one for one in gates if one.outcome is not Outcome.FAILS), alike)

@@ -163,7 +163,8 @@ class Assessor:
             [estate.find(system)] if system else [key for key in sorted(estate.systems) if estate.is_living(key)]
         )
         sizes = {
-            key: right_size(estate.systems[key], estate.measurements.get(key), self.book.sizing) for key in keys
+            key: right_size(estate.systems[key], estate.measurements.get(key), self.book.sizing, estate.day)
+            for key in keys
         }
         return {
             "as_of": estate.day.isoformat(),

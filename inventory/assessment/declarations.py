@@ -53,7 +53,8 @@ def decide(
 
 @dataclass(frozen=True, slots=True)
 class ExceptionRequest:
-    """Leave from one rule for a system or a whole department."""
+    """Leave from one rule for a system or a whole department; from a gate also for a project: 单位/项目名称, since a
+    project is in no ledger yet."""
 
     rule_id: str
     subject: str
@@ -97,7 +98,10 @@ def grant_exception(
     require(statement, needs_document=True)
     departments = {system.department for system in estate.systems.values()} | set(estate.baseline)
     subject = request.subject.strip()
-    if subject not in departments:
+    is_project = (
+        request.rule_id in {gate.rule_id for gate in book.gates} and subject.partition("/")[0] in departments
+    )
+    if subject not in departments and not (is_project and subject.partition("/")[2].strip()):
         subject = estate.find(subject)
     with store.transaction() as transaction:
         number = AssessmentRecords(transaction.connection).next_number("exceptions")

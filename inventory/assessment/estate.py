@@ -19,13 +19,14 @@ from inventory.graph import (
     SystemGraph,
     build_graph,
     compare_traffic,
+    contracted,
     move_groups,
 )
 from inventory.intake import Intake, StandingSystem
-from inventory.model.system import System, system_key
+from inventory.model.system import Disposition, Ownership, System, system_key
 from inventory.rules.condition import Value
 from inventory.rules.evaluate import ExceptionGrant, Setting
-from inventory.rules.facts import Evidence, Likeness, Neighbourhood, Standing, role_of, system_facts
+from inventory.rules.facts import Evidence, Likeness, Neighbourhood, Standing, is_seasonal, role_of, system_facts
 from inventory.rules.lookalikes import Description, LookalikeIndex, Match
 from inventory.rules.rulebook import Role, Rulebook
 from inventory.store.assessment.projection import TRAFFIC
@@ -78,6 +79,29 @@ class Estate:
     @cached_property
     def groups(self) -> tuple[MoveGroup, ...]:
         return move_groups(tuple(self.systems.values()), self.resolution.merges)
+
+    @cached_property
+    def moving_groups(self) -> Mapping[str, tuple[str, ...]]:
+        """What has still to move, by move group (its least member): living, not in the cloud, not classified, and not a
+        superior's. Graph keys. A system of which nobody said whether it should migrate counts: unknown is not no."""
+        moving = {
+            graph_key(system)
+            for key, system in self.systems.items()
+            if self.is_living(key)
+            and self.standing[key].migrated_on is None
+            and system.migrated is not True
+            and system.should_migrate is not False
+            and system.classified is not True
+            and system.ownership is not Ownership.VERTICAL
+        }
+        parts = (tuple(member for member in group.members if member in moving) for group in self.groups)
+        return {min(part): part for part in parts if part}
+
+    @cached_property
+    def moving_graph(self) -> SystemGraph:
+        """The dependencies between `moving_groups`; its keys are theirs. What moves in one window needs no bridge."""
+        uses = contracted(self.resolution.uses, self.moving_groups.values())
+        return SystemGraph(uses, uses)
 
     @cached_property
     def by_graph_key(self) -> Mapping[str, str]:
@@ -169,12 +193,16 @@ class Estate:
         }
 
     def exempt(self, book: Rulebook) -> frozenset[str]:
-        """Systems whose declared or recognised role makes little use no sign of idleness."""
-        return frozenset(
-            key
-            for key, system in self.systems.items()
-            if (self.roles.get(key) or role_of(system, book.role_words)) not in (None, Role.ORDINARY)
-        )
+        """Systems whose role (declared, or told by their words), or a year of use that comes in seasons, makes little
+        use no sign of idleness."""
+        return frozenset(key for key in self.systems if self._may_idle(key, book))
+
+    def _may_idle(self, key: str, book: Rulebook) -> bool:
+        role = self.roles.get(key) or role_of(self.systems[key], book.role_words)
+        if role is not None:
+            return role is not Role.ORDINARY
+        measurement = self.measurements.get(key)
+        return measurement is not None and is_seasonal(measurement) is True
 
     def _standing(self, key: str) -> Standing:
         one = self.standing[key]
@@ -184,6 +212,7 @@ class Estate:
             merged=one.merged_on is not None,
             migrated=True if one.migrated_on is not None else None,
             role=self.roles.get(key),
+            decided=Disposition(self.decisions[key]["disposition"]) if key in self.decisions else None,
         )
 
     def _neighbourhoods(self) -> dict[str, Neighbourhood]:

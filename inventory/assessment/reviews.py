@@ -17,7 +17,7 @@ from inventory.assessment.estate import Estate
 from inventory.assessment.report import AssessmentReport
 from inventory.holidays import read_days
 from inventory.rules.evaluate import Judgement, Outcome
-from inventory.rules.rightsizing import right_size
+from inventory.rules.rightsizing import Confidence, right_size
 from inventory.rules.rulebook import ReviewTerms, Rulebook
 from inventory.rules.workflow import (
     FIRST_STATE,
@@ -38,6 +38,8 @@ from inventory.store.ledger import kinds as ledger_kinds
 
 # Steps that take something away from the users of a system.
 _HURTS_USERS = (Action.QUARANTINE, Action.ARCHIVE, Action.CLOSE)
+# Steps against a department whose resources idle: not against one that uses them again.
+_PRESSES = (Action.URGE, Action.RECLAIM)
 _IDLE_RULE = "idle-resources"
 
 
@@ -58,7 +60,7 @@ def open_cases(
     """Opens a case for every system that a rule proposes for review and that has none open; returns the new ids.
 
     What is blocked is not opened. A case that ended with the system being kept (or in use again) is opened anew only
-    when the rule says something else than it did then.
+    by another rule, or on a measurement that began after that end: an older one contradicts nobody.
     """
     closures = _closures(estate, report)
     to_close = {one.system_key for one in closures}
@@ -73,9 +75,7 @@ def open_cases(
         drafts: list[Draft] = []
         for one in wanted:
             known = before.get((one.system_key, one.workflow))
-            if known is not None and (
-                not CaseState(known["state"]).is_final or known["evidence"]["says"] == one.evidence["says"]
-            ):
+            if known is not None and (not CaseState(known["state"]).is_final or not _is_news(one, known)):
                 continue
             drafts.append(_opening(one, number + len(drafts)))
         transaction.append(drafts, actor=actor, recorded_ms=now_ms)
@@ -88,11 +88,27 @@ class _Wanted:
     workflow: Workflow
     rule: str
     evidence: Document
+    measured_from: date | None
+
+
+def _is_news(wanted: _Wanted, ended: Record) -> bool:
+    since = date.fromisoformat(ended["since"])
+    return wanted.rule != ended["rule"] or (wanted.measured_from is not None and wanted.measured_from > since)
+
+
+def _measured_from(estate: Estate, key: str) -> date | None:
+    return estate.measurements[key].first_day if key in estate.measurements else None
 
 
 def _closures(estate: Estate, report: AssessmentReport) -> list[_Wanted]:
     return [
-        _Wanted(one.system_key, Workflow.CLOSURE, judged.rule.rule_id, _evidence(judged))
+        _Wanted(
+            one.system_key,
+            Workflow.CLOSURE,
+            judged.rule.rule_id,
+            _evidence(judged),
+            _measured_from(estate, one.system_key),
+        )
         for one in report.assessments
         if estate.is_living(one.system_key)
         and (judged := one.review_rule) is not None
@@ -108,14 +124,14 @@ def _idle(estate: Estate, book: Rulebook) -> list[_Wanted]:
     for key, measurement in sorted(estate.measurements.items()):
         if key not in estate.systems or not estate.is_living(key) or key in exempt:
             continue
-        size = right_size(estate.systems[key], measurement, book.sizing)
+        size = right_size(estate.systems[key], measurement, book.sizing, estate.day)
         if size.is_idle(book.sizing):
             says = (
                 f"{size.vcpu} vCPU 中只需 {size.proposed_vcpu}，闲置超过冗余率 {book.sizing.idle_redundancy_pct}%",
                 f"needs {size.proposed_vcpu} of {size.vcpu} vCPU: more than {book.sizing.idle_redundancy_pct}% idle",
             )
             evidence = {"says": pair_json(says), "source": source_json(book.terms.idle_source)}
-            found.append(_Wanted(key, Workflow.IDLE, _IDLE_RULE, evidence))
+            found.append(_Wanted(key, Workflow.IDLE, _IDLE_RULE, evidence, measurement.first_day))
     return found
 
 
@@ -166,6 +182,8 @@ def advance(store: Store, estate: Estate, book: Rulebook, request: Request, now_
         step = _step(case, workflow, state, action)
         _require_minute(case["id"], action, step, minute)
         _require_term(case, action, book.terms, today)
+        if action in _PRESSES and not minute.is_override:
+            _require_still_idle(estate, case, book, action)
         if action in _HURTS_USERS:
             _require_unused(estate, case, action, minute)
         if action is Action.CLOSE:
@@ -273,6 +291,24 @@ def _require_unused(estate: Estate, case: Record, action: Action, minute: Minute
             "请先解除依赖，或写明文号加 --override",
             f"{case['system_key']} is used by {len(users)} systems ({listed}) and cannot {action}; undo the "
             "dependencies first, or give a document with --override",
+        )
+
+
+def _require_still_idle(estate: Estate, case: Record, book: Rulebook, action: Action) -> None:
+    """A newer measurement may show that the resources are used again, or a declaration that they idle by purpose.
+    Data that proves nothing (old, or thin) changes nothing."""
+    key = case["system_key"]
+    if key not in estate.systems:
+        return
+    size = right_size(estate.systems[key], estate.measurements.get(key), book.sizing, estate.day)
+    proves = size.confidence not in (Confidence.NONE, Confidence.LOW)
+    if key in estate.exempt(book) or (proves and not size.is_idle(book.sizing)):
+        raise AssessmentError(
+            Refusal.PRECONDITION,
+            "NOT_IDLE",
+            f"{case['id']}：{key} 按最新数据或声明已不属闲置，不能 {action}；请 restore，或写明文号加 --override",
+            f"{case['id']}: by the newest data or declaration {key} does not idle and cannot {action}; restore it, or "
+            "give a document with --override",
         )
 
 

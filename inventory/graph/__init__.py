@@ -14,7 +14,7 @@ it uses.
 from __future__ import annotations
 
 from inventory.graph.cycles import CycleSplit, Edge, order_of_cycle, split_cycle, strong_components
-from inventory.graph.dependencies import CriticalPath, SystemGraph, build_graph
+from inventory.graph.dependencies import CriticalPath, SystemGraph, build_graph, contracted
 from inventory.graph.groups import GroupCause, MoveGroup, move_groups
 from inventory.graph.names import Resolution, UnresolvedName, resolve_names
 from inventory.graph.traffic import DependencyEvidence, Flow, Observation, compare_traffic
@@ -33,6 +33,7 @@ __all__ = [
     "UnresolvedName",
     "build_graph",
     "compare_traffic",
+    "contracted",
     "move_groups",
     "order_of_cycle",
     "resolve_names",

@@ -104,6 +104,18 @@ class SystemGraph:
         return {key: list(self._graph.successors(key)) for key in self._graph}
 
 
+def contracted(uses: Mapping[str, Iterable[str]], groups: Iterable[Sequence[str]]) -> dict[str, set[str]]:
+    """The graph between groups of systems: group (by its least member) -> the groups that its members use. Systems of
+    no group are left out, and so is what members of one group use of each other."""
+    group_of = {member: min(members) for members in groups for member in members}
+    found: dict[str, set[str]] = {group: set() for group in group_of.values()}
+    for user, listed in uses.items():
+        for used in listed:
+            if user in group_of and used in group_of and group_of[user] != group_of[used]:
+                found[group_of[user]].add(group_of[used])
+    return found
+
+
 def build_graph(systems: Sequence[System]) -> tuple[SystemGraph, Resolution]:
     """The graph of a ledger, and the names that could not be resolved."""
     resolution = resolve_names(systems)

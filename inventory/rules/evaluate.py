@@ -94,8 +94,14 @@ class SystemAssessment:
 
     @property
     def review_rule(self) -> Judgement | None:
-        """The rule by which the system belongs into the review queue, blocked or not."""
-        return next((one for one in self.dispositions if one.stands and one.rule.opens_review), None)
+        """The rule by which the system belongs into the review queue: the proposal, or one before it that is blocked
+        or waived. What an earlier rule settles (a classified system stays) is no zombie of anybody's."""
+        for one in self.dispositions:
+            if one.stands and one.rule.opens_review:
+                return one
+            if one is self.proposal:
+                return None
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,13 @@ class Setting:
     day: date
     exceptions: tuple[ExceptionGrant, ...] = ()
 
+    def waived_rules(self, subjects: Iterable[str]) -> tuple[str, ...]:
+        """The ids of all rules from which one of the subjects has leave on the day."""
+        named = set(subjects)
+        return tuple(
+            sorted({one.rule_id for one in self.exceptions if one.subject in named and one.is_valid_on(self.day)})
+        )
+
     def waiver(self, rule_id: str, subjects: Iterable[str]) -> ExceptionGrant | None:
         named = set(subjects)
         return next(
@@ -129,9 +142,13 @@ class Setting:
 
 
 def assess_system(book: Rulebook, system_key: str, facts: Facts, setting: Setting) -> SystemAssessment:
-    """Applies every rule to one system. `facts` are those of `vocabulary.SYSTEM_FACTS`; absent is unknown."""
+    """Applies every rule to one system. `facts` are those of `vocabulary.SYSTEM_FACTS`; absent is unknown. Which rules
+    are waived for it is a fact, too."""
     subjects = [system_key, *([str(facts["department"])] if facts.get("department") else [])]
-    dispositions = [judge_rule(rule, facts, SYSTEM_FACTS) for rule in book.dispositions]
+    facts = {**facts, "waived_rules": setting.waived_rules(subjects)}
+    dispositions = [
+        _waived(judge_rule(rule, facts, SYSTEM_FACTS), setting, subjects) for rule in book.dispositions
+    ]
     at = next((at for at, one in enumerate(dispositions) if one.outcome is Outcome.HOLDS), None)
     reached = dispositions[: len(dispositions) if at is None else at]
     shown = [one for one in reached if one.outcome is not Outcome.FAILS]

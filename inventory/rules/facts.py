@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from inventory.model.system import System
+from inventory.model.system import Disposition, System
 from inventory.rules.condition import Value
 from inventory.rules.rulebook import Channel, Role, Rulebook
 from inventory.utilisation.measurement import Measurement
@@ -47,6 +47,7 @@ class Standing:
     merged: bool = False
     migrated: bool | None = None
     role: Role | None = None
+    decided: Disposition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +95,17 @@ def system_facts(system: System, evidence: Evidence, book: Rulebook) -> dict[str
         "remark": system.remark,
         "defer_reason": system.defer_reason,
         "function": system.function,
+        "is_retained": _is_retained(system, standing.decided),
         "role": standing.role or role_of(system, book.role_words),
         "channel": channel_of(system.name, system.function, book.channel_words),
     }
     return facts | _graph_facts(evidence.neighbourhood) | _measured(evidence) | _likeness(evidence.likeness)
+
+
+def _is_retained(system: System, decided: Disposition | None) -> bool | None:
+    """What people decided stands above the ledger's own column."""
+    chosen = decided or system.disposition
+    return None if chosen is None else chosen is Disposition.RETAIN
 
 
 def role_of(system: System, words: Mapping[Role, Sequence[str]]) -> Role | None:
@@ -152,14 +160,15 @@ def _measured(evidence: Evidence) -> dict[str, Value]:
         "coverage": found.coverage,
         "coverage_pct": found.coverage_pct,
         "window_days": found.window_days,
-        "cpu_p95_pct": None if found.cpu is None else found.cpu.p95,
-        "mem_avg_pct": found.mem_average,
-        "users_active": found.users,
-        "cases_handled": found.cases,
+        "measured_days_ago": (evidence.standing.day - found.last_day).days,
+        "cpu_p95_pct": found.cpu.p95 if found.cpu is not None and found.is_covered_by(found.cpu.days) else None,
+        "mem_avg_pct": found.mem_average if found.is_covered_by(found.mem_average_days) else None,
+        "users_active": found.users if found.is_covered_by(found.users_days) else None,
+        "cases_handled": found.cases if found.is_covered_by(found.cases_days) else None,
         "is_seasonal_by_use": is_seasonal(found),
     }
     # Of a window without any use it is only known that there was none in it.
-    if found.users is not None or found.cases is not None:
+    if (found.users is not None or found.cases is not None) and found.is_covered_by(found.use_days):
         since = found.last_used_on
         facts["days_unused"] = found.window_days if since is None else (found.last_day - since).days
     return facts

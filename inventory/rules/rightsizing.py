@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from inventory.model.migration import Pair
 from inventory.model.system import System
-from inventory.utilisation.measurement import Coverage, Measurement, Spread
+from inventory.utilisation.measurement import Coverage, Measurement, Spread, coverage_of
 
 
 class Confidence(StrEnum):
@@ -25,7 +26,8 @@ class Confidence(StrEnum):
 @dataclass(frozen=True, slots=True)
 class SizingTerms:
     """`percentile` is 50, 95 or 99; `comfort_pct` multiplies what it says (130: a third more); a server gets one of
-    `vcpu_sizes` and `mem_sizes_gb`; shorter windows than `least_days` give low confidence at most. A system idles when more than
+    `vcpu_sizes` and `mem_sizes_gb`; shorter windows than `least_days`, and those that ended over
+    `stale_after_days` ago, give low confidence at most. A system idles when more than
     `idle_redundancy_pct` percent of its vCPU would be saved."""
 
     percentile: int
@@ -33,6 +35,7 @@ class SizingTerms:
     vcpu_sizes: tuple[int, ...]
     mem_sizes_gb: tuple[int, ...]
     least_days: int
+    stale_after_days: int
     idle_redundancy_pct: int
 
 
@@ -64,10 +67,10 @@ class RightSize:
         return 0 if self.mem_gb is None or self.proposed_mem_gb is None else self.mem_gb - self.proposed_mem_gb
 
 
-def right_size(system: System, measurement: Measurement | None, terms: SizingTerms) -> RightSize:
-    """The proposal for one system. The system is taken to be spread evenly over its servers."""
+def right_size(system: System, measurement: Measurement | None, terms: SizingTerms, day: date) -> RightSize:
+    """The proposal for one system on that day. The system is taken to be spread evenly over its servers."""
     mem = None if system.mem_gb is None else int(system.mem_gb)
-    confidence, reasons = _confidence(measurement, terms)
+    confidence, reasons = _confidence(measurement, terms, day)
     if measurement is None or confidence is Confidence.NONE:
         return RightSize(system.vcpu, mem, None, None, confidence, reasons)
     servers = system.servers or 1
@@ -101,16 +104,23 @@ def _next_size(need: int, sizes: Sequence[int]) -> int:
     return next((size for size in sizes if size >= need), -(-need // largest) * largest)
 
 
-def _confidence(measurement: Measurement | None, terms: SizingTerms) -> tuple[Confidence, tuple[Pair, ...]]:
+def _confidence(
+    measurement: Measurement | None, terms: SizingTerms, day: date
+) -> tuple[Confidence, tuple[Pair, ...]]:
     if measurement is None:
         return Confidence.NONE, (("没有利用率数据，维持现规格", "nothing was measured; keep the size"),)
-    found = measurement.coverage
+    # The thinner of the two metrics says how far both may be trusted.
+    thinnest = min((one.days for one in (measurement.cpu, measurement.mem) if one is not None), default=0)
+    found = coverage_of(thinnest, measurement.window_days)
+    share = round(thinnest * 100 / measurement.window_days, 1)
     said = (
-        f"{measurement.first_day} 至 {measurement.last_day}，数据覆盖 {measurement.coverage_pct:g}%（{found}）",
-        f"{measurement.first_day} to {measurement.last_day}, coverage {measurement.coverage_pct:g}% ({found})",
+        f"{measurement.first_day} 至 {measurement.last_day}，数据覆盖 {share:g}%（{found}）",
+        f"{measurement.first_day} to {measurement.last_day}, coverage {share:g}% ({found})",
     )
     if found in (Coverage.NONE, Coverage.THIN):
         return Confidence.NONE, (said, ("数据太少，维持现规格", "too little data; keep the size"))
+    if (day - measurement.last_day).days > terms.stale_after_days:
+        return Confidence.LOW, (said, ("数据已陈旧，请重新采集", "the data is old; measure again"))
     if found is Coverage.PARTIAL or measurement.window_days < terms.least_days:
         return Confidence.LOW, (said,)
     if not (measurement.cpu_is_peak and measurement.mem_is_peak):

@@ -142,7 +142,8 @@ class Rulebook:
 
     @property
     def rule_ids(self) -> tuple[str, ...]:
-        every = (*self.dispositions, *self.findings, *self.gates, *self.readiness, *self.risk)
+        """Every rule from which an exception can be granted: points are no rule that one keeps or breaks."""
+        every = (*self.dispositions, *self.findings, *self.gates)
         return (*(rule.rule_id for rule in every), *(cap.rule_id for cap in self.caps))
 
 
@@ -205,6 +206,7 @@ class _SizingForm(Form):
     vcpu_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(min_length=1)
     mem_sizes_gb: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(min_length=1)
     least_days: int = Field(ge=1, le=366)
+    stale_after_days: int = Field(ge=1, le=3660)
     idle_redundancy_pct: int = Field(ge=1, le=99)
     source: SourceForm
 
@@ -296,6 +298,7 @@ class _Reading:
             vcpu_sizes=form.vcpu_sizes,
             mem_sizes_gb=form.mem_sizes_gb,
             least_days=form.least_days,
+            stale_after_days=form.stale_after_days,
             idle_redundancy_pct=form.idle_redundancy_pct,
         )
 

@@ -50,6 +50,8 @@ SYSTEM_FACTS: Vocabulary = _listed(
     FieldSpec("function", _T, "业务功能", "function"),
     # What is derived or declared: see the words in the rule file, and `assess role`.
     FieldSpec("role", _T, "特殊角色", "special role"),
+    FieldSpec("is_retained", _B, "定为例外保留", "is to be retained"),
+    FieldSpec("waived_rules", _S, "已批准例外的规则", "rules with an exception granted"),
     FieldSpec("channel", _T, "渠道", "channel"),
     # What the dependency graph says.
     FieldSpec("used_by", _S, "使用它的系统", "systems that use it"),
@@ -63,6 +65,7 @@ SYSTEM_FACTS: Vocabulary = _listed(
     FieldSpec("coverage", _T, "数据覆盖等级", "data coverage"),
     FieldSpec("coverage_pct", _N, "有数据天数占比", "share of days with data", "%"),
     FieldSpec("window_days", _N, "观测窗口（天）", "measured window (days)"),
+    FieldSpec("measured_days_ago", _N, "数据截止至今（天）", "days since the last measured one"),
     FieldSpec("cpu_p95_pct", _N, "CPU p95", "CPU p95", "%"),
     FieldSpec("mem_avg_pct", _N, "内存平均利用率", "average memory", "%"),
     FieldSpec("users_active", _N, "观测期活跃用户", "active users in the window"),

@@ -73,7 +73,9 @@ class Measurement:
     days' peaks where the file has peaks, else of the days' averages; `cpu_is_peak` and `mem_is_peak` tell.
     `mem_average` is the mean of the days' averages. `users` is the largest number of active users on a day,
     `cases` the sum of cases handled. `busy_months` are the calendar months ("2026-03") in which the system was used
-    (users or cases above 0); `quiet_months` those with data and without use. They show seasons.
+    (users or cases above 0); `quiet_months` those with data and without use. They show seasons. `mem_average_days`,
+    `users_days`, `cases_days` and `use_days` (users or cases) count the days on which that was measured; None: all
+    days (files that were read before this was kept).
     """
 
     first_day: date
@@ -84,8 +86,12 @@ class Measurement:
     mem: Spread | None = None
     mem_is_peak: bool = False
     mem_average: float | None = None
+    mem_average_days: int | None = None
     users: int | None = None
+    users_days: int | None = None
     cases: int | None = None
+    cases_days: int | None = None
+    use_days: int | None = None
     last_used_on: date | None = None
     busy_months: tuple[str, ...] = ()
     quiet_months: tuple[str, ...] = ()
@@ -97,6 +103,11 @@ class Measurement:
     @property
     def coverage(self) -> Coverage:
         return coverage_of(self.days, self.window_days)
+
+    def is_covered_by(self, days: int | None) -> bool:
+        """False for a metric that was measured on so few of the days that the grade of them all does not speak for
+        it: five days of users in a year of processors."""
+        return days is None or coverage_of(days, self.window_days).value <= self.coverage.value
 
     @property
     def coverage_pct(self) -> float:

@@ -97,6 +97,34 @@ def test_forgetting_a_fact_never_proposes_to_retire(field: str) -> None:
     assert assessed(a_district_system(**{field: None})).disposition is not Disposition.RETIRE
 
 
+@pytest.mark.parametrize(
+    ("case", "system"),
+    [
+        ("a classified system stays where it is", {"classified": True}),
+        ("a superior's system is not the district's to close", {"ownership": Ownership.VERTICAL}),
+        ("what is to be merged is not closed", {"merged_into": "甲系统"}),
+    ],
+)
+def test_what_an_earlier_rule_settles_comes_into_no_review_queue(case: str, system: dict[str, object]) -> None:
+    assert assessed(a_district_system(**system), QUIET).review_rule is None, case
+
+
+@pytest.mark.parametrize(
+    ("case", "changes", "proposed"),
+    [
+        ("users counted on every day", {"users_days": 120, "use_days": 120}, Disposition.RETIRE),
+        ("users counted on three days of 120", {"users_days": 3, "use_days": 3}, Disposition.REHOST),
+        ("data that ended 100 days ago", {"last_day": DAY - timedelta(days=100)}, Disposition.REHOST),
+    ],
+)
+def test_only_a_metric_that_was_measured_itself_and_lately_proves_that_nobody_uses_it(
+    case: str, changes: dict[str, object], proposed: Disposition
+) -> None:
+    first = {"first_day": DAY - timedelta(days=219)} if "last_day" in changes else {}
+    found = assessed(a_district_system(), replace(QUIET, **first, **changes))  # type: ignore[arg-type]  # real fields
+    assert found.disposition is proposed, case
+
+
 def test_without_telemetry_nothing_is_idle() -> None:
     nothing = Measurement(DAY - timedelta(days=119), DAY, 0)
     assert assessed(a_district_system(), nothing).review_rule is None

@@ -202,3 +202,60 @@ def test_the_whole_ledger_is_assessed(office: Office) -> None:
     report = office.desk.assess("")
     assert len(report["systems"]) == len(LEDGER) and report["illustrative"]
     assert report["summary"]["present"] == len(LEDGER) - 1  # one is migrated
+
+
+def test_an_exception_for_one_project_waives_no_other_of_its_department(office: Office) -> None:
+    def outcome(name: str) -> str:
+        gates = office.desk.check_project(f"name: {name}\ndepartment: 区示例局\n", "项目.yaml")["gates"]
+        return str(next(gate["outcome"] for gate in gates if gate["rule"] == "gate-only-fewer"))
+
+    asked = ExceptionAsked("gate-only-fewer", "区示例局/一网通办", "王局", "2026-12-31", CLERK)
+    office.desk.grant_exception(asked)
+    assert (outcome("一网通办"), outcome("另一平台")) == ("waived", "holds")
+    with pytest.raises(RequestError, match="no system"):
+        office.desk.grant_exception(
+            ExceptionAsked("gate-only-fewer", "无此局/一网通办", "王局", "2026-12-31", CLERK)
+        )
+
+
+def test_an_exception_retains_a_system_until_it_ends_and_then_is_asked_for_again(office: Office) -> None:
+    def seen() -> tuple[str, list[str]]:
+        (one,) = [one for one in office.desk.assess("")["systems"] if one["name"] == "审批系统"]
+        return one["proposal"], [found["rule"] for found in one["findings"]]
+
+    asked = ExceptionAsked("migrate-by-default", "审批系统", "王局", "2026-12-31", CLERK)
+    office.desk.grant_exception(asked)
+    office.desk.decide("审批系统", "retain", CLERK)
+    assert seen() == ("retain", [])
+    office.clock.forward(60)
+    assert seen() == ("rehost", ["exception-lapsed"])
+
+
+def test_a_department_that_uses_its_resources_again_is_not_pressed(office: Office) -> None:
+    idle = utilisation_csv("公车调度系统").decode().replace(",4,9,0", ",4,9,60")
+    office.desk.take_utilisation(MeasuredUpload("闲.csv", idle.encode(), "李四"))
+    office.desk.open_reviews("李四")
+    step(office, "remind")
+    office.clock.forward(40)
+    busy = utilisation_csv("公车调度系统").decode().replace(",4,9,0", ",80,70,60")
+    office.desk.take_utilisation(MeasuredUpload("忙.csv", busy.encode(), "李四"))
+    with refuse(ErrorCode.FAILED_PRECONDITION, "does not idle"):
+        step(office, "urge")
+    assert step(office, "restore", Minute("张三", "已恢复使用"))["state"] == "restored"
+
+
+def test_what_its_owner_attested_is_not_questioned_by_data_from_before(office: Office) -> None:
+    measure(office, "公车调度系统")
+    office.desk.open_reviews("李四")
+    assert step(office, "attest_in_use", OWNER)["state"] == "kept"
+    a_day_more = utilisation_csv("公车调度系统").decode() + "\n公车调度系统,2026-11-22,4,9,0"
+    office.desk.take_utilisation(MeasuredUpload("续.csv", a_day_more.encode(), "李四"))
+    assert office.desk.open_reviews("李四")["opened"] == [], "121 days instead of 120 are no news"
+
+
+def test_old_data_proves_nothing(office: Office) -> None:
+    measure(office, "公车调度系统")
+    office.clock.forward(120)
+    assert office.desk.open_reviews("李四")["opened"] == []
+    (size,) = office.desk.right_sizes("公车调度系统")["systems"]
+    assert size["confidence"] == "low" and any("measure again" in reason["en"] for reason in size["reasons"])

@@ -33,7 +33,7 @@ MATRIX = read_matrix()
     ],
 )
 def test_the_right_size(case: str, cpu: float, servers: int, proposed: int) -> None:
-    size = right_size(a_district_system(servers=servers), idle_for(120, cpu=cpu), TERMS)
+    size = right_size(a_district_system(servers=servers), idle_for(120, cpu=cpu), TERMS, DAY)
     assert (size.proposed_vcpu, size.confidence) == (proposed, Confidence.HIGH), case
 
 
@@ -50,7 +50,7 @@ def test_the_right_size(case: str, cpu: float, servers: int, proposed: int) -> N
     ],
 )
 def test_the_confidence(case: str, measurement: object, confidence: str) -> None:
-    size = right_size(a_district_system(), measurement, TERMS)  # type: ignore[arg-type]  # a measurement or None
+    size = right_size(a_district_system(), measurement, TERMS, DAY)  # type: ignore[arg-type]  # a measurement or None
     assert size.confidence == confidence, case
     assert (size.proposed_vcpu is None) == (confidence == "none")
     assert size.is_idle(TERMS) == (confidence in ("high", "medium"))
@@ -59,7 +59,7 @@ def test_the_confidence(case: str, measurement: object, confidence: str) -> None
 @settings(deadline=None)
 @given(st.integers(1, 256), st.integers(1, 8), st.floats(0, 100))
 def test_a_proposed_size_holds_the_measured_peak_with_comfort(vcpu: int, servers: int, cpu: float) -> None:
-    size = right_size(a_district_system(vcpu=vcpu, servers=servers), idle_for(120, cpu=round(cpu, 2)), TERMS)
+    size = right_size(a_district_system(vcpu=vcpu, servers=servers), idle_for(120, cpu=round(cpu, 2)), TERMS, DAY)
     assert size.proposed_vcpu is not None
     assert size.proposed_vcpu % servers == 0
     assert size.proposed_vcpu * 100 + 1e-6 >= vcpu * round(cpu, 2) * 1.3
