@@ -167,7 +167,11 @@ def outlook(counting: Counting, schedule: Schedule, cloud: Figure) -> Section:
         )
         lines.append(
             f"全计划完成日期（模拟{odds.samples}次）：{days}；按计划末窗口完成的概率{odds.on_time_pct}%。"
-            f"时长偏差按计划分钟数的{odds.deviation_pct}%假定，缺少实测数据时不宜作承诺。"
+            + (
+                f"时长偏差取自{odds.measured}次已完成割接的实测，为计划分钟数的{odds.deviation_pct}%。"
+                if odds.measured
+                else f"时长偏差按计划分钟数的{odds.deviation_pct}%假定，缺少实测数据，不宜作承诺。"
+            )
         )
     lines.append(_against_target(facts, cloud, ends))
     return Section(

@@ -79,8 +79,8 @@ class RunEnding:
 
 @dataclass(frozen=True, slots=True)
 class FinishOdds:
-    """Days by which the plan is finished with that probability (None: not within the calendar), and the assumed
-    deviation of durations in percent of the planned minutes."""
+    """Days by which the plan is finished with that probability (None: not within the calendar), and the deviation of
+    durations in percent of the planned minutes: learned from `measured` cutovers, or assumed where that is 0."""
 
     p50: date | None
     p80: date | None
@@ -88,6 +88,7 @@ class FinishOdds:
     on_time_pct: int
     deviation_pct: int
     samples: int
+    measured: int = 0
 
 
 @dataclass(frozen=True, slots=True)

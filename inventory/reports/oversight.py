@@ -14,6 +14,7 @@ from inventory.reports.counting import NOWHERE, Counting
 from inventory.reports.document import Section, Table
 from inventory.reports.facts import ReviewCase, Waiver
 
+_STAYS = "migrate-by-default"
 _SOON = timedelta(days=30)
 _WORKFLOWS = {"closure": "僵尸核查", "idle": "闲置资源"}
 
@@ -25,10 +26,11 @@ def exception_ledger(counting: Counting) -> Section:
     expired = [one for one in granted if one.expires_on < day]
     soon = [one for one in granted if day <= one.expires_on <= day + _SOON]
     retained = [one for one in _living(counting) if one.disposition == Disposition.RETAIN]
-    waived = {one.subject for one in granted}
+    # Leave to stay is an exception from this rule, as the assessment has it; any other allows something else.
+    waived = {one.subject for one in granted if one.rule == _STAYS and one.expires_on >= day}
     bare = [one for one in retained if not waived & {one.system_key, one.department}]
     kept = counting.count("处置方式为例外保留", day, retained)
-    unapproved = counting.count("例外保留而无批准记录", day, bare)
+    unapproved = counting.count("例外保留而无有效批准", day, bare)
     rows = [
         (
             str(place),
@@ -50,7 +52,7 @@ def exception_ledger(counting: Counting) -> Section:
         paragraphs=(
             f"已批准例外{len(granted)}项，其中已过期{len(expired)}项、30日内到期{len(soon)}项。",
             f"台账处置方式为例外保留的系统{kept.numerator}个（{kept.label}），"
-            f"其中{unapproved.numerator}个（{unapproved.label}）未见批准记录{'，须补办或改为迁移' if bare else ''}。",
+            f"其中{unapproved.numerator}个（{unapproved.label}）无有效批准{'，须补办或改为迁移' if bare else ''}。",
         ),
         tables=(
             Table(
@@ -133,9 +135,11 @@ def _changed(counting: Counting, system_key: str) -> bool:
 
 
 def _is_ours(counting: Counting, one: Waiver) -> bool:
-    """Whether its system or department has a row in the report's scope."""
+    """Whether its system, its department, or (from a gate) the department of its project has a row in the report's
+    scope: a project is in no ledger yet."""
+    owner = one.subject.partition("/")[0] if one.rule.startswith("gate-") else one.subject
     return counting.number_of(one.subject) is not None or any(
-        one.subject == row.department for row in counting.rows
+        row.department in (one.subject, owner) for row in counting.rows
     )
 
 

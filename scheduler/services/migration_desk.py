@@ -191,9 +191,8 @@ class MigrationDesk:
         found = self._durations.forecast(problem, remaining(problem, plan), plan.seed, _SAMPLES)
         finish = found.finish
         deviation = round(100 * found.deviation / found.factor)
-        return FinishOdds(
-            finish.p50, finish.p80, finish.p95, round(100 * finish.on_time), deviation, finish.samples
-        )
+        on_time = round(100 * finish.on_time)
+        return FinishOdds(finish.p50, finish.p80, finish.p95, on_time, deviation, finish.samples, found.measured)
 
     def _overruns(self, plan: WavePlan, window_id: str) -> Mapping[str, int]:
         """By move group: percent; empty where the ledger and the pools no longer make a problem of the plan."""

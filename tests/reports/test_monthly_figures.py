@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 
 import pytest
@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from inventory.model.calendar import Window
 from inventory.model.migration import Assignment, WavePlan, WaveSettings
+from inventory.model.system import Disposition
 from inventory.rates import CountedSystem
 from inventory.reports.document import MonthlyReport, Table
-from inventory.reports.facts import Snapshot, Target, Waiver
+from inventory.reports.facts import FinishOdds, Snapshot, Target, Waiver
 from inventory.reports.monthly import compose
 from inventory.reports.organisations import (
     OrganisationFileError,
@@ -112,6 +113,34 @@ def _planned(day: int, *names: str) -> WavePlan:
     why = ("", "")
     assigned = tuple(Assignment(f"区示例局/{name}", name, 1, "w1", "gov-a", name, why, why, why) for name in names)
     return WavePlan(WaveSettings(date(2026, 11, 1)), 0, "greedy", (window,), assigned)
+
+
+@pytest.mark.parametrize(
+    ("case", "rule", "until", "bare"),
+    [
+        ("leave from migrating is one", "migrate-by-default", date(2027, 6, 30), 0),
+        ("until it has ended", "migrate-by-default", DAY - timedelta(days=1), 1),
+        ("leave from something else is none", "one-website", date(2027, 6, 30), 1),
+    ],
+)
+def test_who_is_retained_needs_a_valid_exception(case: str, rule: str, until: date, bare: int) -> None:
+    waiver = Waiver("E1", rule, "区示例局/留的", "专用硬件", "示函1号", "王局", DAY - timedelta(days=9), until)
+    report = compose(facts(counted("留的", disposition=Disposition.RETAIN), waivers=(waiver,)))
+    ledger = next(section for section in report.sections if section.code == "exceptions")
+    assert f"其中{bare}个" in ledger.paragraphs[1], case
+    assert len(table(report, "例外事项").rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("measured", "said"),
+    [(0, "30%假定，缺少实测数据"), (7, "取自7次已完成割接的实测")],
+    ids=["assumed", "learned"],
+)
+def test_the_forecast_says_what_its_odds_stand_on(measured: int, said: str) -> None:
+    odds = FinishOdds(DAY, DAY, None, 80, 30, 500, measured)
+    report = compose(facts(counted("乙"), plan=_planned(4, "乙"), plan_id="P1", odds=odds))
+    outlook = next(section for section in report.sections if section.code == "forecast")
+    assert said in "".join(outlook.paragraphs)
 
 
 def test_what_has_not_migrated_has_a_reason_and_a_due_day() -> None:
