@@ -217,8 +217,7 @@ class Justifier:
                 windows, mine = new, rank
         if best_teams is None:
             return self._first
-        moved = {g: best[u] for u, unit in enumerate(self._units.all) for g in unit.groups}
-        return replaced(self._first, moved, {}, best_teams)
+        return self._with(best, best_teams)
 
     def _guided(self, windows: Sequence[int]) -> tuple[list[int], dict[int, int]] | None:
         """Packed early by the latest windows that a choice about the long gaps of the calendar leaves; the best of a few
@@ -230,13 +229,29 @@ class Justifier:
         if found is None:
             return None
         self.effort += found.effort
+        return self._best_by(windows, found.latest)
+
+    def by(self, latest: Mapping[int, int]) -> Solution:
+        """A solution that ends no later than the one given, packed early in the order of these windows, by group."""
+        windows = list(self._units.windows)
+        due = [min(latest.get(g, windows[u]) for g in unit.groups) for u, unit in enumerate(self._units.all)]
+        found = self._best_by(windows, due)
+        if found is None or self._rank(found[0]) >= self._rank(windows):
+            return self._first
+        return self._with(*found)
+
+    def _best_by(self, windows: Sequence[int], latest: Sequence[int]) -> tuple[list[int], dict[int, int]] | None:
         best: tuple[list[int], dict[int, int]] | None = None
         for spread in _TIES:
-            ranks = [latest + self._chance.uniform(0, spread) for latest in found.latest]
+            ranks = [window + self._chance.uniform(0, spread) for window in latest]
             packed = self._packed(windows, ranks)
             if packed is not None and (best is None or self._rank(packed[0]) < self._rank(best[0])):
                 best = packed
         return best
+
+    def _with(self, windows: Sequence[int], teams: Mapping[int, int]) -> Solution:
+        moved = {g: windows[u] for u, unit in enumerate(self._units.all) for g in unit.groups}
+        return replaced(self._first, moved, {}, teams)
 
     def _rank(self, windows: Sequence[int]) -> tuple[int, int]:
         """The last window, then how far systems lie beyond the bound."""

@@ -41,7 +41,7 @@ _TIES = (0.0, 0.5, 2.0)
 # So many more culprits are left out without gain.
 _IDLE = 2
 # The share of the budget for refuting earlier finishes.
-_REFUTING = 0.15
+_REFUTING = 0.6
 # Judging a plan and telling its reasons takes about as long as this share of the first plans took.
 _TELLING = 0.5
 
@@ -253,15 +253,22 @@ def _justified(shape: Shape, found: _Found, seed: int, budget: Budget) -> tuple[
 
 
 def _refuted(shape: Shape, found: _Found, seed: int, budget: Budget) -> tuple[_Found, Budget]:
-    """With a higher bound, where earlier finishes can be refuted; and what is left of the budget."""
-    last = found.solution.last
-    if last <= found.bound or budget.is_spent:
-        return found, budget
-    left = budget.seconds_left
-    effort = _REFUTING * (budget.effort if left is None else min(left, budget.effort))
-    answer = raised_bound(shape, found.bound, last, seed, effort)
-    budget = replace(budget, effort=max(0.01, budget.effort - answer.effort))
-    return _Found(found.solution, min(answer.bound, last)), budget
+    """With a higher bound, where earlier finishes can be refuted; packed anew in the order that the least finish left asks
+    for, where that gains; and what is left of the budget."""
+    while found.solution.last > found.bound and not budget.is_spent:
+        solution, last = found.solution, found.solution.last
+        answer = raised_bound(shape, found.bound, last, seed, _part_of(budget, _REFUTING))
+        budget = replace(budget, effort=max(0.01, budget.effort - answer.effort))
+        found = _Found(solution, min(answer.bound, last))
+        if answer.bound >= last or not answer.latest:
+            break
+        justifier = Justifier(shape, solution, answer.bound, seed, tied=False)
+        solution = justifier.by(answer.latest)
+        budget = replace(budget, effort=max(0.01, budget.effort - justifier.effort))
+        if solution.last >= last or broken(shape, solution) is not None:
+            break
+        found = _Found(solution, found.bound)
+    return found, budget
 
 
 def _less_the_telling(budget: Budget, began: float | None) -> Budget:
@@ -274,10 +281,14 @@ def _less_the_telling(budget: Budget, began: float | None) -> Budget:
 
 def _half(budget: Budget) -> Budget:
     """Half of what is left: the other half is for the aims after the finish."""
+    return _part_of(budget, 0.5)
+
+
+def _part_of(budget: Budget, share: float) -> Budget:
     left = budget.seconds_left
     if left is None or budget.clock is None:
-        return replace(budget, effort=budget.effort / 2)
-    return replace(budget, ends_at=budget.clock() + left / 2)
+        return replace(budget, effort=budget.effort * share)
+    return replace(budget, ends_at=budget.clock() + left * share)
 
 
 def _solved_whole(shape: Shape, found: _Found, seed: int, budget: Budget) -> _Found:

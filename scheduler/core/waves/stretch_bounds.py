@@ -7,11 +7,12 @@ forbid what neither does alone: what cannot all come before a summer's freeze, w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from scheduler.core.budget import Budget
 from scheduler.core.waves.bottlenecks import scarcities
 from scheduler.core.waves.bounds import kept_together
 from scheduler.core.waves.gap_guide import GapNode, long_gaps
@@ -21,39 +22,75 @@ if TYPE_CHECKING:  # OR-Tools takes a second to load
     from scheduler.core.waves.cp_sat.stretches import StretchQuestion
 
 # Into so many stretches the calendar is cut, one model after another: few are answered sooner, many refute more.
-_STRETCHES = (3, 5, 8, 12)
+_STRETCHES = (3, 8, 24, 1000)
+_FEWER = (3, 8)  # for finishes that may well be possible
 _MOST_CHOICES = 60_000  # groups times stretches in one model
-_SHARE = 0.15  # of the effort, for one model
+_SHARE = 0.5  # of the budget, for one model
 
 
 @dataclass(frozen=True, slots=True)
 class Refuted:
-    """No plan finishes before window `bound`; `effort` is deterministic time."""
+    """No plan finishes before window `bound`; `latest`, by group, are windows by which everything would move for the least
+    finish that was not refuted (empty: unknown); `effort` is deterministic time."""
 
     bound: int
+    latest: Mapping[int, int]
     effort: float
 
 
-def raised_bound(shape: Shape, bound: int, last: int, seed: int, effort: float) -> Refuted:
-    """The highest bound from `bound` to `last` (the finish of a plan that is known) that the model gives in the effort. Holds for
-    plans that place every group with an open window."""
-    from scheduler.core.waves.cp_sat.stretches import refute
-
-    spent, high = 0.0, last
-    maker = _Questions(shape)
+def raised_bound(shape: Shape, bound: int, last: int, seed: int, budget: Budget) -> Refuted:
+    """The highest bound from `bound` to `last` (the finish of a plan that is known) that the model gives within the budget. Holds
+    for plans that place every group with an open window."""
+    search = _Search(shape, seed, budget)
+    high = last
+    latest: Mapping[int, int] = {}
     finish = last - 1  # most often the plan is as early as can be, so this is asked first
-    while bound < high and spent < effort:
-        refuted = False
-        for question in maker.until(finish):
-            if question is not None:
-                answer = refute(question, min(_SHARE * effort, effort - spent), seed)
-                spent += answer.effort
-            refuted = question is None or answer.is_refuted
-            if refuted or spent >= effort:
-                break
-        bound, high = (finish + 1, high) if refuted else (bound, finish)
+    stretches: Sequence[int] = _STRETCHES
+    while bound < high and not search.is_over:
+        refuted, found = search.ask(finish, stretches)
+        if refuted:
+            bound = finish + 1
+        else:
+            high, latest, stretches = finish, found, _FEWER
         finish = (bound + high - 1) // 2
-    return Refuted(bound, spent)
+    return Refuted(bound, latest, search.effort)
+
+
+class _Search:
+    """Questions until the budget is spent."""
+
+    def __init__(self, shape: Shape, seed: int, budget: Budget) -> None:
+        self._questions = _Questions(shape)
+        self._seed, self._budget = seed, budget
+        self.effort = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        return self._budget.is_spent or self.effort >= self._budget.effort
+
+    def ask(self, finish: int, stretches: Sequence[int]) -> tuple[bool, Mapping[int, int]]:
+        """Whether the finish was refuted; else by when everything would move, by group (empty: unknown)."""
+        from scheduler.core.waves.cp_sat.stretches import refute
+
+        latest: Mapping[int, int] = {}
+        for question in self._questions.until(finish, stretches):
+            if question is None:
+                return True, {}
+            answer = refute(question, self._seed, self._part())
+            self.effort += answer.effort
+            if answer.is_refuted:
+                return True, {}
+            latest = answer.latest or latest
+            if self.is_over:
+                break
+        return False, latest
+
+    def _part(self) -> Budget:
+        budget, left = self._budget, self._budget.seconds_left
+        effort = max(0.01, min(_SHARE * budget.effort, budget.effort - self.effort))
+        if left is None or budget.clock is None:
+            return Budget(effort)
+        return Budget(effort, budget.clock, budget.clock() + _SHARE * left)
 
 
 class _Questions:
@@ -66,7 +103,7 @@ class _Questions:
         self._loads = tuple(StretchLoad(each.amounts, each.offered) for each in scarcities(shape))
         self._kept = [(_by_group(shape, needs), limits) for needs, limits in kept_together(shape)]
 
-    def until(self, finish: int) -> Iterator[StretchQuestion | None]:
+    def until(self, finish: int, stretches: Sequence[int]) -> Iterator[StretchQuestion | None]:
         """With more and more stretches; None where somebody has no window until then that the order leaves him."""
         from scheduler.core.waves.cp_sat.stretches import RisingLoad, StretchQuestion
 
@@ -80,8 +117,8 @@ class _Questions:
         ends = {finish}
         for before, after in long_gaps(self._shape, nodes, finish):
             ends |= {before, after - 1}
-        for most in _STRETCHES:
-            if most == _STRETCHES[0] or most * len(nodes) <= _MOST_CHOICES:
+        for most in stretches:
+            if most == stretches[0] or min(most, finish) * len(nodes) <= _MOST_CHOICES:
                 ends = _halved(ends, most)
                 limits = tuple(RisingLoad(needs, [able[w] for w in sorted(ends)]) for needs, able in self._kept)
                 yield StretchQuestion(allowed, uses, self._loads, limits, tuple(sorted(ends)))

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from ortools.sat.python import cp_model
 
+from scheduler.core.budget import Budget
+from scheduler.core.waves.cp_sat.projects import configured
+
 _MOST_FAMILIES = 8  # sets of windows within a stretch that are counted by themselves, the most common ones
 
 
@@ -45,14 +48,16 @@ class StretchQuestion:
 
 @dataclass(frozen=True, slots=True)
 class StretchAnswer:
-    """Whether it was refuted; `effort` is deterministic time."""
+    """Whether it was refuted; else `latest`, by node the last window of the stretch in which it moves, where that was found;
+    `effort` is deterministic time."""
 
     is_refuted: bool
+    latest: Mapping[int, int]
     effort: float
 
 
-def refute(question: StretchQuestion, effort: float, seed: int) -> StretchAnswer:
-    """Refuted is only what was proven within the effort."""
+def refute(question: StretchQuestion, seed: int, budget: Budget) -> StretchAnswer:
+    """Refuted is only what was proven within the budget."""
     model = cp_model.CpModel()
     moves = _Moves(model, question)
     moves.order()
@@ -60,12 +65,15 @@ def refute(question: StretchQuestion, effort: float, seed: int) -> StretchAnswer
         moves.fill(load)
     for rising in question.rising:
         moves.rise(rising)
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = 1
-    solver.parameters.random_seed = seed % (1 << 31)
-    solver.parameters.max_deterministic_time = effort
+    solver = configured(seed, budget)
+    # Order and scarcity contradict each other in the relaxation above all; what the presolve would find out costs more
+    # than it saves.
+    solver.parameters.linearization_level = 2
+    solver.parameters.cp_model_probing_level = 0
+    solver.parameters.symmetry_level = 0
     status = solver.solve(model)
-    return StretchAnswer(status == cp_model.INFEASIBLE, solver.deterministic_time)
+    found = moves.latest(solver) if status in (cp_model.OPTIMAL, cp_model.FEASIBLE) else {}
+    return StretchAnswer(status == cp_model.INFEASIBLE, found, solver.deterministic_time)
 
 
 class _Moves:
@@ -129,6 +137,13 @@ class _Moves:
         for k, limit in enumerate(load.limits):
             if sum(load.takes.values()) > limit:
                 self._model.add(sum(amount * self._by[n][k] for n, amount in load.takes.items()) <= limit)
+
+    def latest(self, solver: cp_model.CpSolver) -> dict[int, int]:
+        return {
+            n: next(end for end, moved in zip(self._question.ends, by, strict=True) if solver.value(moved))
+            for n, by in enumerate(self._by)
+            if self._question.allowed[n]
+        }
 
     def _in(self, n: int, k: int) -> cp_model.LinearExprT:
         return self._by[n][k] - self._by[n][k - 1] if k else self._by[n][k]
