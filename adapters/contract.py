@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from inventory.model.partition import NEVER_LOST, PartitionPolicy
+from inventory.model.pickling import pickled_by_values
 from inventory.model.pool import Node
 from inventory.model.retry import FailureCategory
 from inventory.model.system import Zone
@@ -34,6 +35,7 @@ RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """Run ids are names of directories, jobs and pods somewhere: no slash, no space, at most 128 characters."""
 
 
+@pickled_by_values
 @dataclass(frozen=True, slots=True)
 class Launch:
     """One run to be started. `nodes` names one node a task, in task order, or none where the pool chooses.
@@ -68,6 +70,7 @@ class Stop:
     why: str = ""
 
 
+@pickled_by_values
 @dataclass(frozen=True, slots=True)
 class RunReport:
     """What one run is now, as its pool says. `message` tells why, for endings that are not a success."""

@@ -112,6 +112,10 @@ class Book:
         """Runs that hold resources of this pool."""
         return tuple(self._runs[run_id] for run_id in self._runs_on.get(pool_id, ()))
 
+    def run_count_on(self, pool_id: str) -> int:
+        """How many `runs_on` gives."""
+        return len(self._runs_on.get(pool_id, ()))
+
     def usage(self) -> Mapping[str, Resources]:
         """What each queue holds now: the total requirements of its runs that have not ended. Counted afresh."""
         held: dict[str, Resources] = {}

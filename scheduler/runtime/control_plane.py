@@ -221,7 +221,7 @@ class ControlPlane:
 
     async def pools(self) -> tuple[PoolStatus, ...]:
         await self._planner.views()
-        active = await self._look(lambda book: {entry: len(book.runs_on(entry)) for entry in self._registry.ids()})
+        active = await self._look(lambda book: {entry: book.run_count_on(entry) for entry in self._registry.ids()})
         return tuple(entry.status(active.get(entry.pool.pool_id, 0)) for entry in self._registry)
 
     async def register_pool(self, pool: Pool, endpoint: str) -> PoolStatus:
@@ -320,7 +320,7 @@ class ControlPlane:
         return run_ids
 
     async def _status(self, pool_id: str) -> PoolStatus:
-        active = await self._look(lambda book: len(book.runs_on(pool_id)))
+        active = await self._look(lambda book: book.run_count_on(pool_id))
         return self._registry.get(pool_id).status(active)
 
     # Reports of pool hosts
