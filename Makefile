@@ -1,5 +1,10 @@
 # Xisuan: every command that a newcomer or CI needs. `make help` lists them.
-PYTHON ?= python3
+# A distribution's own Python is built with profile-guided optimisation, which one that was built by hand mostly is not:
+# the service is a fifth faster on it (docs/service-benchmarks.md). Where it is too old, or makes no environments: python3.
+ifndef PYTHON
+PYTHON := $(shell for one in /usr/bin/python3 python3; do \
+	"$$one" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$one"; exit; }; done; echo python3)
+endif
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
