@@ -43,6 +43,8 @@ TICK_S = 0.1
 # While nothing is under way: whatever a person records begins half a second later, and an idle host costs nothing.
 IDLE_TICK_S = 0.5
 _PATIENCE_S = 2.0
+_PIECE_MILLI = 4000
+_MOST_PIECES = 10_000  # tasks of one workload
 _ENDINGS = {
     WORKLOAD_STATE_SUCCEEDED: "succeeded",
     WORKLOAD_STATE_FAILED: "failed",
@@ -113,7 +115,7 @@ class ServiceReservations:
         spec = WorkloadSpec(
             queue=queue_of(capacity.hold_id),
             client_key="capacity",
-            requirements=_requirements(capacity.pool_id, capacity.cpu_milli, capacity.memory_bytes),
+            requirements=_in_pieces(capacity),
             program=Program(command=["true"]),
         )
         with _reachable():
@@ -137,6 +139,13 @@ class _reachable:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, CallError) and error.is_retryable:
             raise PoolUnavailable(f"{error.code} {error.message}") from error
+
+
+def _in_pieces(capacity: Capacity) -> Requirements:
+    """Room for several systems need not be on one node: it is asked for as pieces of a few processors, all at once."""
+    pieces = min(_MOST_PIECES, -(-capacity.cpu_milli // _PIECE_MILLI))
+    each = Resources(cpu_milli=-(-capacity.cpu_milli // pieces), memory_bytes=-(-capacity.memory_bytes // pieces))
+    return Requirements(per_task=each, tasks=pieces, pools=[capacity.pool_id])
 
 
 def _requirements(pool_id: str, cpu_milli: int, memory_bytes: int) -> Requirements:

@@ -14,16 +14,18 @@ from scheduler.core.migration.go_no_go import OVERRUN_EVIDENCE
 from scheduler.core.migration.phases import Outcome, Phase, Role
 from scheduler.core.migration.run import Step, step_document
 from scheduler.runbooks.faults import RunbookRefused
-from scheduler.runbooks.order import Order, OrderedSystem, milliseconds
+from scheduler.runbooks.order import Order, OrderedCapacity, OrderedSystem, milliseconds
 from scheduler.runbooks.template import (
     Approval,
     GoNoGo,
     NothingToUndo,
+    ReserveCapacity,
     StepModel,
     Switch,
     Template,
     in_order,
     phases_of,
+    steps_of,
 )
 from scheduler.runbooks.template_rules import (
     UNREHEARSED,
@@ -93,6 +95,12 @@ def _misfits(template: Template, order: Order) -> Iterator[str]:
                     f"系统 {system.key}: 参数 {name} 不是 {template.name} 的；请删去 / the parameter {name} is none of "
                     f"{template.name}; remove it"
                 )
+    unsized = [step.id for _, step in steps_of(template) if _is_unsized(step)]
+    if unsized and order.capacity is None:
+        yield (
+            f"capacity: 没有给出，步骤 {unsized[0]} 按它预留；请写 cpu_milli 和 memory_mib / is not given, and the step "
+            f"{unsized[0]} reserves as much; write cpu_milli and memory_mib"
+        )
     yield from _unsettled(template, order)
     yield from _unknown_criteria(template, order)
     yield from _wrong_systems(template, order)
@@ -174,15 +182,23 @@ def _copies(step: StepModel, phase: Phase, order: Order, parameters: Mapping[str
     rehearses = step.do.kind not in UNREHEARSED and phase is Phase.REHEARSAL
     prefix = "rehearsal." if rehearses else ""
     if not step.per_system:
-        yield _bound(step, phase, f"{prefix}{step.id}", names)
+        yield _bound(step, phase, f"{prefix}{step.id}", names, order.capacity)
         return
     for system in order.sources:
         own = {"system.key": system.key, **{f"system.{name}": text for name, text in system.parameters.items()}}
-        yield _bound(step, phase, f"{prefix}{step.id}@{system.key}", {**names, **own})
+        yield _bound(step, phase, f"{prefix}{step.id}@{system.key}", {**names, **own}, order.capacity)
 
 
-def _bound(step: StepModel, phase: Phase, step_id: str, names: Mapping[str, str]) -> Step:
+def _is_unsized(step: StepModel) -> bool:
+    return isinstance(step.do, ReserveCapacity) and step.do.cpu_milli is None
+
+
+def _bound(
+    step: StepModel, phase: Phase, step_id: str, names: Mapping[str, str], capacity: OrderedCapacity | None
+) -> Step:
     action = cast(dict[str, Any], resolved(step.do.model_dump(mode="json"), names))
+    if _is_unsized(step) and capacity is not None:
+        action |= capacity.model_dump()
     return Step(
         step_id=step_id,
         phase=phase,

@@ -55,6 +55,13 @@ class OrderedWindow(_Strict):
         return self
 
 
+class OrderedCapacity(_Strict):
+    """What the systems of the order need together in their pool."""
+
+    cpu_milli: int = Field(ge=1)
+    memory_mib: int = Field(ge=1)
+
+
 class Document(_Strict):
     """A paper behind a piece of evidence: its number (文号), and the file whose SHA-256 is recorded."""
 
@@ -82,6 +89,7 @@ class Order(_Strict):
     title: str = Field(min_length=1, max_length=300)
     systems: tuple[OrderedSystem, ...] = Field(min_length=1, max_length=200)
     window: OrderedWindow
+    capacity: OrderedCapacity | None = None
     people: Mapping[Role, tuple[PersonName, ...]]
     parameters: Mapping[Name, str] = Field(default_factory=dict)
     secrets: Mapping[Name, SecretPlace] = Field(default_factory=dict)

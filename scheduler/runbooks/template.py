@@ -13,7 +13,7 @@ from graphlib import TopologicalSorter
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from scheduler.core.migration.phases import Outcome, Phase, Role
 from scheduler.core.migration.run import OverrunPolicy
@@ -148,12 +148,21 @@ class GoNoGo(_Strict):
 
 
 class ReserveCapacity(_Strict):
-    """Holds capacity of a pool until it is released; undone by releasing it."""
+    """Holds capacity of a pool until it is released; undone by releasing it. Without numbers: what the order says that
+    its systems need, which a wave takes from its plan."""
 
     kind: Literal["reserve"]
     pool: str
-    cpu_milli: int = Field(ge=1)
-    memory_mib: int = Field(ge=1)
+    cpu_milli: int | None = Field(default=None, ge=1)
+    memory_mib: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> ReserveCapacity:
+        if (self.cpu_milli is None) != (self.memory_mib is None):
+            raise ValueError(
+                "cpu_milli 与 memory_mib 须同时写，或都不写 / give both cpu_milli and memory_mib, or neither"
+            )
+        return self
 
 
 class ReleaseCapacity(_Strict):

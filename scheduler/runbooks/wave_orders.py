@@ -15,11 +15,12 @@ from typing import TypeVar
 from scheduler.core.migration.moves import Move, WaveMoves
 from scheduler.core.migration.phases import Outcome
 from scheduler.runbooks.faults import RunbookRefused
-from scheduler.runbooks.order import Order, OrderedSystem, OrderedWindow, planned_window
+from scheduler.runbooks.order import Order, OrderedCapacity, OrderedSystem, OrderedWindow, planned_window
 from scheduler.runbooks.site import Site
 from scheduler.runbooks.template import Template
 
 _Value = TypeVar("_Value")
+_MIB = 1024**2
 _PLANNED = "pool"  # the parameter that the plan gives
 
 
@@ -138,11 +139,19 @@ def _order(site: Site, runbook: tuple[str, Template], members: Sequence[Move], w
         title=_title(site, template, keys),
         systems=(*systems, OrderedSystem(key=target, target=True)) if target else tuple(systems),
         window=window,
+        capacity=_capacity(members),
         people=site.people,
         parameters=parameters,
         secrets=secrets,
         documents=documents,
     )
+
+
+def _capacity(members: Sequence[Move]) -> OrderedCapacity | None:
+    """What the plan counts for the members in their pool; None where it counts nothing."""
+    cpu_milli = sum(move.need.cpu_milli for move in members)
+    memory_mib = -(-sum(move.need.memory_bytes for move in members) // _MIB)
+    return OrderedCapacity(cpu_milli=cpu_milli, memory_mib=memory_mib) if cpu_milli and memory_mib else None
 
 
 def _add(

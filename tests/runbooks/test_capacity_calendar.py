@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from console.runbook_host import ServiceReservations
 from scheduler.core.queueing.calendar import Ending, KeptReservation
 from scheduler.core.queueing.reservations import Reservation
+from scheduler.runbooks.ports import Capacity
 from scheduler.runtime.capacity_calendar import CapacityCalendar
 from scheduler.services.ports import ErrorCode, RequestError
 from scheduler.services.queue_ports import ReservationAsked, ReservationNow
@@ -50,6 +54,36 @@ def test_capacity_is_held_for_the_runs_own_queue_until_it_is_released() -> None:
     assert (reservation.amount.cpu_milli, reservation.amount.memory_bytes) == (1500, 64 * 1024**2)
     asyncio.run(CapacityCalendar(desk).release("R1"))
     assert desk.kept["migration-r1"].ending is not None
+
+
+@pytest.mark.parametrize(
+    ("cpu_milli", "memory", "pieces", "cpu_each", "memory_each"),
+    [(500, 128, 1, 500, 128), (4000, 8, 1, 4000, 8), (4001, 9, 2, 2001, 5), (128_000, 512, 32, 4000, 16)],
+    ids=["a small service", "one piece", "a little more", "a group larger than any node"],
+)
+def test_room_is_asked_for_in_pieces_that_need_not_share_a_node(
+    cpu_milli: int, memory: int, pieces: int, cpu_each: int, memory_each: int
+) -> None:
+    class Service:
+        def __init__(self) -> None:
+            self.asked: list[Any] = []
+
+        def dry_run(self, specs: list[Any]) -> list[Any]:
+            self.asked += specs
+            return [SimpleNamespace(placement=SimpleNamespace(pool_id="gov-a"))]
+
+        def hold_capacity(self, request: Any) -> None:
+            self.held = request
+
+    service = Service()
+    ServiceReservations(service, service).hold(Capacity("R1", "gov-a", cpu_milli, memory))  # type: ignore[arg-type]  # stands in for both
+    needed = service.asked[-1].requirements
+    assert (needed.tasks, needed.per_task.cpu_milli, needed.per_task.memory_bytes) == (
+        pieces,
+        cpu_each,
+        memory_each,
+    )
+    assert (service.held.cpu_milli, service.held.memory_bytes) == (cpu_milli, memory), "what is held is the whole"
 
 
 def test_releasing_what_was_never_held_changes_nothing() -> None:

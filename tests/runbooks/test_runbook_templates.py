@@ -202,6 +202,12 @@ def refused(template: dict[str, Any], order: dict[str, Any] | None = None) -> st
             id="capacity held twice",
         ),
         pytest.param(
+            lambda t: steps_of(t, "provisioning")[0]["do"].pop("memory_mib"),
+            "provisioning.steps.0",
+            "or neither",
+            id="half a reservation",
+        ),
+        pytest.param(
             lambda t: t["phases"]["rehearsal"].update(rehearses=["cutover", "verification", "provisioning"]),
             "provisioning",
             "not inside the window",
@@ -273,6 +279,18 @@ def test_a_runbook_is_refused_with_name_and_rule(change: Change, named: str, rul
 def test_an_order_is_refused_with_name_and_rule(changes: dict[str, Any], named: str, rule: str) -> None:
     said = refused(a_template(LOG), an_order(**changes))
     assert named in said and rule in said, said
+
+
+def test_a_reservation_without_numbers_is_as_large_as_the_order_says() -> None:
+    template = a_template(LOG)
+    for name in ("cpu_milli", "memory_mib"):
+        del steps_of(template, "provisioning")[0]["do"][name]
+    assert "the step hold reserves as much" in refused(template, an_order())
+    order = read_order(as_yaml(an_order(capacity={"cpu_milli": 64_000, "memory_mib": 131_072})), "o")
+    (hold,) = [
+        one for one in opening(read_template(as_yaml(template), "t"), order)["steps"] if one["kind"] == "reserve"
+    ]
+    assert (hold["action"]["cpu_milli"], hold["action"]["memory_mib"]) == (64_000, 131_072)
 
 
 def test_evidence_that_go_or_no_go_asks_for_is_there_by_then_or_in_the_order() -> None:

@@ -78,6 +78,15 @@ def test_each_move_group_has_one_order_in_the_window_of_the_wave_china_time() ->
     assert all(opening(one.template, one.order)["systems"] for one in made)
 
 
+def test_a_group_reserves_what_the_plan_counts_for_all_its_systems() -> None:
+    template = a_template(Path("log"))
+    hold = template["phases"]["provisioning"]["steps"][0]["do"]
+    del hold["cpu_milli"], hold["memory_mib"]
+    ((made,), _) = orders(a_site(), a_wave(g=(a_move("甲"), a_move("乙"))), rehost=template)
+    (reserved,) = [step for step in opening(made.template, made.order)["steps"] if step["kind"] == "reserve"]
+    assert (reserved["action"]["cpu_milli"], reserved["action"]["memory_mib"]) == (8000, 2 * 8192)
+
+
 def test_a_rehearsal_begins_at_once_and_lasts_as_long() -> None:
     ((order,), _) = orders(a_site(rehearsal=True), a_wave(g=(a_move("甲"),)))
     window = order.order.window
