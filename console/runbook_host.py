@@ -42,6 +42,7 @@ from xisuan.operations import HoldCapacityRequest, Operations
 TICK_S = 0.1
 # While nothing is under way: whatever a person records begins half a second later, and an idle host costs nothing.
 IDLE_TICK_S = 0.5
+_POLL_S = 1.0
 _PATIENCE_S = 2.0
 _PIECE_MILLI = 4000
 _MOST_PIECES = 10_000  # tasks of one workload
@@ -164,7 +165,8 @@ def serve(store_url: str, folder: Path, address: str, is_over: Callable[[float],
     with Client(address, patience_s=_PATIENCE_S) as client, Operations(address, patience_s=_PATIENCE_S) as service:
         reservations = ServiceReservations(client, service)
         ports = StepPorts(SystemClock(), ServiceWorkloads(client), reservations, folder / "steps")
-        driver = Driver(RunRecord(store), ports, DriverSettings(checkpoints_url(store_url, folder)))
+        settings = DriverSettings(checkpoints_url(store_url, folder), poll_s=_POLL_S)
+        driver = Driver(RunRecord(store), ports, settings)
         driver.start()
         try:
             while not is_over(IDLE_TICK_S if driver.is_idle() else TICK_S):

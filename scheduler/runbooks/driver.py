@@ -26,8 +26,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dbos import DBOS, DBOSConfig, StepOptions
-
 from inventory.store.errors import StoreError
 from scheduler.core.migration.decisions import (
     Compensate,
@@ -48,21 +46,9 @@ from scheduler.runbooks.steps.context import StepContext, StepPorts, StepResult,
 from scheduler.runbooks.steps.registry import carry_out
 
 _LOG = logging.getLogger("xisuan.runbooks")
-# Runs outlive releases: a stretch that an older program began is ended by a newer one, because every stretch
-# decides anew on what is recorded. So the version that DBOS ties workflows to is that of this loop, not of its code.
-_LOOP_VERSION = "xisuan-runbooks-1"
 _CLOSING_S = 2.0
 _AGAIN_MS = 5000
 _BETWEEN_WARNINGS_S = 0.5
-_current: Driver | None = None
-
-
-@DBOS.workflow(name="runbook-stretch", max_recovery_attempts=1_000_000)
-def stretch(run_id: str) -> None:
-    """One stretch of a run. Recovered by DBOS after a crash, from the last step that it had recorded."""
-    driver = _current
-    if driver is not None:  # None: the process is being shut down, the next start goes on
-        driver.drive(run_id)
 
 
 def nobody(point: str) -> None:
@@ -72,10 +58,12 @@ def nobody(point: str) -> None:
 @dataclass(frozen=True, slots=True)
 class DriverSettings:
     """`database_url` is where DBOS keeps its checkpoints: an SQLite file of its own, or the PostgreSQL of the store.
-    `observer` is told every point at which the process may die (the crash tests do it there)."""
+    `observer` is told every point at which the process may die (the crash tests do it there). DBOS looks every
+    `poll_s`, and closing waits as long."""
 
     database_url: str
     observer: Callable[[str], None] = nobody
+    poll_s: float = 0.25
 
 
 class Driver:
@@ -90,25 +78,13 @@ class Driver:
         self._waking: set[str] = set()
         self._abandoned: set[str] = set()
         self._guard = threading.Lock()
+        self._launching = threading.Lock()
+        self._durable: Any = None
         self._seen_seq = 0
         self._look_for_warnings_s = 0.0
 
     def start(self) -> None:
-        """Launches DBOS, which recovers the stretches that were cut short, and wakes every run that is not over."""
-        global _current
-        _current = self
-        config: DBOSConfig = {
-            "name": "xisuan-runbooks",
-            "system_database_url": self._settings.database_url,
-            "application_version": _LOOP_VERSION,
-            "executor_id": "runbook-host",
-            "log_level": "ERROR",
-            "enable_otlp": False,
-            "use_listen_notify": False,
-            "notification_listener_polling_interval_sec": 0.25,  # closing waits as long
-        }
-        DBOS(config=config)
-        DBOS.launch()
+        """Wakes every run that is not over; with the first, DBOS recovers the stretches that were cut short."""
         self._seen_seq, _ = self._record.touched_after(0)
         for run_id in self._record.run_ids():
             run = self._record.load(run_id)
@@ -117,12 +93,11 @@ class Driver:
 
     def close(self) -> None:
         """Lets the steps under way end for a moment; what does not end is taken up at the next start."""
-        global _current
         deadline_s = time.monotonic() + _CLOSING_S
         while not self.is_idle() and time.monotonic() < deadline_s:
             time.sleep(0.01)  # DBOS itself would look once a second only
-        _current = None
-        DBOS.destroy(workflow_completion_timeout_sec=0)
+        if self._durable is not None:
+            self._durable.close()
 
     def wake(self, run_id: str) -> None:
         """Begins a stretch, unless one waits to begin already."""
@@ -131,11 +106,21 @@ class Driver:
                 return
             self._waking.add(run_id)
         try:
-            DBOS.start_workflow(stretch, run_id)
+            self._launched().begin(run_id)
         except Exception:
             with self._guard:
                 self._waking.discard(run_id)
             raise
+
+    def _launched(self) -> Any:
+        """The module `durable`, whose DBOS runs: from the first run on that is carried forward."""
+        with self._launching:
+            if self._durable is None:
+                from scheduler.runbooks import durable
+
+                durable.launch(self._settings.database_url, self._settings.poll_s, self.drive)
+                self._durable = durable
+        return self._durable
 
     def tick(self) -> None:
         """Wakes what is due by the clock or was touched by another process, and gives warnings that are due.
@@ -191,8 +176,7 @@ class Driver:
         """A step of DBOS: done once, its result remembered, as JSON text: no class of ours is pickled into a database
         that outlives releases. The observer is told before and after."""
         self._settings.observer(f"before {name}")
-        options: StepOptions = {"name": name, "retries_allowed": True, "max_attempts": 8, "interval_seconds": 0.2}
-        result = DBOS.run_step(options, lambda: json.dumps(function(*arguments), ensure_ascii=False))
+        result = self._launched().step(name, lambda: json.dumps(function(*arguments), ensure_ascii=False))
         self._settings.observer(f"after {name}")
         return json.loads(result)
 

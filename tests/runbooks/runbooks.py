@@ -16,6 +16,7 @@ from typing import Any
 from inventory.store.event_store import Store
 from scheduler.core.migration.run import MigrationRun
 from scheduler.core.migration.transitions import MigrationState
+from scheduler.runbooks import durable
 from scheduler.runbooks.admission import KnownSystem
 from scheduler.runbooks.desk import Paper, RunDesk
 from scheduler.runbooks.driver import Driver, DriverSettings, nobody
@@ -218,12 +219,9 @@ def _blank() -> tempfile.TemporaryDirectory[str]:
     than many a test."""
     made = tempfile.TemporaryDirectory(prefix="xisuan-blank-")
     folder = Path(made.name)
-    store = open_store(f"sqlite:///{folder / STORE}")
-    ports = StepPorts(MovedClock(), MemoryPools(), MemoryPools(), folder)
-    driver = Driver(RunRecord(store), ports, DriverSettings(f"sqlite:///{folder / CHECKPOINTS}"))
-    driver.start()
-    driver.close()
-    store.close()
+    open_store(f"sqlite:///{folder / STORE}").close()
+    durable.launch(f"sqlite:///{folder / CHECKPOINTS}", 0.1, lambda run_id: None)
+    durable.close()
     return made
 
 
