@@ -16,6 +16,7 @@ from inventory.assessment.errors import AssessmentError, Refusal
 from inventory.assessment.estate import Estate
 from inventory.assessment.report import AssessmentReport
 from inventory.holidays import read_days
+from inventory.model.system import Ownership
 from inventory.rules.evaluate import Judgement, Outcome
 from inventory.rules.rightsizing import Confidence, right_size
 from inventory.rules.rulebook import ReviewTerms, Rulebook
@@ -124,6 +125,8 @@ def _idle(estate: Estate, book: Rulebook) -> list[_Wanted]:
     for key, measurement in sorted(estate.measurements.items()):
         if key not in estate.systems or not estate.is_living(key) or key in exempt:
             continue
+        if estate.systems[key].classified is True or estate.systems[key].ownership is Ownership.VERTICAL:
+            continue  # not the district's to remind of
         size = right_size(estate.systems[key], measurement, book.sizing, estate.day)
         if size.is_idle(book.sizing):
             says = (

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from inventory.intake import Intake
+from inventory.ledger import read_ledger
+from inventory.model.system import Ownership
 from inventory.store.verify import rebuild_projections
 from scheduler.services.assessment_ports import ExceptionAsked, MeasuredUpload, Minute, ReviewStep
 from scheduler.services.ports import ErrorCode, RequestError
 from tests.rules.conftest import LEDGER, Office, utilisation_csv
+from tests.services.ledgers import a_system, a_workbook
 
 QUIET = "区示例局/公车调度系统"
 SHA = "ab" * 32
@@ -259,3 +262,25 @@ def test_old_data_proves_nothing(office: Office) -> None:
     assert office.desk.open_reviews("李四")["opened"] == []
     (size,) = office.desk.right_sizes("公车调度系统")["systems"]
     assert size["confidence"] == "low" and any("measure again" in reason["en"] for reason in size["reasons"])
+
+
+@pytest.mark.parametrize(
+    ("case", "changes", "opened"),
+    [
+        ("a classified system", {"classified": True}, []),
+        ("a superior's", {"ownership": Ownership.VERTICAL}, []),
+        ("any other is", {}, ["R1"]),
+    ],
+)
+def test_idle_resources_that_are_not_the_districts_are_nobodys_to_remind_of(
+    office: Office, case: str, changes: dict[str, object], opened: list[str]
+) -> None:
+    reading = read_ledger(
+        a_workbook((*LEDGER[:2], a_system("别家系统", vcpu=16, mem_gb=32, **changes))), "台账2.xlsx"
+    )
+    Intake(office.store).import_reading(
+        reading, filename="台账2.xlsx", sender="区示例二局", actor="张三", now_ms=office.clock.now_ms
+    )
+    idle = utilisation_csv("别家系统").decode().replace(",4,9,0", ",4,9,60")
+    assert office.desk.take_utilisation(MeasuredUpload("闲.csv", idle.encode(), "李四"))["unknown"] == []
+    assert office.desk.open_reviews("李四")["opened"] == opened, case
