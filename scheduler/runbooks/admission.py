@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from scheduler.core.migration.phases import Phase, Role
+from scheduler.core.migration.phases import Outcome, Phase, Role
 from scheduler.core.migration.run import OverrunPolicy
 from scheduler.runbooks.faults import RefusalKind, RequestRefused
 from scheduler.runbooks.order import Order, milliseconds
@@ -21,11 +21,19 @@ _MINUTE_MS = 60_000
 @dataclass(frozen=True, slots=True)
 class KnownSystem:
     """What the ledger says of one system. `key` is its own key; `ended` says in words that it was closed or merged
-    (empty: it lives)."""
+    (empty: it lives); `lacks` are the papers of APPROVAL_PAPERS that it says there are none of. Unknown is not no."""
 
     key: str
     is_classified: bool = False
     ended: str = ""
+    lacks: tuple[str, ...] = ()
+
+
+APPROVAL_PAPERS = {
+    "data_catalog": "数据资源目录 / data catalogue",
+    "crypto_plan": "密码应用方案 / cryptography plan",
+}
+"""Without these no approval (市政协五届五次会议第0426号提案复函): by the names of an order's documents."""
 
 
 def of_the_ledger(order: Order, known: Mapping[str, KnownSystem]) -> Order:
@@ -50,6 +58,7 @@ def misfits(
         f"{order.title}: {fault}"
         for fault in (
             *_barred(order, known),
+            *_papers(template, order, known),
             *_window(template, order, now_ms),
             *_nobody_left(template, order, actor),
         )
@@ -65,6 +74,19 @@ def _barred(order: Order, known: Mapping[str, KnownSystem]) -> Iterator[str]:
             yield (
                 f"系统 {system.key}: 台账已记为{one.ended}；请移出割接单，或先更正台账 / the ledger has it as ended; take it "
                 "out, or correct the ledger first"
+            )
+
+
+def _papers(template: Template, order: Order, known: Mapping[str, KnownSystem]) -> Iterator[str]:
+    """What the ledger lacks the order brings along: the paper itself, or the document that grants an exception."""
+    if template.outcome is Outcome.CLOSED:
+        return
+    for paper, title in APPROVAL_PAPERS.items():
+        without = [system.key for system in order.sources if paper in known[system.key].lacks]
+        if without and paper not in order.documents:
+            yield (
+                f"documents.{paper}: 台账记 {without[0]} 没有{title}，审批必备；请附文号，或批准例外的文号 / by the ledger "
+                f"{without[0]} has none, and approval needs it; give its number, or that of an exception"
             )
 
 

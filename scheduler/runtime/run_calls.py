@@ -16,7 +16,7 @@ from inventory.model.calendar import Window
 from inventory.model.migration import Wave
 from inventory.model.system import system_key
 from inventory.store.event_store import Store
-from scheduler.runbooks.admission import KnownSystem
+from scheduler.runbooks.admission import APPROVAL_PAPERS, KnownSystem
 from scheduler.runbooks.desk import Paper, RunDesk
 from scheduler.runbooks.faults import RefusalKind, RequestRefused, RunbookRefused
 from scheduler.runbooks.order import read_order
@@ -127,7 +127,8 @@ class RunCalls:
 
 def _known(one: StandingSystem) -> KnownSystem:
     ended = "关停" if one.closed_on is not None else "整合" if one.merged_on is not None else ""
-    return KnownSystem(one.system_key, is_classified=one.system.classified is True, ended=ended)
+    lacks = tuple(paper for paper in APPROVAL_PAPERS if getattr(one.system, paper) is False)
+    return KnownSystem(one.system_key, one.system.classified is True, ended, lacks)
 
 
 @contextmanager

@@ -293,6 +293,9 @@ def test_a_reservation_without_numbers_is_as_large_as_the_order_says() -> None:
     assert (hold["action"]["cpu_milli"], hold["action"]["memory_mib"]) == (64_000, 131_072)
 
 
+PAPERS = {**an_order()["documents"], "data_catalog": {"number": "目录〔2026〕8号"}}
+
+
 def test_evidence_that_go_or_no_go_asks_for_is_there_by_then_or_in_the_order() -> None:
     template = a_template(LOG)
     steps_of(template, "cutover")[1]["do"]["criteria"] = [
@@ -313,6 +316,8 @@ def test_evidence_that_go_or_no_go_asks_for_is_there_by_then_or_in_the_order() -
     [
         ({"is_classified": True}, {}, "王五", "a classified system is never moved"),
         ({"ended": "关停"}, {}, "王五", "台账已记为关停"),
+        ({"lacks": ("crypto_plan",)}, {}, "王五", "documents.crypto_plan"),
+        ({"lacks": ("data_catalog",)}, {"documents": PAPERS}, "王五", ""),
         ({}, {"window": {"starts": "2026-09-01T22:00:00+08:00", "ends": "2026-09-02T06:00:00+08:00"}}, "王五", "is over"),
         ({}, {"window": {"starts": "2026-09-22T22:00:00+08:00", "ends": "2026-09-22T22:30:00+08:00"}}, "王五", "30 minutes"),
         ({}, {"people": {"competent_authority": ["王五"]}}, "王五", "segregation of duties"),
@@ -322,6 +327,8 @@ def test_evidence_that_go_or_no_go_asks_for_is_there_by_then_or_in_the_order() -
     ids=[
         "a classified system",
         "a system that is closed",
+        "a system without a cryptography plan",
+        "a system whose missing catalogue is brought along",
         "a window that is over",
         "a window that holds no more than a rollback",
         "nobody is left who could accept",
