@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scheduler.core.migration.phases import ORDER, Phase
 from scheduler.runbooks.admission import KnownSystem, misfits
@@ -279,6 +281,20 @@ def test_a_runbook_is_refused_with_name_and_rule(change: Change, named: str, rul
 def test_an_order_is_refused_with_name_and_rule(changes: dict[str, Any], named: str, rule: str) -> None:
     said = refused(a_template(LOG), an_order(**changes))
     assert named in said and rule in said, said
+
+
+@settings(deadline=None, max_examples=24)
+@given(st.permutations(range(4)))
+def test_a_cutover_is_sound_exactly_when_both_gates_stand_before_every_action(order: list[int]) -> None:
+    template = a_template(LOG)
+    steps = [steps_of(template, "cutover")[at] for at in order]
+    template["phases"]["cutover"]["steps"] = steps
+    names = [one["id"] for one in steps]
+    gates_first = set(names[:2]) == {"wait", "go"}
+    said = "" if gates_first else refused(template)
+    if gates_first:
+        require_sound(read_template(as_yaml(template), "t"))
+    assert gates_first or "acts before the step" in said
 
 
 def test_a_reservation_without_numbers_is_as_large_as_the_order_says() -> None:
