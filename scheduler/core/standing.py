@@ -39,6 +39,19 @@ def standing(book: Book, workload: Workload, run: Run | None) -> Standing | None
     return _resting(book, workload)
 
 
+def due(finish_by_ms: int, soonest_ms: int) -> Standing:
+    """When it must have finished, and whether it still can: `soonest_ms` is when it would end if it began now."""
+    at = _clock(finish_by_ms)
+    if soonest_ms <= finish_by_ms:
+        return Standing(f"须在 {at} 前完成", f"it is due by {at}", True)
+    soonest = _clock(soonest_ms)
+    return Standing(
+        f"须在 {at} 前完成，已赶不上：现在开始也要到 {soonest} 才结束",
+        f"it is due by {at}, which it can no longer make: begun now it would end at {soonest}",
+        True,
+    )
+
+
 def _for_others(book: Book, workload: Workload) -> Standing | None:
     progress = book.arrays.of(workload.array_id) if workload.array_id else None
     if progress is not None:

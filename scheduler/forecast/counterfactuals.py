@@ -1,13 +1,13 @@
 """What would have to be different for a workload to start: found by search, each verified by a probe.
 
 `xisuan workload explain` shows them. One change at a time, the smallest of its kind: less of an amount (by bisection),
-one wish given up, or the moment at which the runs that are in the way are expected to end. Where no single change helps,
+one wish given up, or the moment at which what is in the way is expected to be over. Where no single change helps,
 pairs of wishes are tried. The protection level (等保) is not a wish: nobody is told to lower it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import combinations
@@ -17,13 +17,15 @@ from inventory.model.constraints import NodeSelector
 from inventory.model.system import Zone
 from inventory.model.units import GIB, Resources
 from inventory.model.workload import Requirements
-from scheduler.core.placement.protocol import Shape
-from scheduler.core.queueing.running import FAR
+from scheduler.core.placement.protocol import NodeBatch, Shape
+from scheduler.core.queueing.running import RunningRow
 from scheduler.core.queueing.waiting import WaitingRow
+from scheduler.cycle import CycleSettings
 from scheduler.forecast.probe import Probe
-from scheduler.forecast.world import Situation
+from scheduler.forecast.world import Situation, World
 
 MOST: Final = 6
+HORIZON_MS: Final = 30 * 86_400_000
 _CORE, _CARD = 1000, 1000
 _CHINA = timezone(timedelta(hours=8))
 _ZONES = {
@@ -59,7 +61,7 @@ class _Wish:
 def counterfactuals(situation: Situation, probe: Probe, row: WaitingRow) -> tuple[Counterfactual, ...]:
     """The changes that would let this workload start, at most `MOST`; empty where it would start as it is."""
     shape = situation.shapes.shapes[row.shape]
-    search = _Search(situation, probe, row, shape)
+    search = _Search(situation, probe, row, shape, probe.settings)
     if search.placed(shape.requirements) is not None:
         return ()
     found = [*search.of_amounts(), *search.of_wishes()]
@@ -77,6 +79,7 @@ class _Search:
     probe: Probe
     row: WaitingRow
     shape: Shape
+    settings: CycleSettings
 
     def placed(self, needs: Requirements) -> str | None:
         """The pool where it would start with these requirements."""
@@ -154,35 +157,57 @@ class _Search:
     # Time
 
     def of_time(self) -> Counterfactual | None:
-        """The first moment at which a pool's nodes hold it, when runs end as expected."""
-        now_ms = self.situation.now_ms
-        best: tuple[int, str, str] | None = None
-        for pool in self.situation.pools:
-            pool_id, ended = pool.pool.pool_id, list[str]()
-            for run in self.situation.running.get(pool_id, ()):
-                at_ms = max(run.end_ms, now_ms)
-                if run.end_ms >= FAR or (best is not None and at_ms >= best[0]):
-                    break
-                ended.append(run.run_id)
-                if self._suits(pool_id) and self.probe.placement_without(self.row, self.shape, pool_id, ended):
-                    best = (at_ms, pool_id, run.workload_id)
-                    break
-        if best is None:
+        """The moment at which it would start if nobody else waited and all runs ended as expected: the cycle itself says so,
+        with quotas, budgets and reservations, on a copy of the state that is moved forward."""
+        given = self.situation
+        world = _Undisturbed(
+            replace(given, waiting=(self.row,)), self.settings, _as_expected, _later_steps(given.now_ms)
+        )
+        world.run(given.now_ms + HORIZON_MS, lambda: self.row.workload_id in world.started)
+        started = world.started.get(self.row.workload_id)
+        if started is None:
             return None
-        at_ms, pool_id, workload_id = best
-        clock = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(_CHINA).strftime("%m-%d %H:%M")
+        clock = _clock(started.start_ms)
+        zh, en = self._event_before(world, started.start_ms)
         return Counterfactual(
-            "time",
-            f"{clock} 之后，{workload_id} 结束时（按估计）",
-            f"after {clock}, when {workload_id} ends (by its estimate)",
-            pool_id,
-            at_ms,
+            "time", f"{clock} 之后{zh}", f"after {clock}{en}", started.pool_id, at_ms=started.start_ms
         )
 
-    def _suits(self, pool_id: str) -> bool:
-        """Nothing but room stands in the way there."""
-        view = next(one.view() for one in self.situation.pools if one.pool.pool_id == pool_id)
-        return all(refuse(self.shape, view) is None for refuse in self.probe.declared_filters)
+    def _event_before(self, world: World, at_ms: int) -> tuple[str, str]:
+        """What happens last before it starts: a run ends, or the calendar turns."""
+        last_ms, workload_id = max(
+            ((ms, row.workload_id) for row, ms in world.ended if ms <= at_ms), default=(0, "")
+        )
+        for one in self.situation.reservations:
+            if last_ms < one.until_ms <= at_ms:
+                return f"，预留 {one.reservation_id} 结束时", f", when reservation {one.reservation_id} ends,"
+        renewed = [ms for ms in self.situation.usage.renewals_ms(self.situation.now_ms) if last_ms < ms <= at_ms]
+        if renewed:
+            return "，预算的新周期开始时", ", when a new period of the budget begins,"
+        if workload_id:
+            return f"，{workload_id} 结束时（按其预计时长）", f", when {workload_id} ends (by its own estimate),"
+        return "", ""
+
+
+class _Undisturbed(World):
+    """Nobody is stopped for it."""
+
+    def fits_without(self, pool_id: str, batch: NodeBatch, victims: Sequence[str]) -> bool:
+        return False
+
+
+def _as_expected(row: RunningRow, elapsed_ms: int) -> int:
+    return row.end_ms - row.started_ms
+
+
+def _later_steps(now_ms: int) -> Callable[[int], int]:
+    """The further away, the less often the cycle is asked: a moment is at most a twentieth of the way too late."""
+    return lambda moment: max(1, (moment - now_ms) // 20)
+
+
+def _clock(ms: int) -> str:
+    """Rounded up to the minute: at that minute it holds."""
+    return datetime.fromtimestamp(-(-ms // 60_000) * 60, UTC).astimezone(_CHINA).strftime("%m-%d %H:%M")
 
 
 def wishes(needs: Requirements) -> Iterator[_Wish]:

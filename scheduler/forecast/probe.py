@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from inventory.model.placement import Placement
-from scheduler.core.placement.protocol import Filter, NodeAnswers, NodeBatch, Shape
+from scheduler.core.placement.protocol import NodeAnswers, NodeBatch, Shape
 from scheduler.core.queueing.running import RunningRow
 from scheduler.core.queueing.waiting import WaitingColumns, WaitingRow
 from scheduler.cycle import CycleSettings, run_cycle
@@ -29,9 +29,8 @@ class Probe:
         self._asked: dict[str, list[str]] = {}
 
     @property
-    def declared_filters(self) -> Sequence[Filter]:
-        """What pools and workloads declare, free room aside."""
-        return self._settings.stack.declared_filters
+    def settings(self) -> CycleSettings:
+        return self._settings
 
     def placement(self, row: WaitingRow, shape: Shape) -> Placement | None:
         """Where this workload would go if it had that shape; None where it would wait."""
@@ -41,11 +40,6 @@ class Probe:
         finally:
             self._give_back()
         return plan.placements[0] if len(plan.placements) else None
-
-    def placement_without(self, row: WaitingRow, shape: Shape, pool_id: str, ended: Sequence[str]) -> bool:
-        """Whether this pool's nodes would hold it if these runs had ended."""
-        batch = NodeBatch.of([(f"{row.workload_id}.{row.attempt}", shape.requirements)])
-        return self._pools[pool_id].state.fits_without(batch, ended)
 
     # The ports of the cycle
 

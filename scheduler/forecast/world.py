@@ -19,6 +19,7 @@ from scheduler.core.queueing.plan import Plan
 from scheduler.core.queueing.reservations import Reservation
 from scheduler.core.queueing.running import FAR, RunningRow, RunningTable
 from scheduler.core.queueing.shapes import ShapeTable
+from scheduler.core.queueing.turns import next_turn_ms
 from scheduler.core.queueing.usage import QueueUsage
 from scheduler.core.queueing.waiting import WaitingRow, WaitingTable
 from scheduler.core.timeline import Timeline
@@ -27,7 +28,7 @@ from scheduler.ports import Commit, Snapshot
 
 # Cycles of one moment: a preemption makes room for the next one.
 _ROUNDS = 4
-_END, _ARRIVE = range(2)
+_END, _ARRIVE, _TURN = range(3)
 RuntimeOf = Callable[[RunningRow, int], int]
 
 
@@ -96,13 +97,14 @@ class World:
         self._usage = copy.deepcopy(situation.usage, shared)
         self._pools = {one.pool.pool_id: copy.deepcopy(one) for one in situation.pools}
         self._running = RunningTable(situation.shapes)
-        self._timeline: Timeline[WaitingRow | str] = Timeline(situation.now_ms)
+        self._timeline: Timeline[WaitingRow | str | None] = Timeline(situation.now_ms)  # None: the calendar turns
         for row in situation.waiting:
             self._waiting.add(row)
         for pool_id, rows in situation.running.items():
             for running in rows:
                 self._running.start(pool_id, running)
                 self._end_later(running, max(0, situation.now_ms - running.started_ms))
+        self._next_turn(self.now_ms)
 
     def arrive(self, arrivals: Iterator[tuple[int, WaitingRow]]) -> None:
         """Workloads that come later, in order of their moments; one is looked at ahead, so there may be no end of them."""
@@ -113,6 +115,11 @@ class World:
         at_ms, row = next(self._arrivals, (0, None))
         if row is not None:
             self._timeline.add(max(at_ms, self.now_ms), _ARRIVE, row)
+
+    def _next_turn(self, after_ms: int) -> None:
+        at_ms = next_turn_ms(self.situation.reservations, self._usage, after_ms)
+        if at_ms is not None:
+            self._timeline.add(at_ms, _TURN, None)
 
     def run(self, until_ms: int, is_enough: Callable[[], bool]) -> None:
         """Moves on until the moment, until nothing is left to happen, or until it is enough."""
@@ -189,6 +196,9 @@ class World:
             event = self._timeline.take()
             if isinstance(event, str):
                 self._end(event, next_ms)
+            elif event is None:
+                self._changed = True
+                self._next_turn(next_ms)
             else:
                 self._waiting.add(event)
                 self._changed = True

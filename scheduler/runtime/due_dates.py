@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from scheduler.core.book import Book
 from scheduler.core.changes import Change, DeadlineMissed
-from scheduler.core.queueing.running import FAR
+from scheduler.core.queueing.turns import next_turn_ms
 from scheduler.runtime.writer import Decision, Writer
 
 log = logging.getLogger("xisuan.due_dates")
@@ -31,7 +31,7 @@ class DueMoments:
         has_turned = self._turn_ms is not None and self._turn_ms <= now_ms
 
         def look(book: Book) -> tuple[int, bool, list[int | None]]:
-            self._turn_ms = next_turn_ms(book, now_ms)
+            self._turn_ms = next_turn_ms(book.calendar, book.tables.usage, now_ms)
             return book.wake(now_ms), bool(book.due.missed(now_ms)), [book.due.next_ms(), self._turn_ms]
 
         woken, is_missed, moments = await asyncio.to_thread(self._writer.look, look)
@@ -42,14 +42,6 @@ class DueMoments:
         next_ms = min((one for one in moments if one is not None), default=None)
         rest_s = longest_s if next_ms is None else min(longest_s, max(0.001, (next_ms - now_ms) / 1000))
         return rest_s, bool(woken) or has_turned
-
-
-def next_turn_ms(book: Book, now_ms: int) -> int | None:
-    """The next moment after `now_ms` at which room or a claim comes by the calendar alone: a reservation begins or ends,
-    a budget's period begins. None: there is none."""
-    moments = [moment for one in book.calendar for moment in (one.start_ms, one.until_ms)]
-    moments += book.tables.usage.renewals_ms(now_ms)
-    return min((moment for moment in moments if now_ms < moment < FAR), default=None)
 
 
 def _record_missed(now_ms: int) -> Callable[[Book], Decision[int]]:

@@ -19,7 +19,7 @@ from scheduler.core.placement.explain import Explanation, Standing, explain, exp
 from scheduler.core.placement.protocol import PoolView
 from scheduler.core.placement.scores.input_locality import staging_ms
 from scheduler.core.queueing.tables import expected_ms
-from scheduler.core.standing import standing
+from scheduler.core.standing import due, standing
 from scheduler.cycle import CycleSettings
 from scheduler.forecast.correction import Correction, Raw
 from scheduler.forecast.counterfactuals import Counterfactual, counterfactuals
@@ -105,6 +105,9 @@ class Outlooks:
             said = explain_opinions(workload.workload_id, verdicts)
         else:
             said = explain(asked, await self._planner.views(), self._settings().stack)
+        if own is None and waits is not None and waits.finish_by_ms:
+            now_ms = self._planner.now_ms()
+            own = due(waits.finish_by_ms, now_ms + expected_ms(waits))
         return replace(said, workload_id=workload.workload_id, standing=own)
 
     async def warnings(self, workloads: Sequence[Workload]) -> Mapping[str, Warned]:

@@ -8,7 +8,6 @@ import pytest
 
 from inventory.model.units import GIB, Resources
 from inventory.model.workload import Requirements, Run, RunState, Workload, WorkloadState
-from scheduler.core.book import Book
 from scheduler.core.changes import (
     Change,
     DeadlineMissed,
@@ -20,8 +19,8 @@ from scheduler.core.changes import (
 from scheduler.core.queueing.queues import Budget, QueueSpec, QueueTree
 from scheduler.core.queueing.reservations import Reservation
 from scheduler.core.queueing.tables import QueueTables
+from scheduler.core.queueing.turns import next_turn_ms
 from scheduler.operation.instruments import CYCLE
-from scheduler.runtime.due_dates import next_turn_ms
 from scheduler.runtime.looks import Wake, wake_of
 from scheduler.services.queue_ports import ReservationAsked
 from tests.control_plane.fake_pool import UNTIL_TOLD, FakePool
@@ -142,13 +141,11 @@ async def test_the_whole_queue_is_looked_at_now_and_then_however_many_come(
 def test_the_next_turn_of_the_calendar_is_the_first_beginning_or_end_of_a_reservation_or_a_budgets_period() -> (
     None
 ):
-    def book(*reservations: Reservation) -> Book:
-        budget = Budget(card_milli_ms=1, period_ms=1_000, starts_ms=300)
-        tree = QueueTree([QueueSpec("q", budget=budget)] if not reservations else [])
-        return Book(QueueTables(tree), reservations)
-
     first = Reservation("a", "p", "q", Resources(1), start_ms=500, end_ms=900)
     endless = Reservation("b", "p", "q", Resources(1), start_ms=700)
-    both = book(first, endless)
-    assert [next_turn_ms(both, now_ms) for now_ms in (0, 500, 700, 900)] == [500, 700, 900, None]
-    assert [next_turn_ms(book(), now_ms) for now_ms in (0, 300, 1_299, 1_300)] == [300, 1_300, 1_300, 2_300]
+    idle = QueueTables().usage
+    turns = [next_turn_ms((first, endless), idle, now_ms) for now_ms in (0, 500, 700, 900)]
+    assert turns == [500, 700, 900, None]
+    budget = Budget(card_milli_ms=1, period_ms=1_000, starts_ms=300)
+    spending = QueueTables(QueueTree([QueueSpec("q", budget=budget)])).usage
+    assert [next_turn_ms((), spending, now_ms) for now_ms in (0, 300, 1_299, 1_300)] == [300, 1_300, 1_300, 2_300]

@@ -58,6 +58,10 @@ _WISHES = frozenset(
         ReasonCode.RUNTIME,
     }
 )
+# What stands in the way beside the pool, which has room.
+_NOT_OF_THE_POOL = frozenset(
+    {ReasonCode.QUOTA, ReasonCode.BUDGET, ReasonCode.RESERVATION, ReasonCode.BACKFILL, ReasonCode.CORDONED}
+)
 _COLON = ("：", ": ")
 _SEMICOLON = ("；", "; ")
 
@@ -196,6 +200,8 @@ def _node_lines(reason: Reason) -> list[str]:
     return lines
 
 
-def _distance(opinion: PoolOpinion) -> tuple[int, int, str]:
+def _distance(opinion: PoolOpinion) -> tuple[int, int, int, str]:
+    """A pool that has room, and for which only a queue or the calendar stands in the way, is nearer than a full one."""
     hard = sum(reason.verdict is not Verdict.UNSCHEDULABLE for reason in opinion.reasons)
-    return hard, len(opinion.reasons), opinion.pool_id
+    lacks = sum(reason.code not in _NOT_OF_THE_POOL for reason in opinion.reasons)
+    return hard, len(opinion.reasons), lacks, opinion.pool_id

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import overload
 
-from inventory.model.placement import Placement, PoolOpinion, Reason
+from inventory.model.placement import Placement, PoolOpinion, Reason, ReasonCode
 from scheduler.core.placement.evaluation import Evaluation
 from scheduler.core.placement.protocol import NodeAnswers, PoolView
 from scheduler.core.placement.stack import Stack
@@ -118,13 +118,19 @@ class Opinions:
         self.kept: dict[int, Reason] = {}  # pools that keep room for their first head, in the order of those heads
         self.calendar: dict[int, Reason] = {}  # pools that keep room for the calendar
         self._evaluations: dict[int, Evaluation] = {}
+        self._said: dict[tuple[int, int], tuple[PoolOpinion, ...]] = {}
 
     def of(self, shape: int, kept_before: int) -> tuple[PoolOpinion, ...]:
         """One object for a shape. Only the first `kept_before` of the pools that keep room say so: to the head of a
-        pool, and to whoever was tried before it, nothing was kept there."""
-        if kept_before not in self._evaluations:
-            self._evaluations[kept_before] = self._evaluation(kept_before)
-        return self._evaluations[kept_before].opinions(self._shapes.shapes[shape])
+        pool, and to whoever was tried before it, nothing was kept there. Nor do they say so to whom they would not take
+        anyway: what is kept stands in nobody's way there."""
+        key = shape, kept_before
+        if key not in self._said:
+            if kept_before not in self._evaluations:
+                self._evaluations[kept_before] = self._evaluation(kept_before)
+            opinions = self._evaluations[kept_before].opinions(self._shapes.shapes[shape])
+            self._said[key] = tuple(_without_what_is_kept(one) for one in opinions)
+        return self._said[key]
 
     def _evaluation(self, kept_before: int) -> Evaluation:
         views = [replace(view, free=resources(self._free[i])) for i, view in enumerate(self._views)]
@@ -135,6 +141,19 @@ class Opinions:
         for pool, reason in {**self.calendar, **kept, **self.broken}.items():
             evaluation.close(views[pool].pool.pool_id, reason)
         return evaluation
+
+
+_KEPT = frozenset({ReasonCode.RESERVATION, ReasonCode.BACKFILL})
+
+
+def _only_keeps(opinion: PoolOpinion) -> bool:
+    return all(reason.code in _KEPT for reason in opinion.reasons)
+
+
+def _without_what_is_kept(opinion: PoolOpinion) -> PoolOpinion:
+    if _only_keeps(opinion):
+        return opinion
+    return replace(opinion, reasons=tuple(one for one in opinion.reasons if one.code not in _KEPT))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,11 +169,14 @@ class Verdicts:
 
     @property
     def opinions(self) -> tuple[PoolOpinion, ...]:
-        """What each pool said; where the queue stands in the way, every pool says so that has no reason itself."""
+        """What each pool said; where the queue stands in the way, every pool says so that has no reason itself, or keeps
+        room for others, which it was not even asked for."""
         opinions = self.said.of(self.shape, self.kept_before)
         if not self.reasons:
             return opinions
-        return tuple(replace(o, reasons=self.reasons, scores=(), score=0) if o.feasible else o for o in opinions)
+        return tuple(
+            replace(one, reasons=self.reasons, scores=(), score=0) if _only_keeps(one) else one for one in opinions
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Verdicts):

@@ -68,21 +68,23 @@ def kept_by_calendar(reservation: Reservation, now_ms: int) -> Reason:
 
 
 def over_maximum(queue: str, need: Resources, held: Resources, maximum: Resources) -> Reason:
-    """The queue's quota is used up, or can never hold this workload."""
-    never = not need.fits_in(maximum)
+    """The queue's quota is used up, or (too large, for which waiting is no help) can never hold this workload."""
+    needed = format_resources(_where_limited(need, maximum))
+    limit = f"队列 {queue} 最大/queue {queue} maximum {format_resources(_where_limited(maximum, maximum))}"
+    if not need.fits_in(maximum):
+        return Reason(
+            ReasonCode.TOO_LARGE,
+            needed=needed,
+            offered=limit,
+            remedy_zh=f"减小需求，或提高队列 {queue} 的最大配额",
+            remedy_en=f"ask for less, or raise the maximum of queue {queue}",
+        )
     return Reason(
         ReasonCode.QUOTA,
-        needed=format_resources(_where_limited(need, maximum)),
-        offered=(
-            f"队列 {queue} 最大/queue {queue} maximum {format_resources(_where_limited(maximum, maximum))}, "
-            f"已用/held {format_resources(_where_limited(held, maximum))}"
-        ),
-        remedy_zh=f"减小需求，或提高队列 {queue} 的最大配额" if never else f"等待队列 {queue} 的作业结束",
-        remedy_en=(
-            f"ask for less, or raise the maximum of queue {queue}"
-            if never
-            else f"wait until runs of queue {queue} end, or raise its maximum"
-        ),
+        needed=needed,
+        offered=f"{limit}, 已用/held {format_resources(_where_limited(held, maximum))}",
+        remedy_zh=f"等待队列 {queue} 的作业结束，或提高其最大配额",
+        remedy_en=f"wait until runs of queue {queue} end, or raise its maximum",
     )
 
 
