@@ -21,6 +21,7 @@ state = PoolState(0, [Node("n", Architecture.X86_64, Resources(8000, GIB, 0, 800
 answers = state.place(NodeBatch.of([("r", Requirements(Resources(1000, 0, 0, 500)))]))
 assert answers.granted.all()
 state.release("r")
+state.adopt("s", Requirements(Resources(1000, 0, 0, 500)), ("n",))
 for kernel in (kernels.batches.place_runs, kernels.batches.hold_tasks, kernels.batches.give_back_tasks):
     stats = kernel.stats
     print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
