@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from adapters.conformance.spec import Outcome
 from tests.conformance.killed_and_started import PARTS, KilledAndStarted, ask_all, free_port
+from tests.node_packages import with_packages
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "adapters" / "node"
@@ -21,17 +20,7 @@ UNDECLARED = frozenset(
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the example with its packages, fetched by npm from wherever this machine gets packages."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("node and npm are not installed: the Node example was not tried")
-    folder = tmp_path_factory.mktemp("node")
-    shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
-    command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"npm could not fetch the packages of the Node example: {done.stderr.strip()[-200:]}")
-    return folder
+    return with_packages(EXAMPLE, tmp_path_factory.mktemp("node"), "the Node example")
 
 
 @pytest.mark.faults

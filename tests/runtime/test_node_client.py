@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.node_packages import with_packages
 from tests.runtime.service import Service
 from tests.shared_inputs import REPOSITORY
 
@@ -18,17 +18,7 @@ EXAMPLE = REPOSITORY / "examples" / "clients" / "node"
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the example with its packages, fetched by npm from wherever this machine gets packages."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("node and npm are not installed: the client in Node was not tried")
-    folder = tmp_path_factory.mktemp("node-client")
-    shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
-    command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"npm could not fetch the packages of the client in Node: {done.stderr.strip()[-200:]}")
-    return folder
+    return with_packages(EXAMPLE, tmp_path_factory.mktemp("node-client"), "the client in Node")
 
 
 def started(installed: Path, home: Path, *options: str) -> subprocess.Popen[str]:
