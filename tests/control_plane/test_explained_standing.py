@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from inventory.model.placement import ReasonCode, Verdict
 from inventory.model.retry import RetryPolicy
 from inventory.model.units import GIB, Resources
 from inventory.model.workload import JobArray, Requirements, RunState, WorkloadState
+from scheduler.services.queue_ports import ReservationAsked
 from tests.control_plane.fake_pool import UNTIL_TOLD, FakePool
 from tests.control_plane.site import Site, eventually, running, story
 from tests.lifecycle.bookkeeping import submission
@@ -74,3 +78,44 @@ async def test_one_that_rests_after_a_failure_says_when_it_is_tried_again(site: 
 
 async def _rests(site: Site, workload_id: str) -> bool:
     return await site.plane._look(lambda book: workload_id in book.due.resting)
+
+
+@story
+async def test_who_can_never_fit_its_quota_is_not_told_to_wait(site: Site) -> None:
+    async with running(site):
+        await site.add_pool("p", FakePool("p", nodes=2, course=UNTIL_TOLD))
+        await site.plane.define_queues({"queues": [{"path": "small", "maximum": {"cpu": 1}}]})
+        (one,) = await site.submit(submission("w", queue="small", requirements=WHOLE_NODE))
+        await eventually(lambda: bool(site.plane._planner.verdicts(one)), "a cycle has left it")
+        said = await site.plane.explain(one)
+        assert said.verdict is Verdict.UNRESOLVABLE
+        assert "ask for less, or raise the maximum of queue small" in said.summary_en
+
+
+@story
+async def test_what_the_calendar_keeps_is_told_only_to_whom_it_stands_in_the_way(site: Site) -> None:
+    async with running(site):
+        await site.add_pool("p", FakePool("p", nodes=1, course=UNTIL_TOLD))
+        await site.plane.queues.reserve(ReservationAsked("r", "p", "迁移", Resources(2_000, GIB // 2)), "王工")
+        await site.plane.cordon_pool("p", True, "检修")
+        (small,) = await site.submit(submission("small", requirements=Requirements(Resources(1_000, 1))))
+        await eventually(lambda: bool(site.plane._planner.verdicts(small)), "a cycle has left it")
+        (opinion,) = (await site.plane.explain(small)).opinions
+        assert [reason.code for reason in opinion.reasons] == [ReasonCode.CORDONED]
+
+
+@story
+async def test_a_deadline_is_named_and_whether_it_can_be_made(site: Site) -> None:
+    async with running(site):
+        await site.add_pool("p", FakePool("p", nodes=1, course=UNTIL_TOLD))
+        (first,) = await site.submit(submission("first", requirements=WHOLE_NODE))
+        await site.until_run(first, RunState.RUNNING)
+        due_ms = site.clock.now_ms() + 3_600_000
+        for minutes, told in (
+            (10, "it is due by "),
+            (90, "which it can no longer make: begun now it would end at "),
+        ):
+            asked = submission(f"in-{minutes}", requirements=WHOLE_NODE)
+            asked = replace(asked, finish_by_ms=due_ms, estimated_ms=minutes * 60_000)
+            (one,) = await site.submit(asked)
+            assert told in (await site.plane.explain(one)).summary_en

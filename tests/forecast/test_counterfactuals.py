@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inventory.model.system import Architecture
+from inventory.model.units import Resources
+from scheduler.core.queueing.queues import NO_LIMIT, QueueSpec
+from scheduler.core.queueing.reservations import Reservation
 from scheduler.cycle import CycleSettings
 from scheduler.forecast.counterfactuals import Counterfactual, counterfactuals
 from scheduler.forecast.probe import Probe
 from scheduler.forecast.world import Situation
-from tests.forecast.worlds import NOW_MS, Job, shape_of, situation
+from tests.forecast.worlds import NOW_MS, QUEUE, Job, shape_of, situation
 
 
 def found(have: Situation) -> dict[str, Counterfactual]:
@@ -34,6 +38,33 @@ def test_time_is_when_the_runs_before_it_end_by_their_estimates() -> None:
     moment = found(have)["time"]
     assert moment.at_ms == NOW_MS + 100_000
     assert "when a ends" in moment.change_en
+
+
+FOUR_CORES = QueueSpec(QUEUE, maximum=replace(NO_LIMIT, cpu_milli=4_000))
+
+
+def test_time_heeds_the_quota_not_only_the_nodes() -> None:
+    have = situation(4, 4, [Job("a", 2, 100), Job("b", 2, 50)], [Job("w", 3)], [FOUR_CORES])
+    moment = found(have)["time"]
+    assert (moment.at_ms, moment.change_en.split(", ")[1]) == (
+        NOW_MS + 100_000,
+        "when a ends (by its own estimate),",
+    )
+
+
+def test_who_is_larger_than_its_quota_is_told_no_moment() -> None:
+    assert "time" not in found(situation(4, 8, [Job("a", 2, 100)], [Job("w", 8)], [FOUR_CORES]))
+
+
+@pytest.mark.parametrize(("ends_s", "at_s"), [(900, 900), (50, 100), (None, None)])
+def test_time_heeds_what_the_calendar_keeps(ends_s: int | None, at_s: int | None) -> None:
+    have = situation(1, 4, [Job("a", 2, 100)], [Job("w", 3)])
+    end_ms = None if ends_s is None else NOW_MS + ends_s * 1000
+    kept = Reservation("r", "p", "others", Resources(2_000), NOW_MS - 1, end_ms)
+    moment = found(replace(have, reservations=(kept,))).get("time")
+    assert (moment and moment.at_ms) == (None if at_s is None else NOW_MS + at_s * 1000)
+    if ends_s == 900:
+        assert moment is not None and "when reservation r ends" in moment.change_en
 
 
 def test_a_run_without_an_estimate_has_no_moment() -> None:

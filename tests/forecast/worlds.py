@@ -11,7 +11,7 @@ from inventory.model.units import GIB, Resources
 from inventory.model.workload import Requirements
 from scheduler.core.placement.pool_state import PoolState
 from scheduler.core.placement.protocol import PROCESS, NodeBatch, Shape
-from scheduler.core.queueing.queues import QueueTree
+from scheduler.core.queueing.queues import QueueSpec, QueueTree
 from scheduler.core.queueing.running import RunningRow
 from scheduler.core.queueing.shapes import ShapeTable
 from scheduler.core.queueing.usage import QueueUsage
@@ -37,9 +37,11 @@ def shape_of(cores: int) -> Shape:
     return Shape(Requirements(Resources(cores * 1000, GIB)))
 
 
-def situation(nodes: int, cores: int, running: Sequence[Job], waiting: Sequence[Job]) -> Situation:
-    """A pool "p" of so many nodes of so many cores."""
-    shapes, tree = ShapeTable(), QueueTree()
+def situation(
+    nodes: int, cores: int, running: Sequence[Job], waiting: Sequence[Job], queues: Sequence[QueueSpec] = ()
+) -> Situation:
+    """A pool "p" of so many nodes of so many cores. Everything is of QUEUE, which `queues` may limit."""
+    shapes, tree = ShapeTable(), QueueTree(queues)
     usage, queue = QueueUsage(tree, shapes), tree.leaf(QUEUE)
     state = PoolState(
         0, [Node(f"n{i}", Architecture.X86_64, Resources(cores * 1000, 1024 * GIB)) for i in range(nodes)]

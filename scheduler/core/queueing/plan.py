@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import overload
 
-from inventory.model.placement import Placement, PoolOpinion, Reason, ReasonCode
+from inventory.model.placement import Placement, PoolOpinion, Reason, ReasonCode, Verdict
 from scheduler.core.placement.evaluation import Evaluation
 from scheduler.core.placement.protocol import NodeAnswers, PoolView
 from scheduler.core.placement.stack import Stack
@@ -174,9 +174,16 @@ class Verdicts:
         opinions = self.said.of(self.shape, self.kept_before)
         if not self.reasons:
             return opinions
+        if any(reason.verdict is not Verdict.UNSCHEDULABLE for reason in self.reasons):
+            return tuple(replace(one, reasons=self._for_ever(one), scores=(), score=0) for one in opinions)
         return tuple(
             replace(one, reasons=self.reasons, scores=(), score=0) if _only_keeps(one) else one for one in opinions
         )
+
+    def _for_ever(self, opinion: PoolOpinion) -> tuple[Reason, ...]:
+        """Where the queue will never let it start, no pool tells it to wait for room."""
+        lasting = [one for one in opinion.reasons if one.verdict is not Verdict.UNSCHEDULABLE]
+        return (*lasting, *self.reasons)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Verdicts):
