@@ -60,6 +60,11 @@ class StartForecast:
     finish_latest_ms: int | None
     raw: tuple[int, int, int] | None = None
 
+    @property
+    def probability(self) -> float:
+        """That the start lies in the interval: PROBABILITY for all futures, less where only some were over in time."""
+        return min(PROBABILITY, max(0.0, (self.futures + 1 - 2 * _RANK) / (self.futures + 1)))
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

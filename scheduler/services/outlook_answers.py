@@ -13,7 +13,7 @@ from inventory.model.workload import Submission
 from scheduler.core.admission import Accepted
 from scheduler.core.placement.explain import Explanation
 from scheduler.forecast.counterfactuals import Counterfactual
-from scheduler.forecast.forecast import PROBABILITY, StartForecast
+from scheduler.forecast.forecast import StartForecast
 from scheduler.services.outlooks import Outlook, Stopped, Warned, summary
 from scheduler.services.ports import ArrayPlacement, DryRunPlacement
 from xisuan.common.v1 import common_pb2
@@ -41,7 +41,7 @@ def forecast_to_wire(said: StartForecast | None) -> pb.StartForecast | None:
         earliest=timestamp_to_wire(said.earliest_ms),
         latest=timestamp_to_wire(said.latest_ms),
         median=timestamp_to_wire(said.median_ms),
-        probability=PROBABILITY,
+        probability=said.probability,
         futures=said.futures,
         not_started=said.not_started,
         pool_id=said.pool_id,

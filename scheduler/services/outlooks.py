@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
 from scheduler.forecast.counterfactuals import Counterfactual
-from scheduler.forecast.forecast import PROBABILITY, StartForecast
+from scheduler.forecast.forecast import StartForecast
 
 _CHINA = timezone(timedelta(hours=8))
 
@@ -44,7 +44,6 @@ class Stopped:
 
 def summary(said: StartForecast) -> tuple[str, str]:
     """One line each in Chinese and English."""
-    part = round(100 * PROBABILITY)
     if said.latest_ms is None:
         text_zh = (
             f"{said.futures} 次推演中 {said.not_started} 次在 30 天内未能开始；最早约 {_clock(said.earliest_ms)}"
@@ -57,6 +56,11 @@ def summary(said: StartForecast) -> tuple[str, str]:
     pool_zh, pool_en = (
         (f"，多半在 {said.pool_id}", f", most likely in {said.pool_id}") if said.pool_id else ("", "")
     )
+    if said.futures == 1:
+        # One future is no interval.
+        about = _clock(said.earliest_ms)
+        return f"预计约 {about} 开始（只来得及推演一次）{pool_zh}", f"starts about {about} (one future){pool_en}"
+    part = round(100 * said.probability)
     text_zh = f"预计 {_clock(said.earliest_ms)} 至 {_clock(said.latest_ms)} 之间开始（{part}%）{pool_zh}"
     text_en = f"starts between {_clock(said.earliest_ms)} and {_clock(said.latest_ms)} ({part} %){pool_en}"
     return text_zh, text_en

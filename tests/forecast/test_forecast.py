@@ -14,6 +14,7 @@ from scheduler.cycle import CycleSettings
 from scheduler.forecast.correction import Correction
 from scheduler.forecast.forecast import FUTURES, PROBABILITY, Effort, Question, StartForecast, forecast
 from scheduler.forecast.world import Situation
+from scheduler.services.outlooks import summary
 from tests.forecast.worlds import NOW_MS, QUEUE, Job, shape_of, situation
 
 SETTINGS = CycleSettings()
@@ -136,3 +137,13 @@ def test_eighty_percent_hold_though_the_forecasts_drift(drift: float) -> None:
 
 def test_eighty_percent_is_what_nine_futures_promise() -> None:
     assert pytest.approx(0.8) == PROBABILITY
+
+
+@pytest.mark.parametrize(
+    ("futures", "probability", "told"),
+    [(9, 0.8, "(80 %)"), (4, 0.6, "(60 %)"), (1, 0.0, "starts about 01-01 08:00:01 (one future)")],
+)
+def test_fewer_futures_promise_less(futures: int, probability: float, told: str) -> None:
+    said = StartForecast(1_000, 2_000, 1_500, futures, 0, "", None, None)
+    assert said.probability == pytest.approx(probability)
+    assert told in summary(said)[1]
