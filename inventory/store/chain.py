@@ -96,11 +96,11 @@ def canonical_json(value: object) -> str:
 
 def payload_text(payload: Mapping[str, object]) -> str:
     """`canonical_json` of a payload, some of whose values may be `JsonText`."""
-    return _payload_bytes(payload).decode()
+    return _payload_bytes(payload, set(map(type, payload.values()))).decode()
 
 
-def _payload_bytes(payload: Mapping[str, object]) -> bytes:
-    types = set(map(type, payload.values()))
+def _payload_bytes(payload: Mapping[str, object], types: set[type]) -> bytes:
+    """`types` are those of its values."""
     if types <= _PLAIN:
         # Without floats and containers both libraries write the same text, and this one in a fifth of the time.
         ready = payload
@@ -154,10 +154,10 @@ def link_all(head: Head, drafts: Iterable[Draft], *, actor: str, recorded_ms: in
         if "\x00" in draft.subject:
             raise _holds_nul("subject", draft.subject)
         seq += 1
-        number, subject, payload = b"%d" % seq, draft.subject.encode(), _payload_bytes(draft.payload)
+        types = set(map(type, draft.payload.values()))
+        number, subject, payload = b"%d" % seq, draft.subject.encode(), _payload_bytes(draft.payload, types)
         fields = (len(before), before.encode(), len(number), number, len(subject), subject, len(payload), payload)
         digest = hashlib.sha256(form.text % fields).hexdigest()
-        event = _unset_event(Event)
         made: dict[str, object] = {
             "seq": seq,
             "kind": draft.kind,
@@ -169,17 +169,18 @@ def link_all(head: Head, drafts: Iterable[Draft], *, actor: str, recorded_ms: in
             "previous_hash": before,
             "hash": digest,
         }
-        if _SCALARS.issuperset(map(type, draft.payload.values())):
+        if types <= _SCALARS:
             made["payload"] = dict(draft.payload)  # what parsing its text would give
-        _set_fields(
-            event, "__dict__", made
-        )  # `Event(...)` sets each field through a check that frozen classes have
-        events.append(event)
+        events.append(_event(made))
         before = digest
     return events
 
 
-_unset_event, _set_fields = object.__new__, object.__setattr__
+def _event(fields: dict[str, object]) -> Event:
+    """`Event(**fields)`, which would set each of them through the check that frozen classes have."""
+    event = object.__new__(Event)
+    object.__setattr__(event, "__dict__", fields)
+    return event
 
 
 class _Form(NamedTuple):
