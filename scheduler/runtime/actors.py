@@ -7,6 +7,7 @@ they do (the modules `*_actor`) only where they run: a gateway need not load a d
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,16 @@ if TYPE_CHECKING:
     from inventory.store.attribution import Attribution
     from scheduler.access.guard import AccessSettings
     from scheduler.runtime.calls import RuntimeSettings
-    from scheduler.runtime.control_plane_actor import Pulse
     from scheduler.runtime.pool_link import PoolReport
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """Which process answered, on which node of Ray, and whether it leads (loading may hold its event loop up before)."""
+
+    pid: int
+    node_id: str
+    leads: bool
 
 
 class ControlPlaneShell:

@@ -7,7 +7,6 @@ import gc
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -19,6 +18,7 @@ from scheduler.core.admission import Accepted, Outcome
 from scheduler.operation.instruments import ACKNOWLEDGEMENT, COMMIT, COMMITTED_EVENTS, WATCH_LAG
 from scheduler.operation.logs import configure_actor
 from scheduler.operation.run_traces import RUN_TRACES
+from scheduler.runtime.actors import Pulse
 from scheduler.runtime.calls import CONTROL_PLANE, RayHosts, RuntimeSettings, pool_host_name
 from scheduler.runtime.clock import SystemClock
 from scheduler.runtime.control_plane import ControlPlane, ControlPlaneSettings
@@ -30,16 +30,6 @@ from scheduler.services.ports import ControlPlaneUnavailable
 from scheduler.store.leader_lease import LeaseRow
 from scheduler.store.measures import ObservedStore
 from scheduler.store.opening import open_store
-
-
-@dataclass(frozen=True, slots=True)
-class Pulse:
-    """Which process answered, on which node of Ray, and whether it leads (loading may hold its event loop up before)."""
-
-    pid: int
-    node_id: str
-    leads: bool
-
 
 _COLLECT_AFTER = (50_000, 20, 20)
 

@@ -19,7 +19,7 @@ _LONGEST_PAUSE_S = 3.0  # between two looks
 
 
 class Heartbeat:
-    """Of one actor that has a method `pulse` (`control_plane_actor.Pulse`). `patience_s` is how long it may be silent."""
+    """Of one actor that has a method `pulse` (`actors.Pulse`). `patience_s` is how long it may be silent."""
 
     def __init__(self, plane: Any, patience_s: float) -> None:
         self._plane = plane

@@ -10,7 +10,7 @@ import pytest
 from ray.exceptions import RayActorError
 
 from scheduler.runtime import heartbeat
-from scheduler.runtime.control_plane_actor import Pulse
+from scheduler.runtime.actors import Pulse
 from scheduler.runtime.heartbeat import Heartbeat
 
 PATIENCE_S = 20.0
