@@ -82,12 +82,14 @@ class Estate:
 
     @cached_property
     def moving_groups(self) -> Mapping[str, tuple[str, ...]]:
-        """What has still to move, by move group (its least member): living, not in the cloud, not classified, and not a
-        superior's. Graph keys. A system of which nobody said whether it should migrate counts: unknown is not no."""
+        """What has still to move, by move group (its least member): not closed, not in the cloud, not classified, and
+        not a superior's. Graph keys. A system of which nobody said whether it should migrate counts: unknown is not
+        no; one that counts as merged moves where the ledger says so (先集中、后整合)."""
         moving = {
             graph_key(system)
             for key, system in self.systems.items()
-            if self.is_living(key)
+            if self.standing[key].closed_on is None
+            and (self.standing[key].merged_on is None or system.should_migrate is True)
             and self.standing[key].migrated_on is None
             and system.migrated is not True
             and system.should_migrate is not False

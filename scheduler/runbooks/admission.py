@@ -20,8 +20,8 @@ _MINUTE_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class KnownSystem:
-    """What the ledger says of one system. `key` is its own key; `ended` says in words that it was closed or merged
-    (empty: it lives); `lacks` are the papers of APPROVAL_PAPERS that it says there are none of. Unknown is not no."""
+    """What the ledger says of one system. `key` is its own key; `ended` says in words that it was closed
+    (empty: it was not); `lacks` are the papers of APPROVAL_PAPERS that it says there are none of. Unknown is not no."""
 
     key: str
     is_classified: bool = False

@@ -126,7 +126,8 @@ class RunCalls:
 
 
 def _known(one: StandingSystem) -> KnownSystem:
-    ended = "关停" if one.closed_on is not None else "整合" if one.merged_on is not None else ""
+    # A merger counts from the day on which it was decided; the system itself may move long after (先集中、后整合).
+    ended = "关停" if one.closed_on is not None else ""
     lacks = tuple(paper for paper in APPROVAL_PAPERS if getattr(one.system, paper) is False)
     return KnownSystem(one.system_key, one.system.classified is True, ended, lacks)
 

@@ -10,7 +10,7 @@ import pytest
 
 from inventory.intake import Intake
 from inventory.ledger import read_ledger
-from inventory.model.system import Ownership, System
+from inventory.model.system import Disposition, Ownership, System
 from inventory.store.event_store import Store
 from scheduler.services.assessment_desk import AssessmentDesk
 from scheduler.services.assessment_ports import MeasuredUpload
@@ -82,6 +82,7 @@ def test_the_critical_path_counts_a_group_once_and_leaves_out_what_moves_no_more
         a_system("戊", deps=("甲",), migrated=True),
         a_system("己", deps=("甲",), ownership=Ownership.VERTICAL),
         a_system("庚", deps=("甲",), classified=True, should_migrate=None),
+        a_system("辛", deps=("甲",), disposition=Disposition.RETIRE, should_migrate=False),
     ]
     path = analysed(systems)["critical_path"]
     assert [sorted(step) for step in path["steps"]] == [["丁"], sorted(["乙", "丙"]), ["甲"]]
