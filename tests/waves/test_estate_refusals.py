@@ -20,6 +20,18 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("an unknown team", an_estate(a_row("甲", team="无")), "unknown_team", "'无'"),
     ("an unknown skill", an_estate(a_row("甲", skill="无")), "unknown_team", "'无'"),
     ("a negative duration", an_estate(a_row("甲", minutes=-5)), "form", "minutes (甲) = -5"),
+    (
+        "a cutover that outlasts every window",
+        an_estate(a_row("甲", minutes=481)),
+        "too_long",
+        "'甲' is planned to take 481",
+    ),
+    (
+        "a cutover that outlasts every window too often",
+        an_estate(a_row("甲", minutes=400, minutes_sd=60), max_overrun_pct=5),
+        "too_long",
+        "planned to take 499 minutes, and the longest window has 480",
+    ),
     ("an unknown field", an_estate(a_row("甲", colour="red")), "form", "colour"),
     ("an unknown used system", an_estate(a_row("甲", "乙")), "unknown_system", "'乙'"),
     ("a system that uses itself", an_estate(a_row("甲", "甲")), "unknown_system", "uses itself"),

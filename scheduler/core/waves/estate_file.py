@@ -21,7 +21,7 @@ from inventory.model.form_faults import FormFault, form_faults
 from inventory.model.migration import Declarations, WaveSettings
 from inventory.model.units import GIB, Resources
 from scheduler.core.waves.estate_form import CalendarEntry, EstateForm, PoolEntry, SystemEntry, UseEntry
-from scheduler.core.waves.estate_rules import EstateError, refuse_contradictions
+from scheduler.core.waves.estate_rules import EstateError, refuse_contradictions, refuse_too_long
 from scheduler.core.waves.forecast import Spread
 from scheduler.core.waves.problem import (
     Arrival,
@@ -61,6 +61,7 @@ def estate_problem(form: EstateForm) -> WaveProblem:
     slots = _slots(form, settings, windows, freezes)
     refuse_contradictions(form, tuple(slot.window for slot in slots))
     items = tuple(sorted(_items(form), key=lambda item: item.key))
+    refuse_too_long(items, (slot.window for slot in slots))
     return WaveProblem(
         settings=settings,
         declarations=Declarations(),

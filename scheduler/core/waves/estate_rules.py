@@ -13,6 +13,7 @@ from itertools import pairwise
 from inventory.graph import strong_components
 from inventory.model.calendar import Window
 from scheduler.core.waves.estate_form import EstateForm, PinEntry, SystemEntry, UseEntry
+from scheduler.core.waves.problem import Item
 
 
 class EstateError(ValueError):
@@ -40,6 +41,21 @@ def refuse_contradictions(form: EstateForm, windows: Sequence[Window]) -> None:
         found = list(lines)
         if found:
             raise EstateError(rule, *found)
+
+
+def refuse_too_long(items: Iterable[Item], windows: Iterable[Window]) -> None:
+    """Raises EstateError for systems whose planned minutes no window has: people may share their work, and a cutover still
+    takes its time."""
+    longest = max((window.seconds // 60 for window in windows), default=0)
+    found = [
+        f"系统 {item.name!r} 计划割接 {item.minutes} 分钟，最长的窗口只有 {longest} 分钟；请拆分、缩短，或加长窗口"
+        f" / the cutover of system {item.name!r} is planned to take {item.minutes} minutes, and the longest window has"
+        f" {longest}; split it, shorten it, or lengthen the window"
+        for item in items
+        if item.minutes > longest
+    ]
+    if found:
+        raise EstateError("too_long", *found)
 
 
 def _duplicates(form: EstateForm) -> Iterator[str]:

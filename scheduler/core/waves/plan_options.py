@@ -28,7 +28,7 @@ from scheduler.core.waves.estate_form import (
     TeamEntry,
     Word,
 )
-from scheduler.core.waves.estate_rules import EstateError
+from scheduler.core.waves.estate_rules import EstateError, refuse_too_long
 from scheduler.core.waves.option_rules import refuse_option_faults
 from scheduler.core.waves.problem import (
     DEFAULT_AIMS,
@@ -123,7 +123,7 @@ def read_options(text: str) -> PlanOptions:
 
 def with_options(problem: WaveProblem, options: PlanOptions) -> WaveProblem:
     """The problem with everything that was declared. Raises EstateError for a system, team, pool or window that does
-    not exist."""
+    not exist, and for a cutover that no window has the time for."""
     refuse_option_faults(problem, options)
     # What was agreed for a system that has moved since, or is moving, is kept or past.
     gone = {each.system_key for each in problem.left_out if each.rule in _GONE}
@@ -144,9 +144,11 @@ def with_options(problem: WaveProblem, options: PlanOptions) -> WaveProblem:
         )
         for each in options.freezes
     )
+    items = tuple(_item(item, options.systems.get(item.key), options.max_overrun_pct) for item in problem.items)
+    refuse_too_long(items, (slot.window for slot in problem.windows))
     return replace(
         problem,
-        items=tuple(_item(item, options.systems.get(item.key), options.max_overrun_pct) for item in problem.items),
+        items=items,
         freezes=(*problem.freezes, *freezes),
         teams=tuple(
             Team(
