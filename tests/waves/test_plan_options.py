@@ -52,7 +52,11 @@ def test_no_options_declare_nothing() -> None:
         (f"version: 1\nsystems: {{'{key('门户')}': {{team: 无}}}}", "unknown_team", "'无'"),
         ("version: 1\nlinks: [{id: 线, gbps: 1, pools: [无]}]", "unknown_pool", "'无'"),
         (f"version: 1\npins: [{{system: '{key('门户')}', window: W2030-01-01}}]", "unknown_window", "W2030"),
-        (f"version: 1\nsystems: {{'{key('门户')}': {{minutes: 6000}}}}", "too_long", "planned to take 6000 minutes"),
+        (
+            f"version: 1\nsystems: {{'{key('门户')}': {{minutes: 6000}}}}",
+            "too_long",
+            "planned to take 6000 minutes",
+        ),
         ("version: 1\nteam: []", "form", "team"),
         ("version: [", "form", "YAML"),
         ("version: 2", "form", "version"),
