@@ -93,7 +93,8 @@ def test_a_rollback_that_is_killed_again_and_again_undoes_every_step_once(schedu
     log = tmp_path / "log"
     # It passes in the rehearsal and fails in the window.
     line = f'echo "do $XISUAN_STEP $XISUAN_ATTEMPT" >> {log}; case $XISUAN_STEP in rehearsal*) exit 0;; *) exit 1;; esac'
-    fails = {"kind": "command", "argv": ["/bin/sh", "-c", line], "idempotent": False}
+    place = {"PLACE": "${place}"}  # the rehearsal's own, or it would touch the real thing
+    fails = {"kind": "command", "argv": ["/bin/sh", "-c", line], "environment": place, "idempotent": False}
     verification = {"steps": [step("verify", fails, compensation=noting(log, "undo"), provides="verified")]}
     opened(tmp_path, log, verification=verification)
     live_on(tmp_path, schedule)
