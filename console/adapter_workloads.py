@@ -82,8 +82,9 @@ class AdapterWorkloads:
         self._held[capacity.hold_id] = capacity
         return f"{capacity.cpu_milli} milli-CPU, {capacity.memory_bytes} bytes"
 
-    def release(self, hold_id: str) -> None:
-        self._held.pop(hold_id, None)
+    def release(self, hold_id: str, *, as_allocation: bool) -> None:
+        if not as_allocation:
+            self._held.pop(hold_id, None)
 
     async def _open(self, endpoint: str) -> AdapterClient:
         return AdapterClient(endpoint)

@@ -106,9 +106,9 @@ class ServiceReservations:
             self._operations.hold_capacity(request)
         return f"{queue_of(capacity.hold_id)} @ {capacity.pool_id}: {capacity.cpu_milli} milli-CPU"
 
-    def release(self, hold_id: str) -> None:
+    def release(self, hold_id: str, *, as_allocation: bool) -> None:
         with _reachable():
-            self._operations.release_capacity(hold_id)
+            self._operations.release_capacity(hold_id, as_allocation=as_allocation)
 
     def _require_room(self, capacity: Capacity) -> None:
         """A reservation is a promise to be kept: what the pool cannot place now is not promised. Of a pool that is not

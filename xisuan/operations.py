@@ -231,8 +231,10 @@ class Operations:
         """Capacity of a pool, kept for the run's queue until it is released. Idempotent."""
         self._channel.call(self._migration.HoldCapacity, request)
 
-    def release_capacity(self, run_id: str) -> None:
-        self._channel.call(self._migration.ReleaseCapacity, migration_pb.ReleaseCapacityRequest(run_id=run_id))
+    def release_capacity(self, run_id: str, *, as_allocation: bool = False) -> None:
+        """Idempotent. `as_allocation`: it stays in the pool as the steady load of the run's systems."""
+        request = migration_pb.ReleaseCapacityRequest(run_id=run_id, as_allocation=as_allocation)
+        self._channel.call(self._migration.ReleaseCapacity, request)
 
     def runs(self) -> tuple[str, ...]:
         """Every run in short, as JSON texts, oldest first."""

@@ -65,12 +65,14 @@ class Capacity:
 
 
 class Reservations(Protocol):
-    """Capacity that nothing else may take, from approval to acceptance. Both are idempotent on the hold's id."""
+    """Capacity that nothing else may take, from approval to acceptance, or from then on for good. Both are idempotent on
+    the hold's id."""
 
     def hold(self, capacity: Capacity) -> str:
         """Returns in words what is held. Raises CapacityRefused where the pool has no room, PoolUnavailable."""
 
-    def release(self, hold_id: str) -> None: ...
+    def release(self, hold_id: str, *, as_allocation: bool) -> None:
+        """It is held no more; `as_allocation`: it is no longer the run's, and is the steady load of what it built."""
 
 
 class CapacityRefused(Exception):

@@ -166,9 +166,11 @@ class ReserveCapacity(_Strict):
 
 
 class ReleaseCapacity(_Strict):
-    """Releases what the run holds: the system's own load now stands in its place."""
+    """Ends what the run holds. `keeps: allocation`: it stays in the pool as the steady load of its systems, for whatever
+    was built without a workload; `nothing`: a workload that runs on stands in its place, or nothing does."""
 
     kind: Literal["release"]
+    keeps: Literal["nothing", "allocation"] = "nothing"
 
 
 Action = Annotated[

@@ -2,7 +2,8 @@
 
 The control-plane actor holds one; runbook hosts reach it through the gateway. A run holds for the queue of its own
 workloads (`migration/r1`), so that what the run starts uses the reservation and nothing else does, from approval to
-acceptance. Each is a reservation by itself: a document of queues that somebody applies meanwhile does not end it.
+acceptance; where its systems run by themselves from then on, it stays as their allocation, until somebody ends it.
+Each is a reservation by itself: a document of queues that somebody applies meanwhile does not end it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class Calendar(Protocol):
 
     async def end_reservation(self, reservation_id: str, actor: str, reason: str) -> ReservationNow: ...
 
+    async def reservations(self, include_ended: bool) -> tuple[ReservationNow, ...]: ...
+
 
 class RunsInTurn(InTurn):
     """The part `runs` of the control plane: the run desk takes turns with the writer, and the calendar of capacity
@@ -49,13 +52,25 @@ class CapacityCalendar:
         asked = ReservationAsked(_id(held.run_id), held.pool_id, queue_of(held.run_id), amount, reason=reason)
         await self._calendar.hold(asked, ACTOR)
 
-    async def release(self, run_id: str) -> None:
-        """Idempotent, also for a run that never held anything."""
+    async def release(self, run_id: str, as_allocation: bool) -> None:
+        """Idempotent, also for a run that never held anything. `as_allocation`: the reservation stands for the steady load
+        of the run's systems from now on, and is named so."""
+        if as_allocation:
+            await self._allocate(run_id)
+            return
         try:
             await self._calendar.end_reservation(_id(run_id), ACTOR, f"{run_id}: 已释放 / released")
         except RequestError as error:
             if error.code is not ErrorCode.NOT_FOUND:
                 raise
+
+    async def _allocate(self, run_id: str) -> None:
+        held = [one.kept.reservation for one in await self._calendar.reservations(False)]
+        for one in held:
+            if one.reservation_id == _id(run_id):
+                reason = f"{run_id}: 验收后的稳态负载 / steady load since acceptance"
+                asked = ReservationAsked(one.reservation_id, one.pool_id, one.holder, one.amount, reason=reason)
+                await self._calendar.hold(asked, ACTOR)
 
 
 def queue_of(run_id: str) -> str:

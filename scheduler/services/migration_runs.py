@@ -76,7 +76,7 @@ class ExecutionCalls:
         self, request: pb.ReleaseCapacityRequest, context: Context
     ) -> pb.ReleaseCapacityResponse:
         async with answering(context):
-            await self._runs.release(request.run_id)
+            await self._runs.release(request.run_id, request.as_allocation)
             return pb.ReleaseCapacityResponse()
 
 

@@ -101,4 +101,5 @@ class Runs(Protocol):
     async def hold(self, held: HeldCapacity) -> None:
         """Durable when it returns. Idempotent on the run."""
 
-    async def release(self, run_id: str) -> None: ...
+    async def release(self, run_id: str, as_allocation: bool) -> None:
+        """Idempotent. `as_allocation`: what was held until acceptance is the systems' steady load from then on."""

@@ -178,8 +178,8 @@ class ScopedRuns:
     async def hold(self, held: HeldCapacity) -> None:
         await self._runs.hold(held)
 
-    async def release(self, run_id: str) -> None:
-        await self._runs.release(run_id)
+    async def release(self, run_id: str, as_allocation: bool) -> None:
+        await self._runs.release(run_id, as_allocation)
 
     def _sees(self, mine: Caller, document: Mapping[str, Any]) -> bool:
         paths = self._paths(document)

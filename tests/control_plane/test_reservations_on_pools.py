@@ -58,9 +58,30 @@ async def test_a_migrations_capacity_outlives_a_document_that_does_not_name_it(s
         await site.plane.queues.apply(Definition({"queues": [{"path": "somebody"}]}, "李工"))
         (kept,) = await site.plane.queues.reservations(include_ended=False)
         assert (kept.kept.reservation.holder, kept.kept.reservation.amount.cpu_milli) == ("migration/r1", 3_000)
-        await calendar.release("R1")
-        await calendar.release("R1")
+        await calendar.release("R1", False)
+        await calendar.release("R1", False)
         assert await site.plane.queues.reservations(include_ended=False) == ()
+
+
+@story
+async def test_what_a_migration_built_keeps_its_room_after_acceptance_and_nobody_else_gets_it(site: Site) -> None:
+    async with running(site):
+        await site.add_pool("p", FakePool("p", nodes=1, course=UNTIL_TOLD))  # four cores
+        calendar = CapacityCalendar(site.plane.queues)
+        await calendar.hold(HeldCapacity("R1", "p", 3_000, GIB))
+        await calendar.release("R1", True)
+        await calendar.release("R1", True)
+        (kept,) = await site.plane.queues.reservations(include_ended=False)
+        assert (kept.kept.reservation.amount.cpu_milli, kept.kept.reservation.end_ms) == (3_000, None)
+        assert "steady load" in kept.kept.reservation.reason
+        large, small = await site.submit(
+            submission("large", requirements=Requirements(Resources(2_000, GIB))),
+            submission("small", requirements=Requirements(Resources(1_000, GIB))),
+        )
+        await site.until_run(small, RunState.RUNNING)
+        assert await site.runs(large) == []
+        await site.plane.queues.end_reservation("migration-r1", "王工", "retired")
+        await site.until_run(large, RunState.RUNNING)
 
 
 @story

@@ -53,6 +53,7 @@ class MemoryPools:
     states: dict[str, str] = field(default_factory=dict)
     submitted: dict[str, PoolTask] = field(default_factory=dict)
     held: dict[str, Capacity] = field(default_factory=dict)
+    allocated: dict[str, Capacity] = field(default_factory=dict)
     ends_as: str = "succeeded"
 
     def submit(self, task: PoolTask) -> str:
@@ -73,8 +74,10 @@ class MemoryPools:
         self.held[capacity.hold_id] = capacity
         return f"{capacity.cpu_milli} milli-CPU"
 
-    def release(self, hold_id: str) -> None:
-        self.held.pop(hold_id, None)
+    def release(self, hold_id: str, *, as_allocation: bool) -> None:
+        capacity = self.held.pop(hold_id, None)
+        if as_allocation and capacity is not None:
+            self.allocated[hold_id] = capacity
 
 
 def noting(log: Path, word: str, *, idempotent: bool = True, code: int = 0) -> dict[str, Any]:

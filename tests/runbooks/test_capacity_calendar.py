@@ -30,7 +30,9 @@ class Desk:
         self.fails: RequestError | None = None
 
     async def hold(self, asked: ReservationAsked, actor: str) -> ReservationNow:
-        made = Reservation(asked.reservation_id, asked.pool_id, asked.queue, asked.amount, T0, asked.end_ms)
+        made = Reservation(
+            asked.reservation_id, asked.pool_id, asked.queue, asked.amount, T0, asked.end_ms, asked.reason
+        )
         self.kept[asked.reservation_id] = KeptReservation(made, actor, T0)
         return ReservationNow(self.kept[asked.reservation_id], T0)
 
@@ -43,6 +45,9 @@ class Desk:
         self.kept[reservation_id] = ended
         return ReservationNow(ended, T0)
 
+    async def reservations(self, include_ended: bool) -> tuple[ReservationNow, ...]:
+        return tuple(ReservationNow(one, T0) for one in self.kept.values() if include_ended or one.ending is None)
+
 
 def test_capacity_is_held_for_the_runs_own_queue_until_it_is_released() -> None:
     desk = Desk()
@@ -52,7 +57,7 @@ def test_capacity_is_held_for_the_runs_own_queue_until_it_is_released() -> None:
     assert (reservation.reservation_id, reservation.pool_id) == ("migration-r1", "gov-a")
     assert (reservation.holder, reservation.end_ms) == ("migration/r1", None)
     assert (reservation.amount.cpu_milli, reservation.amount.memory_bytes) == (1500, 64 * 1024**2)
-    asyncio.run(CapacityCalendar(desk).release("R1"))
+    asyncio.run(CapacityCalendar(desk).release("R1", False))
     assert desk.kept["migration-r1"].ending is not None
 
 
@@ -86,14 +91,28 @@ def test_room_is_asked_for_in_pieces_that_need_not_share_a_node(
     assert (service.held.cpu_milli, service.held.memory_bytes) == (cpu_milli, memory), "what is held is the whole"
 
 
-def test_releasing_what_was_never_held_changes_nothing() -> None:
+@pytest.mark.parametrize("as_allocation", [False, True])
+def test_releasing_what_was_never_held_changes_nothing(as_allocation: bool) -> None:
     desk = Desk()
-    asyncio.run(CapacityCalendar(desk).release("R9"))
+    asyncio.run(CapacityCalendar(desk).release("R9", as_allocation))
     assert desk.kept == {}
+
+
+def test_what_runs_by_itself_after_acceptance_keeps_the_capacity_as_its_allocation() -> None:
+    desk = Desk()
+    for run_id in ("R1", "R2"):
+        asyncio.run(CapacityCalendar(desk).hold(replace(HELD, run_id=run_id)))
+    for _ in range(2):  # a step may be asked twice
+        asyncio.run(CapacityCalendar(desk).release("R1", True))
+    kept = desk.kept["migration-r1"]
+    assert kept.ending is None
+    assert kept.reservation.amount == desk.kept["migration-r2"].reservation.amount
+    assert "steady load" in kept.reservation.reason
+    assert "steady load" not in desk.kept["migration-r2"].reservation.reason
 
 
 def test_a_calendar_that_does_not_answer_is_told_to_whoever_releases() -> None:
     desk = Desk()
     desk.fails = RequestError(ErrorCode.UNAVAILABLE, "closing")
     with pytest.raises(RequestError, match="closing"):
-        asyncio.run(CapacityCalendar(desk).release("R1"))
+        asyncio.run(CapacityCalendar(desk).release("R1", False))

@@ -87,6 +87,20 @@ def test_a_run_goes_from_approval_to_the_ledger(site: Site, log: Path) -> None:
     assert verify(site.store).holds
 
 
+@pytest.mark.parametrize("keeps", ["nothing", "allocation"])
+def test_what_runs_by_itself_after_acceptance_keeps_its_capacity_in_the_pool(
+    site: Site, log: Path, keeps: str
+) -> None:
+    signed = approval("accept", "competent_authority", "acceptance")
+    acceptance = {"steps": [signed, step("release", {"kind": "release", "keeps": keeps})]}
+    run_id = site.open(a_template(log, acceptance=acceptance))
+    site.through_the_window(run_id)
+    site.desk.approve(run_id, "", "李四", Paper("示例验〔2026〕9号", "a" * 64))
+    site.until_state(run_id, MigrationState.COMPLETED)
+    assert run_id not in site.pools.held
+    assert (run_id in site.pools.allocated) == (keeps == "allocation")
+
+
 def test_a_system_that_is_recorded_as_migrated_is_not_recorded_again(site: Site, log: Path) -> None:
     for _ in range(2):
         run_id = site.open(a_template(log))

@@ -68,15 +68,16 @@ def reserve(context: StepContext) -> StepResult:
 
 
 def release(context: StepContext) -> StepResult:
+    keeps = context.action.get("keeps", "nothing")  # runs that were opened before had none
     last = [""]
 
     def let_go() -> StepResult | None:
         try:
-            context.ports.reservations.release(context.run.run_id)
+            context.ports.reservations.release(context.run.run_id, as_allocation=keeps == "allocation")
         except PoolUnavailable as error:
             last[0] = str(error)
             return None
-        return done()
+        return done(keeps=keeps)
 
     return context.until(let_go) or failed(last[0])
 

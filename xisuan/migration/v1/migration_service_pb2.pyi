@@ -982,15 +982,19 @@ class ReleaseCapacityRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RUN_ID_FIELD_NUMBER: _builtins.int
+    AS_ALLOCATION_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
+    as_allocation: _builtins.bool
+    """The capacity stays in the pool as the steady load of the run's systems, until its reservation is ended."""
     def __init__(
         self,
         *,
         run_id: _builtins.str = ...,
+        as_allocation: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_allocation", b"as_allocation", "run_id", b"run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -217,7 +217,7 @@ class MigrationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseCapacity(self, request, context):
-        """Idempotent; a run that holds nothing is no error.
+        """Ends what a run holds, or makes it the allocation of its systems. Idempotent; a run that holds nothing is no error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -75,7 +75,7 @@ class MigrationServiceStub:
     acceptance: a reservation in the calendar of queues. Idempotent on the run; for runbook hosts.
     """
     ReleaseCapacity: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.ReleaseCapacityRequest, _migration_service_pb2.ReleaseCapacityResponse]
-    """Idempotent; a run that holds nothing is no error."""
+    """Ends what a run holds, or makes it the allocation of its systems. Idempotent; a run that holds nothing is no error."""
     Report: _grpc.UnaryUnaryMultiCallable[_migration_service_pb2.ReportRequest, _migration_service_pb2.ReportResponse]
     """The monthly report (上云月报; docs/reports.md). Writes nothing. INVALID_ARGUMENT: a month that has not begun, a bad
     scope, target or organisation file.
@@ -132,7 +132,7 @@ class MigrationServiceAsyncStub(MigrationServiceStub):
     acceptance: a reservation in the calendar of queues. Idempotent on the run; for runbook hosts.
     """
     ReleaseCapacity: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ReleaseCapacityRequest, _migration_service_pb2.ReleaseCapacityResponse]  # type: ignore[assignment]
-    """Idempotent; a run that holds nothing is no error."""
+    """Ends what a run holds, or makes it the allocation of its systems. Idempotent; a run that holds nothing is no error."""
     Report: _aio.UnaryUnaryMultiCallable[_migration_service_pb2.ReportRequest, _migration_service_pb2.ReportResponse]  # type: ignore[assignment]
     """The monthly report (上云月报; docs/reports.md). Writes nothing. INVALID_ARGUMENT: a month that has not begun, a bad
     scope, target or organisation file.
@@ -264,7 +264,7 @@ class MigrationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _migration_service_pb2.ReleaseCapacityRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_migration_service_pb2.ReleaseCapacityResponse, _abc.Awaitable[_migration_service_pb2.ReleaseCapacityResponse]]:
-        """Idempotent; a run that holds nothing is no error."""
+        """Ends what a run holds, or makes it the allocation of its systems. Idempotent; a run that holds nothing is no error."""
 
     @_abc_1.abstractmethod
     def Report(
