@@ -195,9 +195,8 @@ class Runtime:
         """A control plane that was restarted has the settings of the start: it is given the present ones again."""
         if self._cycle is None:
             return
-        from scheduler.runtime.operation_desk import (
-            settings_digest,
-        )  # loads a control plane, which no start shall wait for
+        # It loads a control plane, for which no start shall wait.
+        from scheduler.runtime.operation_desk import settings_digest
 
         try:
             if self.call("operation", "settings").digest != settings_digest(self._cycle):
