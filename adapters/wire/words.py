@@ -40,11 +40,14 @@ class WordRule:
         return text
 
 
+# Names of the organisation are Chinese, as in docs/queues.md. Ideographs have one case and one normal form, so two
+# paths that look alike are the same; the compatibility block, where that is not so, is left out.
+_LEVEL = r"[a-z0-9\u3007\u3400-\u9fff-]+"
 QUEUE = WordRule(
     128,
-    re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*"),
-    "小写字母、数字、“-”，以“/”分级",
-    'lower-case letters, digits and "-", in levels divided by "/"',
+    re.compile(f"{_LEVEL}(/{_LEVEL})*"),
+    "汉字、小写字母、数字、“-”，以“/”分级，如 市/区/单位/系统",
+    'Chinese characters, lower-case letters, digits and "-", in levels like city/district/department/system',
 )
 POOL_ID = WordRule(63, re.compile(r"[a-z0-9-]+"), "小写字母、数字、“-”", 'lower-case letters, digits and "-"')
 ACCELERATOR = WordRule(

@@ -16,6 +16,7 @@ from adapters.wire.scalars import (
     timestamp_from_wire,
     timestamp_to_wire,
 )
+from adapters.wire.words import QUEUE
 from inventory.model.units import Resources
 from scheduler.core.queueing.calendar import ReservationState
 from scheduler.core.queueing.document import QueuesUnreadable, read_queues
@@ -99,9 +100,15 @@ def _document(text: str) -> Mapping[str, Any]:
         check.refuse("document_json", text, "须为一组有名称的项", "must be an object with named fields")
     check.close()
     try:
-        read_queues(content)
+        document = read_queues(content)
     except QueuesUnreadable as error:
         raise InvalidMessage([_violation(line) for line in str(error).splitlines()]) from error
+    # A queue whose name no submission may use would be obeyed by nobody.
+    for number, queue in enumerate(document.queues):
+        QUEUE.inspect(queue.path, check, f"document_json.queues.{number}.path")
+    for number, kept in enumerate(document.reservations):
+        QUEUE.inspect(kept.holder, check, f"document_json.reservations.{number}.holder")
+    check.close()
     return dict(content)
 
 
@@ -120,13 +127,7 @@ def _asked(wire: pb.Reservation) -> ReservationAsked:
             "须以字母或数字开头，只含字母、数字和 . _ -，最多 128 个字符",
             "must begin with a letter or digit and have only letters, digits and . _ -, at most 128",
         )
-    if not wire.queue or any(not part.strip() for part in wire.queue.split("/")):
-        check.refuse(
-            "reservation.queue",
-            wire.queue,
-            "应形如 市/区/单位/系统",
-            "must be like city/district/department/system",
-        )
+    QUEUE.inspect(wire.queue, check, "reservation.queue")
     amount = resources_from_wire(wire.amount, check, "reservation.amount")
     if amount == Resources() and not check.violations:
         check.refuse(

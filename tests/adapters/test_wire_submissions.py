@@ -68,6 +68,13 @@ def test_a_plain_submission_gets_the_defaults() -> None:
     assert submission.estimated_ms == submission.max_runtime_ms == 0
 
 
+@pytest.mark.parametrize("queue", ["市/示例区/示例局", "city/east-2", "市/e/〇一"])
+def test_queues_are_named_as_the_organisation_is(queue: str) -> None:
+    spec = a_spec()
+    spec.queue = queue
+    assert submission_from_wire(spec).queue == queue
+
+
 def test_a_full_submission_keeps_every_word() -> None:
     spec = a_spec()
     spec.name = "夜间报表"
@@ -91,6 +98,8 @@ def test_a_full_submission_keeps_every_word() -> None:
 NEED = "requirements.per_task"
 REFUSED = [
     ("a queue with capitals", set_on("", queue="Yubei"), "queue"),
+    ("a queue with a full-width slash", set_on("", queue="市／区"), "queue"),
+    ("a queue with a space", set_on("", queue="市/示例 区"), "queue"),
     ("a queue that ends in a slash", set_on("", queue="yubei/"), "queue"),
     ("no queue", set_on("", queue=""), "queue"),
     ("a long queue", set_on("", queue="q" * 129), "queue"),

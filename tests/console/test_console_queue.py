@@ -98,7 +98,7 @@ def test_moments_without_a_zone_are_of_beijing() -> None:
         (("--cpu", "0"), "must be more than nothing"),
         (("--ends", "2020-01-01"), "give a later end"),
         (("--pool", "nowhere"), "registered are: cq-extranet"),
-        (("--queue", "a//b"), "must be like city/district/department/system"),
+        (("--queue", "a//b"), "in levels like city/district/department/system"),
     ],
 )
 @pytest.mark.usefixtures("site")

@@ -134,6 +134,7 @@ def test_applying_the_same_again_is_not_recorded_again(stub: QueueServiceStub, s
         ('{"queues": [{"path": "a", "wieght": 2}]}', "document_json.queues.0.wieght"),
         ('{"queues": [{"path": "a"}, {"path": "a"}]}', "document_json"),
         ('{"queues": [{"path": "a", "maximum": {"cpu": "4 apples"}}]}', "document_json.queues.0.maximum.cpu"),
+        ('{"queues": [{"path": "City"}]}', "document_json.queues.0.path"),  # no submission may name it
     ],
 )
 def test_a_document_with_a_fault_is_refused_by_its_place(

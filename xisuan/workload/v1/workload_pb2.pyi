@@ -649,7 +649,9 @@ class WorkloadSpec(_message.Message):
     ARRAY_FIELD_NUMBER: _builtins.int
     FINISH_BY_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
-    """The queue (department or system) that is charged. Lower-case letters, digits, "-", "/", at most 128."""
+    """The queue (department or system) that is charged, as a path: "city/east/transport", "市/示例区/示例局". Lower-case
+    letters, digits, Chinese characters (U+3007, U+3400 to U+9FFF) and "-", in levels divided by "/"; at most 128 characters.
+    """
     client_key: _builtins.str
     """The submitter's idempotency key, unique in the queue; at most 256 characters. Required.
     Same key and same body: the workload that exists is returned. Same key, other body: ALREADY_EXISTS.
