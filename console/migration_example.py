@@ -22,7 +22,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,8 @@ from scheduler.services.migration_desk import MigrationDesk
 from scheduler.services.ports import RequestError
 from scheduler.services.run_ports import Act, RunAction, RunDocument, RunOpening
 from scheduler.store.opening import open_store
-from scheduler.store.scheduler_store import SchedulerStore
+from scheduler.store.projection import pool_registered
+from scheduler.store.scheduler_store import Batch, SchedulerStore
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 WORKBOOK = "示例区台账.xlsx"
@@ -385,10 +386,14 @@ class Example:
 
     def _start_pool(self) -> AdapterWorkloads:
         pools = read_pools(EXAMPLES / "pools" / "pools.csv", EXAMPLES / "pools" / "node-groups.csv")
-        pool = next(pool for pool in pools if pool.adapter == "local")
+        local = next(pool for pool in pools if pool.adapter == "local")
+        pool = replace(local, protection_level=3)  # here it stands for a pool of the government cloud
         adapter = AdapterProcess(pool, "local", self._folder / "pool", ())
         self._stack.callback(adapter.close)
         self._endpoint = adapter.endpoint()
+        SchedulerStore(self._store).record(
+            Batch([pool_registered(pool, self._endpoint)]), actor=OPERATOR, now_ms=SystemClock().now_ms()
+        )
         workloads = AdapterWorkloads(self._endpoint)
         self._stack.callback(workloads.close)
         self._stack.callback(self._stop_applications, workloads)

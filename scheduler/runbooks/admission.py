@@ -6,14 +6,17 @@ each other is `expansion`'s; what they say of the world is here. Pure: the ledge
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from scheduler.core.migration.phases import Outcome, Phase, Role
+from inventory.model.system import Architecture, Zone
+from scheduler.core.migration.go_no_go import OVERRUN_EVIDENCE
+from scheduler.core.migration.phases import RULES, Outcome, Phase, Role
 from scheduler.core.migration.run import OverrunPolicy
 from scheduler.runbooks.faults import RefusalKind, RequestRefused
 from scheduler.runbooks.order import Order, milliseconds
-from scheduler.runbooks.template import Approval, Template
+from scheduler.runbooks.template import Approval, GoNoGo, Template, steps_of
 
 _MINUTE_MS = 60_000
 
@@ -21,12 +24,16 @@ _MINUTE_MS = 60_000
 @dataclass(frozen=True, slots=True)
 class KnownSystem:
     """What the ledger says of one system. `key` is its own key; `ended` says in words that it was closed
-    (empty: it was not); `lacks` are the papers of APPROVAL_PAPERS that it says there are none of. Unknown is not no."""
+    (empty: it was not); `lacks` are the papers of APPROVAL_PAPERS that it says there are none of. `level` is its
+    protection level (等保 0..4); `built_for` is told of a system that is moved as it is. Unknown (None) is not no."""
 
     key: str
     is_classified: bool = False
     ended: str = ""
     lacks: tuple[str, ...] = ()
+    zone: Zone | None = None
+    level: int | None = None
+    built_for: Architecture | None = None
 
 
 APPROVAL_PAPERS = {
@@ -63,6 +70,25 @@ def misfits(
             *_nobody_left(template, order, actor),
         )
     ]
+
+
+def unasked_documents(documents: Iterable[str], templates: Iterable[Template]) -> list[str]:
+    """Lines for documents under a name that nobody asks for: no phase, no gate, no criterion of one of the templates.
+    A misspelt name would lie there and evidence nothing."""
+    asked = {name for rule in RULES.values() for name in rule.exit} | {*APPROVAL_PAPERS, OVERRUN_EVIDENCE}
+    for template in templates:
+        for _, step in steps_of(template):
+            asked.update(one.evidence for one in (step.do.criteria if isinstance(step.do, GoNoGo) else ()))
+    faults = []
+    for name in documents:
+        if name not in asked:
+            near = difflib.get_close_matches(name, asked, 1)
+            listed = "、".join(near or sorted(asked))
+            faults.append(
+                f"documents.{name}: 没有阶段、门槛或判据要这份文件；请改名（{listed}）或删去 / no phase, gate or criterion asks "
+                f"for it; correct the name ({listed}), or remove it"
+            )
+    return faults
 
 
 def _barred(order: Order, known: Mapping[str, KnownSystem]) -> Iterator[str]:

@@ -20,12 +20,13 @@ from scheduler.core.migration.moves import WaveMoves, plan_document
 from scheduler.core.migration.phases import Phase, Role
 from scheduler.core.migration.run import Change, ChangeKind, MigrationRun, Step
 from scheduler.core.migration.transitions import IllegalChange, MigrationState, StepState
-from scheduler.runbooks.admission import KnownSystem, misfits, of_the_ledger
+from scheduler.runbooks.admission import KnownSystem, misfits, of_the_ledger, unasked_documents
 from scheduler.runbooks.expansion import opening
 from scheduler.runbooks.faults import RefusalKind, RequestRefused, RunbookRefused
 from scheduler.runbooks.order import Order, planned_window, read_order
+from scheduler.runbooks.pool_rules import KnownPool, pool_faults
 from scheduler.runbooks.record import DRIVER, RunRecord
-from scheduler.runbooks.site import read_site, read_templates
+from scheduler.runbooks.site import Site, read_site, read_templates
 from scheduler.runbooks.template import read_template
 from scheduler.runbooks.template_rules import UNSKIPPABLE
 from scheduler.runbooks.wave_orders import wave_orders
@@ -43,18 +44,20 @@ class Paper:
 
 
 class RunDesk:
-    """`known_systems` maps every key that an order may use to what the ledger says of that system; `now_ms` tells the
-    moment of a request (UTC since 1970)."""
+    """`known_systems` maps every key that an order may use to what the ledger says of that system, `known_pools` the
+    registered pools by id; `now_ms` tells the moment of a request (UTC since 1970)."""
 
     def __init__(
         self,
         record: RunRecord,
         now_ms: Callable[[], int],
         known_systems: Callable[[], Mapping[str, KnownSystem]],
+        known_pools: Callable[[], Mapping[str, KnownPool]],
     ) -> None:
         self._record = record
         self._now_ms = now_ms
         self._known_systems = known_systems
+        self._known_pools = known_pools
 
     def open(self, template_text: str, order_text: str, actor: str, window: CalendarWindow | None = None) -> str:
         """Opens a run and returns its id; the driver begins at once. `window`, from a wave plan, replaces the
@@ -64,7 +67,11 @@ class RunDesk:
             known = self._known_systems()
             order = of_the_ledger(_with_window(read_order(order_text, "order"), window), known)
             payload = opening(template, order)
-            faults = misfits(template, order, known, _named(actor), self._now_ms())
+            faults = [
+                *misfits(template, order, known, _named(actor), self._now_ms()),
+                *unasked_documents(order.documents, [template]),
+                *pool_faults(template, order, payload["steps"], known, self._known_pools()),
+            ]
             if faults:
                 raise RunbookRefused(faults)
         except RunbookRefused as refused:
@@ -78,12 +85,13 @@ class RunDesk:
         """Opens one run for each move group of a wave, all or none. Returns their ids, and the systems (ledger keys)
         that wait until what they are merged into was moved. `runbooks` holds the texts of the templates by the names
         that the site file has for them. RequestRefused INVALID with everything that is missing, of every group."""
-        now_ms, known = self._now_ms(), self._known_systems()
+        now_ms, known, pools = self._now_ms(), self._known_systems(), self._known_pools()
         try:
             site = read_site(site_text, "site")
-            made, waiting = wave_orders(site, read_templates(runbooks), moves, now_ms)
+            templates = read_templates(runbooks)
+            made, waiting = wave_orders(site, templates, moves, now_ms)
             payloads: list[Mapping[str, Any]] = []
-            faults: list[str] = []
+            faults = unasked_documents(dict.fromkeys(_papers_of(site)), templates.values())
             for one in made:
                 try:
                     payload = opening(one.template, one.order)
@@ -93,6 +101,7 @@ class RunDesk:
                         payload["evidence"] = {**payload["evidence"], OVERRUN_EVIDENCE: overrun}
                     payloads.append(payload)
                     faults += misfits(one.template, one.order, known, _named(actor), now_ms)
+                    faults += pool_faults(one.template, one.order, payload["steps"], known, pools)
                 except RunbookRefused as refused:
                     faults += refused.faults
             if faults:
@@ -230,6 +239,11 @@ class RunDesk:
                         f"by {run_id}; wait for it, or roll it back first",
                         "SYSTEM_BUSY",
                     )
+
+
+def _papers_of(site: Site) -> Iterator[str]:
+    for documents in (site.documents, *(system.documents for system in site.systems.values())):
+        yield from documents
 
 
 def run_document(run: MigrationRun) -> dict[str, Any]:

@@ -11,19 +11,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from inventory.assessment.assessor import Assessor
 from inventory.intake import Intake, StandingSystem
 from inventory.model.calendar import Window
 from inventory.model.migration import Wave
-from inventory.model.system import system_key
+from inventory.model.system import Disposition, system_key
 from inventory.store.event_store import Store
+from scheduler.core.waves.eligibility import protection_level
 from scheduler.runbooks.admission import APPROVAL_PAPERS, KnownSystem
 from scheduler.runbooks.desk import Paper, RunDesk
 from scheduler.runbooks.faults import RefusalKind, RequestRefused, RunbookRefused
 from scheduler.runbooks.order import read_order
+from scheduler.runbooks.pool_rules import KnownPool
 from scheduler.runbooks.record import RunRecord
 from scheduler.services.migration_desk import MigrationDesk
 from scheduler.services.ports import ErrorCode, RequestError
 from scheduler.services.run_ports import Act, RunAction, RunDocument, RunOpening, StartedWave, WaveStarting
+from scheduler.store.scheduler_store import SchedulerStore, StoredPool
 
 # Methods that write nothing; the others are one transaction each.
 READS = frozenset({"run", "history", "runs"})
@@ -39,7 +43,9 @@ class RunCalls:
         intake = Intake(store)
         self._intake = intake
         self._migration = migration
-        self._desk = RunDesk(RunRecord(store), now_ms, self._known_systems)
+        self._assessor = Assessor(store)
+        self._pools = SchedulerStore(store).pools
+        self._desk = RunDesk(RunRecord(store), now_ms, self._known_systems, self._known_pools)
 
     def open(self, opening: RunOpening) -> str:
         with _translated():
@@ -95,9 +101,13 @@ class RunCalls:
     def _known_systems(self) -> Mapping[str, KnownSystem]:
         """The ledger's systems, by their own keys and by those that plans use."""
         standing = self._intake.standing()
-        known = {one.system_key: _known(one) for one in standing}
+        decided = self._assessor.decisions()
+        known = {one.system_key: _known(one, decided.get(one.system_key)) for one in standing}
         by_name = {system_key(one.system.name, one.system.department): known[one.system_key] for one in standing}
         return by_name | known
+
+    def _known_pools(self) -> Mapping[str, KnownPool]:
+        return {stored.pool.pool_id: _known_pool(stored) for stored in self._pools()}
 
     def _window(self, opening: RunOpening) -> Window:
         """The window of the wave. FAILED_PRECONDITION for a system that is not in it."""
@@ -125,11 +135,32 @@ class RunCalls:
         )
 
 
-def _known(one: StandingSystem) -> KnownSystem:
+def _known(one: StandingSystem, decided: Disposition | None) -> KnownSystem:
     # A merger counts from the day on which it was decided; the system itself may move long after (先集中、后整合).
     ended = "关停" if one.closed_on is not None else ""
     lacks = tuple(paper for paper in APPROVAL_PAPERS if getattr(one.system, paper) is False)
-    return KnownSystem(one.system_key, one.system.classified is True, ended, lacks)
+    is_moved_as_it_is = (decided or one.system.disposition) is Disposition.REHOST
+    return KnownSystem(
+        key=one.system_key,
+        is_classified=one.system.classified is True,
+        ended=ended,
+        lacks=lacks,
+        zone=one.system.zone,
+        level=protection_level(one.system),
+        built_for=one.system.arch if is_moved_as_it_is else None,
+    )
+
+
+def _known_pool(stored: StoredPool) -> KnownPool:
+    pool = stored.pool
+    return KnownPool(
+        pool_id=pool.pool_id,
+        zones=pool.zones,
+        level=pool.protection_level,
+        architectures=pool.architectures,
+        capacity=pool.capacity,
+        is_open=stored.admission == "open",
+    )
 
 
 @contextmanager

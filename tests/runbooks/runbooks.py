@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from inventory.model.system import Architecture, Zone
+from inventory.model.units import GIB, Resources
 from inventory.store.event_store import Store
 from scheduler.core.migration.run import MigrationRun
 from scheduler.core.migration.transitions import MigrationState
@@ -20,6 +22,7 @@ from scheduler.runbooks import durable
 from scheduler.runbooks.admission import KnownSystem
 from scheduler.runbooks.desk import Paper, RunDesk
 from scheduler.runbooks.driver import Driver, DriverSettings, nobody
+from scheduler.runbooks.pool_rules import KnownPool
 from scheduler.runbooks.ports import Capacity, CapacityRefused, PoolTask, TaskState
 from scheduler.runbooks.record import RunRecord
 from scheduler.runbooks.steps.context import StepPorts
@@ -32,6 +35,7 @@ STARTS, ENDS = "2026-09-22T22:00:00+08:00", "2026-09-23T06:00:00+08:00"
 OPENS_MS, CLOSES_MS = 1_790_085_600_000, 1_790_114_400_000
 SYSTEM = "综合办公系统@示例局"
 PAPER = Paper("示例〔2026〕1号", "0" * 64)
+GOV_A = KnownPool("gov-a", frozenset(Zone), 3, frozenset(Architecture), Resources(640_000, 2560 * GIB))
 _PATIENCE_S = 20.0
 
 
@@ -239,7 +243,8 @@ def a_site(folder: Path, store_url: str = "", observer: Callable[[str], None] = 
     record = RunRecord(store)
     ports = StepPorts(clock, pools, pools, folder / "runs")
     driver = Driver(record, ports, DriverSettings(f"sqlite:///{folder / CHECKPOINTS}", observer))
-    desk = RunDesk(record, clock.now_ms, lambda: {key: KnownSystem(key) for key in (SYSTEM, "甲", "乙", "丙")})
+    known = {key: KnownSystem(key) for key in (SYSTEM, "甲", "乙", "丙")}
+    desk = RunDesk(record, clock.now_ms, lambda: known, lambda: {"gov-a": GOV_A})
     driver.start()
     try:
         yield Site(store, desk, driver, clock, pools, record)

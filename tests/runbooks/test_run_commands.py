@@ -22,10 +22,11 @@ from scheduler.runtime.run_calls import RunCalls
 from scheduler.services.ledger_desk import LedgerDesk
 from scheduler.services.migration_desk import MigrationDesk
 from scheduler.store.opening import open_store
-from scheduler.store.scheduler_store import SchedulerStore
+from scheduler.store.projection import pool_registered
+from scheduler.store.scheduler_store import Batch, SchedulerStore
 from tests.console.commandline import xisuan
 from tests.runbooks.runbooks import OPENS_MS, T0, MemoryPools, MovedClock, a_template, an_order, as_yaml
-from tests.services.ledgers import FIVE, a_workbook
+from tests.services.ledgers import FIVE, a_pool, a_workbook
 from tests.services.memory import Awaitable, MemoryScheduling
 from tests.services.serving import serving
 
@@ -42,6 +43,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     workbook = tmp_path / "台账.xlsx"
     workbook.write_bytes(a_workbook(FIVE))
     xisuan("ledger", "import", workbook).done()
+    store = SchedulerStore(open_store(find_home().store_url))
+    store.record(Batch([pool_registered(a_pool("gov-a"), "127.0.0.1:1")]), actor="王五", now_ms=T0)
+    store.store.close()
     return find_home()
 
 
@@ -144,6 +148,11 @@ def test_what_cannot_be_opened_says_why_and_nothing_begins(system: str, clock: M
     del bad["steps"][0]["compensation"]
     xisuan("migration", "open", files(tmp_path, system, verification=bad)).refused("verify", "compensation")
     xisuan("migration", "open", files(tmp_path, "没有的系统")).refused("没有的系统")
+    elsewhere = a_template(tmp_path / "log")["phases"]["provisioning"]
+    elsewhere["steps"][0]["do"]["pool"] = "gov-b"
+    xisuan("migration", "open", files(tmp_path, system, provisioning=elsewhere)).refused(
+        "gov-b", "gov-a", "pool ls"
+    )
     xisuan("migration", "open", files(tmp_path, system), "--wave", "1").refused("xisuan migration plan")
     xisuan("migration", "show", "R1").refused("R1")
     assert xisuan("migration", "runs", "--json").done().json == []
