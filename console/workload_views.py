@@ -78,7 +78,7 @@ def elements_of(workload: Workload) -> str:
     if not workload.spec.HasField("array"):
         return ""
     counts = ", ".join(f"{one.count} {WORKLOAD_STATE_OF.get(one.state, '?')}" for one in workload.elements)
-    return f"[{workload.spec.array.count}: {counts}]"
+    return f"[{workload.spec.array.count}{': ' if counts else ''}{counts}]"
 
 
 def deadline_of(workload: Workload) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import combinations
+from math import ceil
 from typing import Final
 
 from inventory.model.constraints import NodeSelector
@@ -18,6 +19,7 @@ from inventory.model.system import Zone
 from inventory.model.units import GIB, Resources
 from inventory.model.workload import Requirements
 from scheduler.core.placement.protocol import NodeBatch, Shape
+from scheduler.core.placement.wording import zone_en
 from scheduler.core.queueing.running import RunningRow
 from scheduler.core.queueing.waiting import WaitingRow
 from scheduler.cycle import CycleSettings
@@ -28,12 +30,6 @@ MOST: Final = 6
 HORIZON_MS: Final = 30 * 86_400_000
 _CORE, _CARD = 1000, 1000
 _CHINA = timezone(timedelta(hours=8))
-_ZONES = {
-    Zone.INTERNET: ("互联网", "internet"),
-    Zone.EXTRANET: ("政务外网", "extranet"),
-    Zone.INTRANET: ("政务内网", "intranet"),
-    Zone.DEDICATED: ("业务专网", "dedicated"),
-}
 Change = Callable[[Requirements], Requirements]
 
 
@@ -96,17 +92,16 @@ class _Search:
         if needs.tasks > 1:
             yield from self._less("tasks", ("个任务", "tasks"), needs.tasks, lambda n: replace(needs, tasks=n))
         if each.cpu_milli > _CORE:
-            yield from self._less("cpu", ("核", "CPUs"), each.cpu_milli // _CORE, self._with_cores)
+            yield from self._less("cpu", ("核", "CPUs"), each.cpu_milli / _CORE, self._with_cores)
         if each.memory_bytes > GIB:
-            yield from self._less(
-                "memory", ("GiB 内存", "GiB memory"), each.memory_bytes // GIB, self._with_memory
-            )
+            yield from self._less("memory", ("GiB 内存", "GiB memory"), each.memory_bytes / GIB, self._with_memory)
 
     def _less(
-        self, code: str, unit: tuple[str, str], asked: int, changed: Callable[[int], Requirements]
+        self, code: str, unit: tuple[str, str], asked: float, changed: Callable[[int], Requirements]
     ) -> Iterator[Counterfactual]:
-        """The most that would start, by bisection between 1 and one less than what is asked: less never fits worse."""
-        low, high, pool_id = 0, asked, None
+        """The most that would start, by bisection between 1 and the last whole number below what is asked: less never
+        fits worse."""
+        low, high, pool_id = 0, ceil(asked), None
         while high - low > 1:
             middle = (low + high) // 2
             here = self.placed(changed(middle))
@@ -115,12 +110,12 @@ class _Search:
             else:
                 low, pool_id = middle, here
         if pool_id is not None:
-            fewer, (zh, en) = asked - low, unit
+            (zh, en), fewer, was = unit, f"{asked - low:.4g}", f"{asked:.6g}"
             each = " a task" if code != "tasks" and self.shape.requirements.tasks > 1 else ""
             yield Counterfactual(
                 code,
-                f"少 {fewer} {zh}（{low} 而非 {asked}）",
-                f"{fewer} {en} fewer{each} ({low} instead of {asked})",
+                f"少 {fewer} {zh}（{low} 而非 {was}）",
+                f"{fewer} {en} fewer{each} ({low} instead of {was})",
                 pool_id,
             )
 
@@ -213,9 +208,9 @@ def _clock(ms: int) -> str:
 def wishes(needs: Requirements) -> Iterator[_Wish]:
     """What these requirements ask for besides amounts, each with how to give it up."""
     if needs.zone is not None:
-        for zone, (zh, en) in _ZONES.items():
+        for zone in Zone:
             if zone is not needs.zone:
-                yield _Wish("zone", f"允许网络区域 {zh}", f"zone {zh} ({en}) allowed", _zone_to(zone))
+                yield _Wish("zone", f"允许网络区域 {zone}", f"zone {zone_en(zone)} allowed", _zone_to(zone))
     if needs.pools:
         yield _Wish("pools", "允许其他算力池", "other pools allowed", lambda n: replace(n, pools=frozenset()))
     if needs.accelerator is not None:

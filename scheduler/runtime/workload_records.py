@@ -34,6 +34,7 @@ def read_page(
         raise RequestError(
             ErrorCode.INVALID_ARGUMENT,
             f"page_token {token!r} 不是上一页给出的值 / is not one that a page before gave",
+            field="page_token",
         )
     records, following = store.page(queue, states, int(token or 0), size, array_id, within)
     return WorkloadPage(tuple(_counted(store, records)), "" if following is None else str(following))

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from adapters.wire.inspection import InvalidMessage, violations_to_wire
+from adapters.wire.inspection import InvalidMessage, Violation, violations_to_wire
 from adapters.wire.status import Failure, abort
 from inventory.store.errors import Locked, StoreError, Unreachable
 from scheduler.core.admission import RefusalKind, Refused
@@ -38,8 +38,9 @@ async def answering(context: Context) -> AsyncIterator[None]:
         await abort(context, Failure.invalid(error))
     except RequestError as error:
         REFUSED.labels(error.reason or error.code.name).inc()
+        at_fault = (Violation(error.field, error.message),) if error.field else ()
         retry = error.retry_after_ms or None
-        await abort(context, Failure(_STATUS_CODES[error.code], error.message, error.reason, retry_after_ms=retry))
+        await abort(context, Failure(_STATUS_CODES[error.code], error.message, error.reason, at_fault, retry))
     except ControlPlaneUnavailable as error:
         REFUSED.labels(ErrorCode.UNAVAILABLE.name).inc()
         await abort(context, Failure(grpc.StatusCode.UNAVAILABLE, str(error), retry_after_ms=_RETRY_MS))
@@ -52,7 +53,9 @@ async def answering(context: Context) -> AsyncIterator[None]:
 
 def refused(outcome: Refused, path: str) -> RequestError:
     code = _CODE_OF_REFUSAL[outcome.kind]
-    return RequestError(code, f"{path}: {outcome.message}" if path else outcome.message, outcome.kind.name)
+    message = f"{path}: {outcome.message}" if path else outcome.message
+    field = f"{path}.{outcome.field}" if path and outcome.field else outcome.field
+    return RequestError(code, message, outcome.kind.name, field=field)
 
 
 def refused_item(outcome: Refused, path: str) -> common_pb2.ItemError:

@@ -34,14 +34,18 @@ class ErrorCode(IntEnum):
 
 
 class RequestError(Exception):
-    """A request that was refused. `message` is one line: value, rule, remedy; `reason` is a stable word."""
+    """A request that was refused. `message` is one line: value, rule, remedy; `reason` is a stable word; `field` is the
+    path of the one field that is at fault."""
 
-    def __init__(self, code: ErrorCode, message: str, reason: str = "", retry_after_ms: int = 0) -> None:
-        super().__init__(code, message, reason, retry_after_ms)
+    def __init__(
+        self, code: ErrorCode, message: str, reason: str = "", retry_after_ms: int = 0, field: str = ""
+    ) -> None:
+        super().__init__(code, message, reason, retry_after_ms, field)
         self.code = code
         self.message = message
         self.reason = reason
         self.retry_after_ms = retry_after_ms
+        self.field = field
 
     def __str__(self) -> str:
         return self.message

@@ -6,7 +6,6 @@ new one is not passed on by accident. Without access control (tests) everything 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -18,7 +17,6 @@ from scheduler.access.caller import Caller, caller
 from scheduler.access.principals import ROOT, covers
 from scheduler.core.admission import Outcome, RefusalKind, Refused
 from scheduler.core.placement.explain import Explanation
-from scheduler.forecast.counterfactuals import Counterfactual
 from scheduler.services.outlooks import Outlook, Warned
 from scheduler.services.ports import (
     ChangePage,
@@ -33,8 +31,7 @@ from scheduler.services.ports import (
     WorkloadRecord,
     unknown_workload,
 )
-
-_WORKLOAD_ID = re.compile(r"\bw-[0-9a-z]+(?:-[0-9]+)*\b", re.ASCII)
+from scheduler.services.unnamed import Hidden, unnamed_change, unnamed_explanation
 
 
 class ScopedScheduling:
@@ -94,7 +91,8 @@ class ScopedScheduling:
 
     async def explain(self, workload_id: str) -> Explanation:
         await self._require_visible(workload_id)
-        return await self._scheduling.explain(workload_id)
+        said = await self._scheduling.explain(workload_id)
+        return await unnamed_explanation(said, _sees, self._hidden()) if _visible() else said
 
     async def outlook(self, workload_id: str, with_changes: bool) -> Outlook:
         await self._require_visible(workload_id)
@@ -102,7 +100,9 @@ class ScopedScheduling:
         if not _visible():
             return said
         # Workloads of others are spoken of without their names.
-        return replace(said, counterfactuals=tuple([await self._unnamed(one) for one in said.counterfactuals]))
+        hidden = self._hidden()
+        told = [await unnamed_change(one, hidden) for one in said.counterfactuals]
+        return replace(said, counterfactuals=tuple(told))
 
     async def warnings(self, workload_ids: Sequence[str]) -> Mapping[str, Warned]:
         """Asked by the servicer itself, of what the caller has just submitted."""
@@ -124,8 +124,13 @@ class ScopedScheduling:
         limits = _visible()
         if not limits:
             return answers
+        hidden = self._hidden()
         return [
-            replace(answer, victims=tuple(one for one in answer.victims if covers(limits, one.queue)))
+            replace(
+                answer,
+                explanation=await unnamed_explanation(answer.explanation, _sees, hidden),
+                victims=tuple(one for one in answer.victims if covers(limits, one.queue)),
+            )
             for answer in answers
         ]
 
@@ -155,22 +160,20 @@ class ScopedScheduling:
     async def leave_pool(self, pool_id: str, reason: str) -> None:
         await self._scheduling.leave_pool(pool_id, reason)
 
-    async def _unnamed(self, change: Counterfactual) -> Counterfactual:
-        hidden = set()
-        for name in set(_WORKLOAD_ID.findall(f"{change.change_zh} {change.change_en}")):
-            try:
-                await self.get(name)
-            except RequestError:
-                hidden.add(name)
+    def _hidden(self) -> Hidden:
+        """Asks for each workload once."""
+        known: dict[str, bool] = {}
 
-        def unnamed(text: str, instead: str) -> str:
-            return _WORKLOAD_ID.sub(lambda found: instead if found[0] in hidden else found[0], text)
+        async def is_hidden(workload_id: str) -> bool:
+            if workload_id not in known:
+                try:
+                    await self.get(workload_id)
+                    known[workload_id] = False
+                except RequestError:
+                    known[workload_id] = True
+            return known[workload_id]
 
-        return replace(
-            change,
-            change_zh=unnamed(change.change_zh, "其他作业"),
-            change_en=unnamed(change.change_en, "another workload"),
-        )
+        return is_hidden
 
     async def _require_visible(self, workload_id: str) -> None:
         if _visible():
@@ -209,6 +212,10 @@ def _visible() -> tuple[str, ...]:
     """Where the caller may look; empty: everywhere."""
     mine = caller()
     return () if mine is None or ROOT in mine.visible else mine.visible
+
+
+def _sees(queue: str) -> bool:
+    return covers(_visible(), queue)
 
 
 def _denial(mine: Caller, queue: str) -> str:

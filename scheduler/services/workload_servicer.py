@@ -226,6 +226,7 @@ def _cursor(text: str) -> int | None:
         raise RequestError(
             ErrorCode.INVALID_ARGUMENT,
             f"cursor {text!r} 不是 Watch 给出的值 / is not one that Watch gave; leave it empty to begin now",
+            field="cursor",
         )
     return int(text) if text else None
 

@@ -10,12 +10,17 @@ from typing import Any
 import pytest
 
 from adapters.wire.workloads import submission_from_wire
+from inventory.model.placement import PoolOpinion, Reason
+from inventory.model.units import Resources
 from inventory.model.workload import Submission
 from inventory.store.engine import open_engine
 from inventory.store.event_store import Store
 from inventory.store.ledger.projection import LEDGER_PROJECTION
 from scheduler.access.caller import Caller, begin
 from scheduler.access.principals import Grant, Principal, Role
+from scheduler.core.placement.explain import Explanation, explanation_lines
+from scheduler.core.queueing.reservations import Reservation
+from scheduler.core.queueing.wording import kept_by_calendar, kept_for_head
 from scheduler.forecast.counterfactuals import Counterfactual
 from scheduler.runtime.change_feed import ChangeFeed
 from scheduler.services.desk_ports import SystemPage
@@ -74,7 +79,8 @@ def test_workloads_of_others_are_not_named_where_the_future_is_told() -> None:
         memory = MemoryScheduling()
         await memory.submit([submission("city/east"), submission("city/west")])
         changes = tuple(
-            Counterfactual("run_ends", f"{one} 结束后", f"when {one} ends", "p") for one in ("w-1", "w-2")
+            Counterfactual("time", f"{zh} 结束时", f"when {en} ends,", "p")
+            for zh, en in (("w-1", "w-1"), ("w-2", "w-2"), ("预留 west-wave", "reservation west-wave"))
         )
         memory.outlooks["w-1"] = Outlook(None, changes)
         mine, theirs = (
@@ -88,7 +94,43 @@ def test_workloads_of_others_are_not_named_where_the_future_is_told() -> None:
 
     told, victims = asyncio.run(ask())
     assert [one.workload_id for one in victims] == ["w-1"]
-    assert "w-2" not in " ".join(one.change_en + one.change_zh for one in told.counterfactuals)
+    text = " ".join(one.change_en + one.change_zh for one in told.counterfactuals)
+    assert "w-1" in text
+    assert "w-2" not in text
+    assert "west" not in text
+
+
+NOW = 1_763_800_000_000
+WEST, EAST = (
+    Reservation(f"{at}-wave", "p", f"city/{at}/x", Resources(4_000), NOW, NOW + 1) for at in ("west", "east")
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept", "hidden"),
+    [
+        (kept_for_head("w-2", NOW), "another workload", "w-2"),
+        (kept_for_head("w-2", None), "another workload", "w-2"),
+        (kept_for_head("w-1", NOW), "w-1", "another"),
+        (kept_by_calendar(WEST, NOW), "4 CPU 为其他队列预留", "west"),
+        (kept_by_calendar(WEST, NOW - 1), "estimate a run that ends before", "west"),
+        (kept_by_calendar(EAST, NOW), "east-wave", "其他"),
+    ],
+    ids=lambda one: one.offered if isinstance(one, Reason) else None,
+)
+def test_reasons_name_nobody_who_cannot_be_seen(reason: Reason, kept: str, hidden: str) -> None:
+    async def ask() -> list[Explanation]:
+        memory = MemoryScheduling()
+        await memory.submit([submission("city/east"), submission("city/west")])
+        memory.opinions = [PoolOpinion("p", (reason,))]
+        begin(as_caller("city/east"))
+        scoped = ScopedScheduling(memory)
+        return [await scoped.explain("w-1"), (await scoped.dry_run([submission("city/east/a")]))[0].explanation]
+
+    for told in asyncio.run(ask()):
+        text = "\n".join(explanation_lines(told))
+        assert kept in text
+        assert hidden not in text
 
 
 class _Answering:

@@ -33,6 +33,11 @@ def test_less_of_an_amount_is_the_least_that_helps() -> None:
     assert found(have)["cpu"].change_en == "2 CPUs fewer (5 instead of 7)"
 
 
+def test_an_amount_with_a_fraction_is_told_as_it_was_asked() -> None:
+    have = situation(1, 8, [Job("a", 3, 100)], [Job("w", 6.5)])
+    assert found(have)["cpu"].change_en == "1.5 CPUs fewer (5 instead of 6.5)"
+
+
 def test_time_is_when_the_runs_before_it_end_by_their_estimates() -> None:
     have = situation(1, 4, [Job("a", 2, 100), Job("b", 2, 50)], [Job("w", 3)])
     moment = found(have)["time"]

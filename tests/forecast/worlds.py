@@ -28,13 +28,13 @@ class Job:
     """`cores` for `estimate_s`; one that runs began `ran_s` ago."""
 
     name: str
-    cores: int
+    cores: float
     estimate_s: int = 0
     ran_s: int = 0
 
 
-def shape_of(cores: int) -> Shape:
-    return Shape(Requirements(Resources(cores * 1000, GIB)))
+def shape_of(cores: float) -> Shape:
+    return Shape(Requirements(Resources(round(cores * 1000), GIB)))
 
 
 def situation(

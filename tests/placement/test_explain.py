@@ -59,7 +59,8 @@ def test_two_cards_fewer() -> None:
         "  cq-gov: 加速卡 / accelerator: 需要/needs 加速卡/cards; 现有/has 无/none; "
         "该池没有加速卡：不要求加速卡，或换池 / ask for no cards: this pool has none",
         "  cq-inner: 网络区域 / zone: 需要/needs 政务外网; 现有/has 政务内网; "
-        "允许网络区域 政务内网，或请该池接入 政务外网 / allow zone 政务内网, or have the pool serve 政务外网",
+        "允许网络区域 政务内网，或请该池接入 政务外网 / "
+        "allow zone 政务内网 (intranet), or have the pool serve 政务外网 (extranet)",
         "  cq-inner: 加速卡 / accelerator: 需要/needs 加速卡/cards; 现有/has 无/none; "
         "该池没有加速卡：不要求加速卡，或换池 / ask for no cards: this pool has none",
         "  cq-inner: 已封锁 / cordoned: 需要/needs 开放/open; 现有/has 已封锁/cordoned; "

@@ -49,6 +49,8 @@ class MemoryScheduling:
         self.log_endpoint = "127.0.0.1:1"
         self.watches = 0
         self.outlooks: dict[str, Outlook] = {}
+        refusal = Reason(ReasonCode.ZONE, "政务内网", "政务外网", "改到政务外网", "ask for 政务外网")
+        self.opinions = [PoolOpinion("pool-a", (refusal,)), PoolOpinion("pool-b", (), (("price", 80),), 80)]
         self._store = store
         self._book = Book()
         self._records: dict[str, WorkloadRecord] = {}
@@ -154,7 +156,7 @@ class MemoryScheduling:
 
     async def explain(self, workload_id: str) -> Explanation:
         await self.get(workload_id)
-        return explain_opinions(workload_id, self._opinions())
+        return explain_opinions(workload_id, self.opinions)
 
     async def outlook(self, workload_id: str, with_changes: bool) -> Outlook:
         await self.get(workload_id)
@@ -166,21 +168,17 @@ class MemoryScheduling:
     async def dry_run(self, submissions: Sequence[Submission]) -> list[DryRunPlacement]:
         self._fail()
         return [
-            DryRunPlacement("", (), explain_opinions("w-0", self._opinions()), 0.0)
+            DryRunPlacement("", (), explain_opinions("w-0", self.opinions), 0.0)
             if submission.priority == 0
             else DryRunPlacement(
                 "pool-b",
                 ("node-1",),
-                explain_opinions("w-0", self._opinions()),
+                explain_opinions("w-0", self.opinions),
                 1.5,
                 array=ArrayPlacement((("pool-b", 2),), 1, 3) if submission.array else None,
             )
             for submission in submissions
         ]
-
-    def _opinions(self) -> list[PoolOpinion]:
-        refusal = Reason(ReasonCode.ZONE, "政务内网", "政务外网", "改到政务外网", "ask for 政务外网")
-        return [PoolOpinion("pool-a", (refusal,)), PoolOpinion("pool-b", (), (("price", 80),), 80)]
 
     async def log_source(self, workload_id: str, attempt: int) -> LogSource:
         record = await self.get(workload_id)

@@ -205,7 +205,13 @@ def test_a_watch_begins_now_and_goes_on_from_its_cursor(
 
 def test_a_cursor_that_is_none_of_ours_is_refused(stub: WorkloadServiceStub) -> None:
     failure = failure_of(lambda: list(stub.Watch(pb.WatchRequest(cursor="yesterday"))))
-    assert failure.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert (failure.code, fields_of(failure)) == (grpc.StatusCode.INVALID_ARGUMENT, ["cursor"])
+
+
+@pytest.mark.parametrize("after", [["itself"], ["nobody"]])
+def test_what_is_refused_by_the_book_names_its_field_too(stub: WorkloadServiceStub, after: list[str]) -> None:
+    failure = failure_of(lambda: stub.Submit(pb.SubmitRequest(workload=a_spec("itself", after=after))))
+    assert fields_of(failure) == ["workload.after"]
 
 
 def test_cancelling_twice_changes_nothing_and_after_the_end_is_refused(

@@ -5,9 +5,21 @@ Shortages are rounded up: whoever takes off what the text says has taken off eno
 
 from __future__ import annotations
 
+from inventory.model.system import Zone
 from inventory.model.units import GIB, Resources, format_resources
 
+ZONES_EN = {
+    Zone.INTERNET: "internet",
+    Zone.EXTRANET: "extranet",
+    Zone.INTRANET: "intranet",
+    Zone.DEDICATED: "dedicated",
+}
 LEVELS = ("未定级", "一级", "二级", "三级", "四级")
+
+
+def zone_en(zone: Zone) -> str:
+    """政务外网 (extranet): as pools are told of, and for those who do not read it."""
+    return f"{zone} ({ZONES_EN[zone]})"
 
 
 def level(protection_level: int) -> str:

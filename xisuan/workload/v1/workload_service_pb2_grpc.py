@@ -26,14 +26,23 @@ if _version_not_supported:
 
 
 class WorkloadServiceStub:
-    """Errors of every RPC (google.rpc.Status with details), and the caller's duty:
-    INVALID_ARGUMENT     BadRequest names each field. Fix the request; do not retry it unchanged.
-    NOT_FOUND            No such workload. Give up.
+    """Calls are over TLS, with metadata that all services share:
+    authorization  "Bearer TOKEN": who calls (docs/access.md). Required, unless a client certificate says it.
+    x-request-id   Names the call in the record; letters, digits, ".", "_", "-", at most 64. Optional.
+    traceparent    W3C trace context; the trace goes on through to the pool that runs the workload. Optional.
+
+    Errors of every RPC (google.rpc.Status in grpc-status-details-bin), and the caller's duty:
+    INVALID_ARGUMENT     google.rpc.BadRequest names each field. Fix the request; do not retry it unchanged.
+    UNAUTHENTICATED      No token, or one that is expired or revoked. Get another one.
+    PERMISSION_DENIED    The caller's grants do not reach this queue or call. Ask who grants them.
+    NOT_FOUND            No such workload, or none that the caller may see. Give up.
     ALREADY_EXISTS       The client key was used with another body; the message names the difference. Fix the key.
     FAILED_PRECONDITION  The state does not allow it (a finished workload, an expired cursor). Read, then decide.
-    RESOURCE_EXHAUSTED   RetryInfo says when. Retry then, unchanged.
-    UNAVAILABLE          The service is starting, moving or gone. Retry with backoff, unchanged: submission is
-    idempotent by client key.
+    RESOURCE_EXHAUSTED   google.rpc.RetryInfo says when. Retry then, unchanged.
+    UNAVAILABLE          The service is starting, moving or gone; RetryInfo where it can say when. Retry with backoff,
+    unchanged: submission is idempotent by client key. Streams too: Watch goes on from its cursor.
+    google.rpc.ErrorInfo (domain "xisuan") has a stable word where programs tell causes apart. Messages are for people:
+    Chinese, " / ", English.
     """
 
     def __init__(self, channel):
@@ -100,14 +109,23 @@ class WorkloadServiceStub:
 
 
 class WorkloadServiceServicer:
-    """Errors of every RPC (google.rpc.Status with details), and the caller's duty:
-    INVALID_ARGUMENT     BadRequest names each field. Fix the request; do not retry it unchanged.
-    NOT_FOUND            No such workload. Give up.
+    """Calls are over TLS, with metadata that all services share:
+    authorization  "Bearer TOKEN": who calls (docs/access.md). Required, unless a client certificate says it.
+    x-request-id   Names the call in the record; letters, digits, ".", "_", "-", at most 64. Optional.
+    traceparent    W3C trace context; the trace goes on through to the pool that runs the workload. Optional.
+
+    Errors of every RPC (google.rpc.Status in grpc-status-details-bin), and the caller's duty:
+    INVALID_ARGUMENT     google.rpc.BadRequest names each field. Fix the request; do not retry it unchanged.
+    UNAUTHENTICATED      No token, or one that is expired or revoked. Get another one.
+    PERMISSION_DENIED    The caller's grants do not reach this queue or call. Ask who grants them.
+    NOT_FOUND            No such workload, or none that the caller may see. Give up.
     ALREADY_EXISTS       The client key was used with another body; the message names the difference. Fix the key.
     FAILED_PRECONDITION  The state does not allow it (a finished workload, an expired cursor). Read, then decide.
-    RESOURCE_EXHAUSTED   RetryInfo says when. Retry then, unchanged.
-    UNAVAILABLE          The service is starting, moving or gone. Retry with backoff, unchanged: submission is
-    idempotent by client key.
+    RESOURCE_EXHAUSTED   google.rpc.RetryInfo says when. Retry then, unchanged.
+    UNAVAILABLE          The service is starting, moving or gone; RetryInfo where it can say when. Retry with backoff,
+    unchanged: submission is idempotent by client key. Streams too: Watch goes on from its cursor.
+    google.rpc.ErrorInfo (domain "xisuan") has a stable word where programs tell causes apart. Messages are for people:
+    Chinese, " / ", English.
     """
 
     def Submit(self, request, context):
@@ -256,14 +274,23 @@ def add_WorkloadServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkloadService:
-    """Errors of every RPC (google.rpc.Status with details), and the caller's duty:
-    INVALID_ARGUMENT     BadRequest names each field. Fix the request; do not retry it unchanged.
-    NOT_FOUND            No such workload. Give up.
+    """Calls are over TLS, with metadata that all services share:
+    authorization  "Bearer TOKEN": who calls (docs/access.md). Required, unless a client certificate says it.
+    x-request-id   Names the call in the record; letters, digits, ".", "_", "-", at most 64. Optional.
+    traceparent    W3C trace context; the trace goes on through to the pool that runs the workload. Optional.
+
+    Errors of every RPC (google.rpc.Status in grpc-status-details-bin), and the caller's duty:
+    INVALID_ARGUMENT     google.rpc.BadRequest names each field. Fix the request; do not retry it unchanged.
+    UNAUTHENTICATED      No token, or one that is expired or revoked. Get another one.
+    PERMISSION_DENIED    The caller's grants do not reach this queue or call. Ask who grants them.
+    NOT_FOUND            No such workload, or none that the caller may see. Give up.
     ALREADY_EXISTS       The client key was used with another body; the message names the difference. Fix the key.
     FAILED_PRECONDITION  The state does not allow it (a finished workload, an expired cursor). Read, then decide.
-    RESOURCE_EXHAUSTED   RetryInfo says when. Retry then, unchanged.
-    UNAVAILABLE          The service is starting, moving or gone. Retry with backoff, unchanged: submission is
-    idempotent by client key.
+    RESOURCE_EXHAUSTED   google.rpc.RetryInfo says when. Retry then, unchanged.
+    UNAVAILABLE          The service is starting, moving or gone; RetryInfo where it can say when. Retry with backoff,
+    unchanged: submission is idempotent by client key. Streams too: Watch goes on from its cursor.
+    google.rpc.ErrorInfo (domain "xisuan") has a stable word where programs tell causes apart. Messages are for people:
+    Chinese, " / ", English.
     """
 
     @staticmethod
