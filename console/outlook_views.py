@@ -36,8 +36,13 @@ def _at(stamp: Timestamp) -> int | None:
 
 
 def counterfactual_lines(found: Iterable[Counterfactual]) -> list[str]:
-    """One line each: the change, and where it would start then."""
+    """One line each: the change, and where it would start then; before them what they leave out of account."""
+    found = list(found)
+    if not found:
+        return []
     return [
+        "只改一处、且不计其他等待者时 / with one change, and but for others that wait:",
+    ] + [
         f"  若{one.change_zh}，可在 {one.pool_id} 开始 / with {one.change_en} it starts in {one.pool_id}"
         if one.code != "time"
         else f"  {one.change_zh}，可在 {one.pool_id} 开始 / {one.change_en} it starts in {one.pool_id}"

@@ -240,6 +240,11 @@ def estimate(workload_id: WorkloadId, as_json: AsJson = False) -> None:
         printing.write_json({"workload_id": workload_id, "forecast": shown})
     elif said is not None:
         printing.say(outlook_views.forecast_line(said), "bold")
+    elif workload.state == WORKLOAD_STATES[WorkloadState.QUEUED]:
+        printing.say(
+            f"{workload_id} 在排队，但推演未能在限时内结束，或失败后稍停再试；请看 explain / is queued, but no future was "
+            "over in time, or it pauses after a failure: see explain"
+        )
     else:
         state = workload_views.state_of(workload)
         printing.say(

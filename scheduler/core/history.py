@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -91,6 +91,10 @@ class History:
         parts = {key: deque(values, values.maxlen) for key, values in self._parts.items()}
         times = {key: deque(values, values.maxlen) for key, values in self._times.items()}
         return History(deque(self.arrivals, self.arrivals.maxlen), dict(self.starts), parts, times)
+
+    def without_arrivals(self) -> History:
+        """The same running times, and nobody else comes. To be read only: the times are those of this one."""
+        return replace(self, arrivals=deque(maxlen=KEPT_ARRIVALS))
 
     def is_known(self, queue: str, shape: Shape, estimated_ms: int) -> bool:
         """False where nothing but the assumption is left."""

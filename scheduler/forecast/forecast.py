@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -31,7 +31,8 @@ HORIZON_MS: Final = 30 * 86_400_000
 @dataclass(frozen=True, slots=True)
 class Effort:
     """What a forecast may cost. `clock` gives seconds and `ends_at` is on it: futures that are not over by then are left
-    out. `growth` is the part of the time since now by which cycles lie apart."""
+    out. Where not one is, there are `quiet_s` more for a future without newcomers, which is over sooner. `growth` is the
+    part of the time since now by which cycles lie apart."""
 
     futures: int = FUTURES
     horizon_ms: int = HORIZON_MS
@@ -39,6 +40,7 @@ class Effort:
     least_step_ms: int = 1_000
     clock: Callable[[], float] | None = None
     ends_at: float = 0.0
+    quiet_s: float = 1.0
 
     def is_over(self) -> bool:
         return self.clock is not None and self.clock() >= self.ends_at
@@ -48,7 +50,7 @@ class Effort:
 class StartForecast:
     """Moments are UTC milliseconds since 1970. `latest_ms` None: too many futures did not start it within the horizon.
     `finish_*` None: nobody knows how long it runs. `raw` are the ends and the middle before correction, as waiting times
-    from now."""
+    from now. `newcomers` False: one future, in which nobody else comes."""
 
     earliest_ms: int
     latest_ms: int | None
@@ -59,6 +61,7 @@ class StartForecast:
     finish_earliest_ms: int | None
     finish_latest_ms: int | None
     raw: tuple[int, int, int] | None = None
+    newcomers: bool = True
 
     @property
     def probability(self) -> float:
@@ -91,8 +94,19 @@ def forecast(
         starts += [started] if started is not None else []
         run += 1
     if not run:
-        return None
+        return _quiet(question, effort)
     return _interval(question.situation.now_ms, starts, run, correction or Correction())
+
+
+def _quiet(question: Question, effort: Effort) -> StartForecast | None:
+    """By one future in which nobody else comes: it says about when, and promises nothing."""
+    alone = replace(question, history=question.history.without_arrivals())
+    more = replace(effort, ends_at=effort.ends_at + effort.quiet_s)
+    started = _future(alone, more, np.random.default_rng([question.seed, 0]))
+    if started is None and more.is_over():
+        return None
+    found = [started] if started is not None else []
+    return replace(_interval(question.situation.now_ms, found, 1, Correction()), raw=None, newcomers=False)
 
 
 def _future(question: Question, effort: Effort, random: np.random.Generator) -> Started | None:

@@ -44,6 +44,11 @@ class Stopped:
 
 def summary(said: StartForecast) -> tuple[str, str]:
     """One line each in Chinese and English."""
+    if said.not_started == said.futures:
+        return (
+            f"{said.futures} 次推演中没有一次能在 30 天内开始",
+            f"in none of {said.futures} futures does it start within 30 days",
+        )
     if said.latest_ms is None:
         text_zh = (
             f"{said.futures} 次推演中 {said.not_started} 次在 30 天内未能开始；最早约 {_clock(said.earliest_ms)}"
@@ -59,7 +64,11 @@ def summary(said: StartForecast) -> tuple[str, str]:
     if said.futures == 1:
         # One future is no interval.
         about = _clock(said.earliest_ms)
-        return f"预计约 {about} 开始（只来得及推演一次）{pool_zh}", f"starts about {about} (one future){pool_en}"
+        kind_zh, kind_en = ("", "") if said.newcomers else ("，不计后来者", ", in which nobody else comes")
+        return (
+            f"预计约 {about} 开始（只来得及推演一次{kind_zh}）{pool_zh}",
+            f"starts about {about} (one future{kind_en}){pool_en}",
+        )
     part = round(100 * said.probability)
     text_zh = f"预计 {_clock(said.earliest_ms)} 至 {_clock(said.latest_ms)} 之间开始（{part}%）{pool_zh}"
     text_en = f"starts between {_clock(said.earliest_ms)} and {_clock(said.latest_ms)} ({part} %){pool_en}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -147,3 +148,16 @@ def test_fewer_futures_promise_less(futures: int, probability: float, told: str)
     said = StartForecast(1_000, 2_000, 1_500, futures, 0, "", None, None)
     assert said.probability == pytest.approx(probability)
     assert told in summary(said)[1]
+
+
+@pytest.mark.parametrize(
+    ("asks", "told"), [(4, "(one future, in which nobody else comes)"), (9, "in none of 1 futures does it start")]
+)
+def test_where_no_future_was_over_in_time_one_without_newcomers_tells(asks: int, told: str) -> None:
+    have = situation(1, 8, [Job("a", 8, 100)], [Job("w", asks)])
+    over_at_once = Effort(clock=lambda: 0.0, ends_at=0.0)
+    said = forecast(Question("w", have, History(), SETTINGS), over_at_once)
+    assert said is not None
+    assert told in summary(said)[1]
+    assert said.probability == 0.0
+    assert forecast(Question("w", have, History(), SETTINGS), replace(over_at_once, quiet_s=0.0)) is None

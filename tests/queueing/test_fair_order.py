@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inventory.model.placement import ReasonCode
 from inventory.model.units import Resources
 from inventory.model.workload import Requirements, Workload
 from scheduler.core.placement.protocol import Shape
+from scheduler.core.queueing.blocks import reason_for
 from scheduler.core.queueing.order import FairOrder
 from scheduler.core.queueing.queues import Budget, QueueSpec, QueueTree
 from scheduler.core.queueing.running import FAR
@@ -173,21 +175,21 @@ class TestLimits:
         assert len(names(waiting, queues=specs).split()) == 6
 
     @pytest.mark.parametrize(
-        ("spent_ms", "card_milli", "estimated_ms", "is_taken"),
+        ("spent_ms", "card_milli", "estimated_ms", "refused"),
         [
-            (0, 1000, 100, True),  # all of the budget
-            (0, 1000, 101, False),
-            (60, 1000, 40, True),
-            (60, 1000, 41, False),
-            (99, 1000, 0, True),  # nobody knows how long: some of the budget is left
-            (100, 1000, 0, False),
-            (100, 0, 10**6, True),  # who asks for no cards needs no budget for them,
-            (150, 0, 10**6, True),  # also where a run went on beyond what was left
-            (150, 0, 0, True),
+            (0, 1000, 100, None),  # all of the budget
+            (0, 1000, 101, ReasonCode.TOO_LARGE),  # no period has so much: waiting is no help
+            (60, 1000, 40, None),
+            (60, 1000, 41, ReasonCode.BUDGET),
+            (99, 1000, 0, None),  # nobody knows how long: some of the budget is left
+            (100, 1000, 0, ReasonCode.BUDGET),
+            (100, 0, 10**6, None),  # who asks for no cards needs no budget for them,
+            (150, 0, 10**6, None),  # also where a run went on beyond what was left
+            (150, 0, 0, None),
         ],
     )
     def test_a_budget_of_a_hundred_card_milliseconds(
-        self, spent_ms: int, card_milli: int, estimated_ms: int, is_taken: bool
+        self, spent_ms: int, card_milli: int, estimated_ms: int, refused: ReasonCode | None
     ) -> None:
         tables = QueueTables(QueueTree([QueueSpec("A", budget=Budget(100 * 1000, period_ms=10**9))]))
         card = tables.shapes.number(Shape(Requirements(Resources(accelerator_milli=1000))))
@@ -196,9 +198,11 @@ class TestLimits:
         need = Resources(cpu_milli=1, accelerator_milli=card_milli)
         tables.wait(a_workload("w", need, queue="A", estimated_ms=estimated_ms), 1)
         columns = tables.usage.columns(1 + spent_ms)
-        order = FairOrder(tables.waiting.window(9), columns, tables.shapes, WHOLE)
-        assert len(order.take(9)) == is_taken
-        assert len(order.blocks) == (not is_taken)
+        window = tables.waiting.window(9)
+        order = FairOrder(window, columns, tables.shapes, WHOLE)
+        assert len(order.take(9)) == (refused is None)
+        told = [reason_for(block, window, tables.shapes, columns) for block in order.blocks]
+        assert [reason.code for reason in told] == ([refused] if refused else [])
 
 
 needs = st.builds(Resources, st.integers(0, 9000), st.integers(0, 18000), st.integers(0, 5), st.integers(0, 5))

@@ -98,15 +98,32 @@ def lent_out(queue: str, need: Resources) -> Reason:
     )
 
 
-def over_budget(queue: str, left_card_milli_ms: int, renewed_ms: int) -> Reason:
-    hours = max(0, left_card_milli_ms) / 1000 / _MS_PER_HOUR
+def over_budget(queue: str, cost: int, left: int, renewed_ms: int) -> Reason:
+    """What is left of the period is less than the workload is expected to use. Card-time in thousandths of a normal card
+    times milliseconds; a cost of 0 is unknown, and waits until anything is left."""
+    needed = f"约/about {_card_hours(cost)}" if cost else "预算内的卡时/card-hours within the budget"
     return Reason(
         ReasonCode.BUDGET,
-        needed="预算内的卡时/card-hours within the budget",
-        offered=f"队列 {queue} 剩余/queue {queue} has left {hours:.1f} 卡时/card-hours",
+        needed=needed,
+        offered=f"队列 {queue} 剩余/queue {queue} has left {_card_hours(max(0, left))}",
         remedy_zh=f"等待下一周期（{moment(renewed_ms)}），或追加预算",
         remedy_en=f"wait for the next period ({moment(renewed_ms)}), or raise the budget",
     )
+
+
+def over_whole_budget(queue: str, cost: int, whole: int) -> Reason:
+    """More than a whole period has: waiting is no help."""
+    return Reason(
+        ReasonCode.TOO_LARGE,
+        needed=f"约/about {_card_hours(cost)}",
+        offered=f"队列 {queue} 每周期预算/queue {queue} has in each period {_card_hours(whole)}",
+        remedy_zh=f"减少卡数或预计时长，或提高队列 {queue} 的预算",
+        remedy_en=f"ask for fewer cards or less time, or raise the budget of queue {queue}",
+    )
+
+
+def _card_hours(card_milli_ms: int) -> str:
+    return f"{card_milli_ms / 1000 / _MS_PER_HOUR:.4g} 卡时/card-hours"
 
 
 def _where_limited(amount: Resources, maximum: Resources) -> Resources:
