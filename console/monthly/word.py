@@ -9,15 +9,15 @@ from __future__ import annotations
 import io
 import re
 import unicodedata
+from collections.abc import Sequence
 from datetime import UTC, datetime, time
 
 from docx import Document
 from docx.document import Document as WordDocument
 from docx.enum.section import WD_ORIENT, WD_SECTION
-from docx.enum.table import WD_TABLE_ALIGNMENT
+from docx.enum.table import WD_CELL_VERTICAL_ALIGNMENT, WD_TABLE_ALIGNMENT
 from docx.enum.text import WD_ALIGN_PARAGRAPH
 from docx.shared import Length, Mm, Pt
-from docx.table import Table as WordTable
 from docx.table import _Cell
 
 from console.monthly import word_style as style
@@ -25,18 +25,22 @@ from console.monthly.texts import clean, dateline, heading, signature_lines
 from inventory.reports.document import MonthlyReport, Section, Table
 
 _WIDE = 7  # so many columns need a landscape page
+_BLANK = "＿＿＿＿"  # what is filled in by hand
 _PORTRAIT, _LANDSCAPE = (Mm(210), Mm(297)), (Mm(297), Mm(210))
-_CELL_WEIGHT = (4, 26)  # the narrowest and the widest column, in half characters
+_CELL_WEIGHT = (4, 72)  # the narrowest and the widest column, in half characters
 _HALF, _PADDING = Pt(5.4), Pt(12)  # what half a character of a cell takes, and both sides of the cell
+_SEAM = re.compile(r"(?<=[0-9A-Za-z])(?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff])(?=[0-9A-Za-z])")
 _LONG_WORD = 30  # signs without a place to break
 _UNBROKEN = 12  # half characters: what is no longer stays in one line
-_SMALL = 12  # a table of so many rows is not cut by the end of a page
+_MARK = 10  # half characters of a number, a day, a code
+_SMALL = 14  # a table of so many lines is not cut by the end of a page
 
 
 def write_word(report: MonthlyReport) -> bytes:
     document = Document()
     _describe(document, report)
     style.install(document)
+    style.speak_chinese(document)
     _page(document, is_wide=False)
     style.page_furniture(document.sections[0], report)
     _title(document, report)
@@ -49,6 +53,7 @@ def write_word(report: MonthlyReport) -> bytes:
             _page(document, is_wide=is_wide)
         _section(document, heading(place, section), section)
     _signature(document, report)
+    style.chinese_marks(document)
     content = io.BytesIO()
     document.save(content)
     return content.getvalue()
@@ -112,22 +117,35 @@ def _table(document: WordDocument, table: Table) -> None:
     drawn.alignment = WD_TABLE_ALIGNMENT.CENTER
     drawn.autofit = False
     for cell, text in zip(drawn.rows[0].cells, table.columns, strict=True):
+        cell.vertical_alignment = WD_CELL_VERTICAL_ALIGNMENT.CENTER
         _write(cell, text, WD_ALIGN_PARAGRAPH.CENTER, is_head=True)
     style.repeat_on_every_page(drawn.rows[0])
     # python-docx finds a row's cells by walking the table: rows are appended as copies instead.
     rows = style.append_rows(drawn, len(table.rows))
+    alignments = [_alignment(at, table) for at in range(len(table.columns))]
     for row, texts in zip(rows, table.rows, strict=True):
-        for at, (cell, text) in enumerate(zip(row, texts, strict=True)):
-            _write(cell, text, _alignment(at, text, table))
-    if len(table.rows) <= _SMALL:
+        for cell, text, alignment in zip(row, texts, alignments, strict=True):
+            _write(cell, text, alignment)
+    widths = _widths(document, table)
+    style.set_widths(drawn, widths)
+    if sum(_lines(row, widths) for row in table.rows) <= _SMALL:
         style.keep_together(drawn)
-    _widths(document, drawn, table)
 
 
-def _alignment(at: int, text: str, table: Table) -> WD_ALIGN_PARAGRAPH:
+def _lines(row: Sequence[str], widths: Sequence[Length]) -> int:
+    """How many lines a row takes, about."""
+    return max(
+        -(-int(_breadth(text) * _HALF) // max(1, width - _PADDING))
+        for text, width in zip(row, widths, strict=True)
+    )
+
+
+def _alignment(at: int, table: Table) -> WD_ALIGN_PARAGRAPH:
+    """Of a whole column: amounts to the right, marks and days in the middle, texts to the left."""
     if at in table.numeric:
         return WD_ALIGN_PARAGRAPH.RIGHT
-    return WD_ALIGN_PARAGRAPH.CENTER if _breadth(text) <= 10 else WD_ALIGN_PARAGRAPH.LEFT
+    is_short = all(_breadth(row[at]) <= _MARK for row in table.rows)
+    return WD_ALIGN_PARAGRAPH.CENTER if is_short else WD_ALIGN_PARAGRAPH.LEFT
 
 
 def _write(cell: _Cell, text: str, alignment: WD_ALIGN_PARAGRAPH, *, is_head: bool = False) -> None:
@@ -137,11 +155,10 @@ def _write(cell: _Cell, text: str, alignment: WD_ALIGN_PARAGRAPH, *, is_head: bo
     paragraph.add_run(clean(text))
 
 
-def _widths(document: WordDocument, drawn: WordTable, table: Table) -> None:
+def _widths(document: WordDocument, table: Table) -> list[Length]:
     """Column widths in the proportion of their longest texts, between bounds; numbers and marks are never broken, so short
     columns get what they need before long ones share the rest."""
-    page = document.sections[-1]
-    room = int((page.page_width or 0) - (page.left_margin or 0) - (page.right_margin or 0))
+    room = _room(document)
     least, most = _CELL_WEIGHT
     longest = [
         max(least, *(_breadth(text) for text in (head, *(row[at] for row in table.rows))))
@@ -149,27 +166,41 @@ def _widths(document: WordDocument, drawn: WordTable, table: Table) -> None:
     ]
     needs = [int(breadth * _HALF + _PADDING) for breadth in longest]
     if sum(needs) <= room:
-        return style.set_widths(drawn, [Length(room * need // sum(needs)) for need in needs])
+        return [Length(room * need // sum(needs)) for need in needs]
     short = {at for at, breadth in enumerate(longest) if breadth <= _UNBROKEN}
     left = room - sum(needs[at] for at in short)
     weights = {at: min(most, breadth) for at, breadth in enumerate(longest) if at not in short}
     widths = [
         needs[at] if at in short else left * weights[at] // sum(weights.values()) for at in range(len(needs))
     ]
-    return style.set_widths(drawn, [Length(width) for width in widths])
+    return [Length(width) for width in widths]
+
+
+def _room(document: WordDocument) -> int:
+    """Between the margins of the last page's section, in English metric units."""
+    page = document.sections[-1]
+    return int((page.page_width or 0) - (page.left_margin or 0) - (page.right_margin or 0))
 
 
 def _breadth(text: str) -> int:
-    """Half characters: a Chinese sign takes two."""
-    return sum(2 if unicodedata.east_asian_width(sign) in "WFA" else 1 for sign in text)
+    """Half characters: a Chinese sign takes two, and Word sets a little space between it and a letter or digit."""
+    signs = sum(2 if unicodedata.east_asian_width(sign) in "WFA" else 1 for sign in text)
+    return signs + -(-len(_SEAM.findall(text)) // 2)
 
 
 def _signature(document: WordDocument, report: MonthlyReport) -> None:
     lines = signature_lines(report)
     document.add_paragraph("", style=style.NOTE)
     drawn = document.add_table(rows=1, cols=len(lines))
+    drawn.autofit = False
+    room = _room(document)
+    needs = [_breadth(f"{name}：{value or _BLANK}") for name, value in lines]
+    style.set_widths(drawn, [Length(room * need // sum(needs)) for need in needs])
     for cell, (name, value) in zip(drawn.rows[0].cells, lines, strict=True):
         paragraph = cell.paragraphs[0]
         paragraph.style = style.CELL
         paragraph.paragraph_format.space_before = Pt(12)
-        paragraph.add_run(f"{name}：{clean(value) or '＿＿＿＿'}")
+        paragraph.add_run(f"{name}：{clean(value) or _BLANK}")
+    # Below the table Word wants a paragraph: as low as can be, or it takes a page of its own.
+    last = document.add_paragraph("", style=style.NOTE).paragraph_format
+    last.line_spacing, last.space_before = Pt(1), Pt(0)

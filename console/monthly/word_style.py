@@ -28,6 +28,7 @@ CAPTION, NOTE, CELL, HEAD_CELL = "月报表题", "月报表注", "月报表格",
 
 _SONG, _FANGSONG, _HEI = "方正小标宋简体", "仿宋_GB2312", "黑体"
 _LATIN = "Times New Roman"
+_SHARED_MARKS = frozenset("“”‘’—…×·±≥≤Σ")
 # What a machine without the official fonts takes instead, in this order.
 _FALLBACKS = {
     _SONG: "方正小标宋_GBK,华文中宋,宋体,SimSun,Noto Serif CJK SC",
@@ -54,7 +55,8 @@ def install(document: WordDocument) -> None:
     caption = _style(document, CAPTION, _HEI, 12, centre)
     caption.paragraph_format.space_before, caption.paragraph_format.space_after = Pt(10), Pt(4)
     caption.paragraph_format.keep_with_next = True
-    _style(document, NOTE, _FANGSONG, 10.5, WD_ALIGN_PARAGRAPH.LEFT)
+    note = _style(document, NOTE, _FANGSONG, 10.5, WD_ALIGN_PARAGRAPH.LEFT)
+    note.paragraph_format.space_before = Pt(3)  # off the table's line
     for style in (
         _style(document, CELL, _FANGSONG, 10.5, WD_ALIGN_PARAGRAPH.LEFT),
         _style(document, HEAD_CELL, _HEI, 10.5, centre),
@@ -62,6 +64,32 @@ def install(document: WordDocument) -> None:
         style.paragraph_format.space_before = style.paragraph_format.space_after = Pt(2)
         style.paragraph_format.line_spacing = 1.15
     _font_table(document)
+
+
+def speak_chinese(document: WordDocument) -> None:
+    """The language of text and proofing, as Word 2013 and later lay it out: python-docx's template is American, opens in
+    compatibility mode (兼容模式), and carries the styles of Word 2010 a second time, which contradict these."""
+    defaults = document.styles.element.find(f"{qn('w:docDefaults')}/{qn('w:rPrDefault')}/{qn('w:rPr')}")
+    for language in (*defaults.iter(qn("w:lang")), *document.settings.element.iter(qn("w:themeFontLang"))):
+        language.set(qn("w:val"), "en-US")
+        language.set(qn("w:eastAsia"), "zh-CN")
+    for setting in document.settings.element.iter(qn("w:compatSetting")):
+        if setting.get(qn("w:name")) == "compatibilityMode":
+            setting.set(qn("w:val"), "15")
+    for zoom in document.settings.element.iter(qn("w:zoom")):
+        zoom.attrib.pop(qn("w:val"), None)
+        zoom.set(qn("w:percent"), "100")
+    for key, related in list(document.part.rels.items()):
+        if related.reltype.endswith("/stylesWithEffects"):
+            del document.part.rels[key]
+
+
+def chinese_marks(document: WordDocument) -> None:
+    """Marks that both scripts have (“ ” — … ×) are set in the Chinese font, at full width: else Word takes the Latin
+    one for them."""
+    for run in document.element.body.iter(qn("w:r")):
+        if any(sign in _SHARED_MARKS for text in run.iter(qn("w:t")) for sign in text.text or ""):
+            run.get_or_add_rPr().get_or_add_rFonts().set(qn("w:hint"), "eastAsia")
 
 
 def page_furniture(page: WordSection, report: MonthlyReport) -> None:
@@ -182,7 +210,8 @@ def _watermark() -> str:
         '<v:f eqn="sum 21600 0 @1"/><v:f eqn="sum 0 0 @2"/><v:f eqn="sum 21600 0 @3"/><v:f eqn="if @0 @3 0"/>'
         '<v:f eqn="if @0 21600 @1"/><v:f eqn="if @0 0 @2"/><v:f eqn="if @0 @4 21600"/></v:formulas>'
         '<v:path textpathok="t" o:connecttype="rect"/><v:textpath on="t" fitshape="t"/></v:shapetype>'
-        f'<v:shape id="watermark" type="#_x0000_t136" style="{shape}" fillcolor="#d9d9d9" stroked="f">'
+        f'<v:shape id="PowerPlusWaterMarkObject1" o:spid="_x0000_s2049" type="#_x0000_t136" style="{shape}" '
+        'fillcolor="#d9d9d9" stroked="f">'
         '<v:fill opacity=".45"/>'
         f'<v:textpath style="font-family:&quot;黑体&quot;;font-size:1pt" string="{escape(WATERMARK)}"/>'
         "</v:shape></w:pict>"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, time
 from decimal import Decimal
 
@@ -23,6 +23,8 @@ from inventory.reports.document import Figure, MonthlyReport, Row, Table
 
 Value = str | int | float | Decimal
 _NUMBERED = ("序号", "名次")  # columns of whole numbers that are no amounts
+_CENTRED = frozenset({*_NUMBERED, "指标", "行号", "指标编号", "编号", "部分", "计入分母", "截至"})
+_LINE_HEIGHT = 13.5  # points, of a line of the sheets' font
 FIGURES, PARTS, ROWS = "指标", "指标构成", "系统明细"
 _HEAD = PatternFill("solid", fgColor="E8EDF3")
 _LINE = Side(style="thin", color="9AA5B1")
@@ -31,6 +33,16 @@ _FONT, _BOLD = Font(name="宋体", size=10), Font(name="宋体", size=10, bold=T
 _TITLE, _MARK = Font(name="宋体", size=14, bold=True), Font(name="宋体", size=11, bold=True, color="B42318")
 _HEAD_ROWS = 3  # title, dateline or watermark, column heads
 _SHEET_NAME = re.compile(r"[\[\]:*?/\\]")
+
+
+class _Signed(Decimal):
+    """A change, shown with its sign: +2, −4.5."""
+
+    @property
+    def form(self) -> str:
+        places = -int(self.as_tuple().exponent)
+        plain = "0" if places <= 0 else f"0.{'0' * places}"
+        return f"+{plain};−{plain};{plain}"
 
 
 def write_workbook(report: MonthlyReport) -> bytes:
@@ -143,19 +155,14 @@ def _row_cells(row: Row) -> tuple[str | int, ...]:
 
 def _table(book: Workbook, report: MonthlyReport, table: Table) -> None:
     widths = [
-        max(
-            8,
-            min(
-                48,
-                2 + max(len(text.encode("gbk", "replace")) for text in (head, *(row[at] for row in table.rows))),
-            ),
-        )
+        max(8, min(48, 2 + max(_breadth(text) for text in (head, *(row[at] for row in table.rows)))))
         for at, head in enumerate(table.columns)
     ]
     sheet = _Sheet(book, report, _sheet_name(book, table.title), table.title, table.columns, widths)
     counted = {*table.numeric, *(at for at, head in enumerate(table.columns) if head in _NUMBERED)}
     for row in table.rows:
-        sheet.write([_number(text) if at in counted else text for at, text in enumerate(row)])
+        cells = [_number(text) if at in counted else text for at, text in enumerate(row)]
+        sheet.write(cells, right=table.numeric)
     if not table.rows:
         sheet.write([table.empty])
     if table.note:
@@ -185,6 +192,8 @@ class _Sheet:
     ) -> None:
         self._sheet: WriteOnlyWorksheet = book.create_sheet(name)
         self._columns = len(heads)
+        self._widths = tuple(widths)
+        self._centred = frozenset(at for at, head in enumerate(heads) if head in _CENTRED)
         self._count = 0
         for at, width in enumerate(widths, start=1):
             self._sheet.column_dimensions[get_column_letter(at)].width = width
@@ -202,18 +211,29 @@ class _Sheet:
         self._sheet.append([self._cell(f"{mark}{dateline(report)}", _MARK if mark else _FONT)])
         self._sheet.append([self._head(text) for text in heads])
 
-    def write(self, values: Iterable[Value], formulas: Sequence[int] = ()) -> None:
-        cells = []
+    def write(self, values: Iterable[Value], formulas: Sequence[int] = (), right: Collection[int] = ()) -> None:
+        cells, lines = [], 1
         for at, value in enumerate(values):
             cell = self._cell(value, _FONT, is_formula=at in formulas)
             cell.border = _BOX
-            cell.alignment = Alignment(vertical="center", wrap_text=isinstance(value, str) and at not in formulas)
+            is_text = isinstance(value, str) and at not in formulas
+            cell.alignment = Alignment(
+                horizontal="center" if at in self._centred else "right" if at in right else None,
+                vertical="center",
+                wrap_text=is_text,
+            )
+            if is_text:
+                lines = max(lines, -(-_breadth(str(value)) // max(1, self._widths[at] - 1)))
             if isinstance(value, float):
                 cell.number_format = "0.0%"
+            elif isinstance(value, _Signed):
+                cell.number_format = value.form
             elif isinstance(value, Decimal) and (places := -int(value.as_tuple().exponent)) > 0:
                 cell.number_format = f"0.{'0' * places}"
             cells.append(cell)
         self._count += 1
+        if lines > 1:  # programs other than Excel do not fit the height of a row that is wrapped
+            self._sheet.row_dimensions[_HEAD_ROWS + self._count].height = _LINE_HEIGHT * lines + 2
         self._sheet.append(cells)
 
     def plain(self, text: str) -> None:
@@ -241,6 +261,11 @@ class _Sheet:
         return cell
 
 
+def _breadth(text: str) -> int:
+    """Half characters: a Chinese sign takes two."""
+    return len(text.encode("gbk", "replace"))
+
+
 def _share(figure: Figure) -> float | str:
     if not figure.is_rate:
         return ""
@@ -248,13 +273,15 @@ def _share(figure: Figure) -> float | str:
 
 
 def _number(text: str) -> Value:
-    """A cell of a column of numbers as a number, where it is one: 34, 97.1%, 30.0 (with as many decimals)."""
+    """A cell of a column of numbers as a number, where it is one: 34, 97.1%, 30.0 (with as many decimals), −4."""
     if re.fullmatch(r"\d+", text):
         return int(text)
     if re.fullmatch(r"\d+\.\d%", text):
         return round(float(text[:-1]) / 100, 3)
     if re.fullmatch(r"\d+\.\d+", text):
         return Decimal(text)
+    if re.fullmatch(r"[+−]\d+(\.\d+)?", text):
+        return _Signed(text.replace("−", "-"))
     return text
 
 

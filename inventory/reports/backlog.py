@@ -19,6 +19,8 @@ from inventory.reports.document import Figure, Section, Table
 from inventory.reports.facts import MonthFacts
 from inventory.reports.words import chinese_day, chinese_weekday
 
+_NIGHT = timedelta(days=1)
+
 _DISPOSITIONS = {
     Disposition.REHOST: "平迁",
     Disposition.REPLATFORM: "改造",
@@ -118,7 +120,8 @@ def next_week(counting: Counting, schedule: Schedule) -> Section:
             (
                 f"第{plan_wave.number}批",
                 f"{chinese_day(starts.date())}（{chinese_weekday(starts.date())}）"
-                f"{starts:%H:%M}至{window.ends.month}月{window.ends.day}日{window.ends:%H:%M}",
+                f"{starts:%H:%M}至{'次日' if window.ends.date() - starts.date() == _NIGHT else chinese_day(window.ends.date())}"
+                f"{window.ends:%H:%M}",
                 str(figure.numerator),
                 names,
                 "暂定（假期安排未公布）" if window.provisional else "确定",

@@ -53,6 +53,7 @@ class Counting:
         for snapshot in snapshots:
             for system in snapshot.systems if snapshot else ():
                 self._number(system)
+        self._has_one_district = len({row.restated_district for row in self.rows}) <= 1
 
     def restated_district(self, system: CountedSystem) -> str:
         """Who answers for the row on the report's day."""
@@ -61,8 +62,16 @@ class Counting:
         )
 
     def owner(self, system: CountedSystem) -> str:
-        """The unit as lists name it: departments are called 区交通局 in every district, so the district stands first."""
-        return f"{self.restated_district(system)}／{system.department or NOWHERE}"
+        """The unit as lists name it: departments are called 区交通局 in every district, so the district stands first where
+        there are several."""
+        return self._unit(self.restated_district(system), system.department or NOWHERE)
+
+    def unit(self, row: Row) -> str:
+        """The same of a row."""
+        return self._unit(row.restated_district, row.department)
+
+    def _unit(self, district: str, department: str) -> str:
+        return department if self._has_one_district else f"{district}／{department}"
 
     def chosen(self, snapshot: Snapshot) -> tuple[CountedSystem, ...]:
         """The rows of a snapshot that are in the report's scope."""

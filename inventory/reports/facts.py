@@ -25,7 +25,8 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """One line of the exception ledger (例外台账); `expires_on` is included."""
+    """One line of the exception ledger (例外台账); `expires_on` is included. `rule_title` is Chinese (empty: the rules of
+    today have it no more)."""
 
     exception_id: str
     rule: str
@@ -35,6 +36,7 @@ class Waiver:
     approver: str
     granted_on: date
     expires_on: date
+    rule_title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,13 +126,13 @@ def _terms(counting: Counting) -> Section:
     """How everything was counted, and from what."""
     facts = counting.facts
     lines = [
-        f"范围：{counting.scope}（{facts.scope.text}）。截至{chinese_day(facts.now.day)}，编制于{chinese_day(facts.made_on)}。",
+        f"统计范围（{counting.scope}）；数据截至{chinese_day(facts.now.day)}，编制于{chinese_day(facts.made_on)}。",
         "上云率=已迁移/应迁移，涉密及不在应迁范围的系统不计；整合率=（关停+整合）/冻结基数，基数不因关停而减少；"
         "关停率=关停/冻结基数；例外率=例外保留/在用系统。百分率保留一位小数，四舍五入。",
         "已迁移以台账记录的迁移事件或填报单位台账为准，自其生效日起计；台账缺项为“未知”，既不作“是”也不作“否”。",
         "每个指标有编号（F），每个系统有行号（R）；附件 Excel“指标构成”表按指标编号列出其分子、分母的全部行，"
         "“系统明细”表列出行的来源文件、工作表和行。",
-        f"数据取自事件链第{facts.chain[0]}号事件止，链尾哈希 {facts.chain[1]}。",
+        f"数据取至事件链第{facts.chain[0]}号事件，链尾哈希（SHA-256）为 {facts.chain[1]}。",
     ]
     if facts.illustrative:
         lines.insert(0, "本报告含示例数据，不代表任何真实单位的情况，不得作为考核依据。")

@@ -35,7 +35,7 @@ def exception_ledger(counting: Counting) -> Section:
         (
             str(place),
             _subject(counting, one),
-            one.rule,
+            one.rule_title or one.rule,
             one.reason,
             one.document,
             one.approver,
@@ -145,14 +145,14 @@ def _is_ours(counting: Counting, one: Waiver) -> bool:
 
 def _subject(counting: Counting, one: Waiver) -> str:
     row = counting.row_of(one.subject)
-    return one.subject if row is None else f"{row.restated_district}／{row.department} {row.name}（{row.label}）"
+    return one.subject if row is None else f"{counting.unit(row)} {row.name}（{row.label}）"
 
 
 def _case_row(counting: Counting, one: ReviewCase) -> tuple[str, ...]:
     row = counting.row_of(one.system_key)
     return (
         one.case_id,
-        f"{row.restated_district}／{row.department}" if row else NOWHERE,
+        counting.unit(row) if row else NOWHERE,
         row.name if row else one.system_key,
         _WORKFLOWS.get(one.workflow, one.workflow),
         one.state,

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -32,13 +32,11 @@ def overview(counting: Counting) -> Overview:
     facts = counting.facts
     found = _rates(counting, facts.now)
     day = facts.now.day
-    cloud = counting.rate("上云率", day, parts_of(found.cloud))
-    consolidation = counting.rate("整合率", day, parts_of(found.consolidation))
+    cloud = counting.rate("上云率", day, _parts(counting, facts.now, "上云率"))
+    consolidation = counting.rate("整合率", day, _parts(counting, facts.now, "整合率"))
     baseline, closed = _rows(found, "baseline"), _rows(found, "closed")
-    closure = counting.rate("关停率", day, (closed, baseline))
-    living = [one for one in counting.chosen(facts.now) if one.present and not (one.closed or one.merged)]
-    retained = [one for one in living if one.disposition == Disposition.RETAIN]
-    retention = counting.rate("例外率", day, (retained, living))
+    closure = counting.rate("关停率", day, _parts(counting, facts.now, "关停率"))
+    retention = counting.rate("例外率", day, _parts(counting, facts.now, "例外率"))
     rates = [cloud, consolidation, closure, retention]
     lines = [_rate_line(counting, figure) for figure in rates]
     lines += [_plain_line(figure) for figure in _deliveries(counting)]
@@ -94,6 +92,21 @@ def _rates(counting: Counting, snapshot: Snapshot) -> RatesReport:
     return rates_of(counting.chosen(snapshot), counting.facts.scope, snapshot.day)
 
 
+def _parts(counting: Counting, snapshot: Snapshot, name: str) -> Sequence[Iterable[CountedSystem]]:
+    """Numerator, denominator and, where there is a third part, unknown, of one of the four rates on a day."""
+    found = _rates(counting, snapshot)
+    match name:
+        case "上云率":
+            return parts_of(found.cloud)
+        case "整合率":
+            return parts_of(found.consolidation)
+        case "关停率":
+            return _rows(found, "closed"), _rows(found, "baseline")
+        case _:
+            living = [one for one in counting.chosen(snapshot) if one.present and not (one.closed or one.merged)]
+            return [one for one in living if one.disposition == Disposition.RETAIN], living
+
+
 def _rows(found: RatesReport, code: str) -> Rows:
     return next(count.rows for count in found.counts if count.code == code)
 
@@ -103,15 +116,14 @@ def _rate_line(counting: Counting, figure: Figure) -> tuple[str, ...]:
     facts = counting.facts
     changes = []
     for snapshot, word in ((facts.before, "上月末"), (facts.year_ago, "上年同期")):
-        place = {"上云率": 0, "整合率": 1}.get(figure.name)
-        if snapshot is None or place is None:
+        if snapshot is None:
             changes.append("—")
             continue
         if counting.newcomers(snapshot):
             changes.append(NOT_COMPARABLE)
             continue
-        rate = _rates(counting, snapshot).rates[place]
-        changes.append(change(figure, counting.rate(f"{figure.name}（{word}）", snapshot.day, parts_of(rate))))
+        then = counting.rate(f"{figure.name}（{word}）", snapshot.day, _parts(counting, snapshot, figure.name))
+        changes.append(change(figure, then))
     return (figure.name, figure.share, figure.shown, *changes, str(len(figure.unknown)), figure.label)
 
 

@@ -146,6 +146,11 @@ class Rulebook:
         every = (*self.dispositions, *self.findings, *self.gates)
         return (*(rule.rule_id for rule in every), *(cap.rule_id for cap in self.caps))
 
+    def title_of(self, rule_id: str) -> Pair | None:
+        """What the rule is called; None where the file has it no more."""
+        every = (*self.dispositions, *self.findings, *self.gates, *self.caps)
+        return next((rule.title for rule in every if rule.rule_id == rule_id), None)
+
 
 def filled(text: Pair, facts: Facts, vocabulary: Vocabulary) -> Pair:
     """A text with its {fields} replaced by the facts."""

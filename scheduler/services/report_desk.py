@@ -232,6 +232,7 @@ def _holding(system: System, measured: Measurement | None) -> Holding:
 
 
 def _waivers(assessor: Assessor, now_ms: int) -> tuple[Waiver, ...]:
+    titles = {rule_id: assessor.book.title_of(rule_id) for rule_id in assessor.book.rule_ids}
     return tuple(
         Waiver(
             exception_id=one["id"],
@@ -242,6 +243,7 @@ def _waivers(assessor: Assessor, now_ms: int) -> tuple[Waiver, ...]:
             approver=one["approver"],
             granted_on=date.fromisoformat(one["granted_on"]),
             expires_on=date.fromisoformat(one["expires_on"]),
+            rule_title=(titles.get(one["rule"]) or ("", ""))[0],
         )
         for one in assessor.exceptions(now_ms)["exceptions"]
     )

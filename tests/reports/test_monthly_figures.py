@@ -162,7 +162,7 @@ def test_what_has_not_migrated_has_a_reason_and_a_due_day() -> None:
         "例外的": ("未列入计划P1", "2027-06-30（例外到期）"),
         "未定的": ("未列入计划P1", "未定"),
     }
-    assert table(report, "割接安排").rows[0][2:4] == ("1", "计划的（两江新区／区示例局）")
+    assert table(report, "割接安排").rows[0][2:4] == ("1", "计划的（区示例局）")
 
 
 @pytest.mark.parametrize(
