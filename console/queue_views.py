@@ -56,6 +56,8 @@ def show_difference(found: ApplyQueuesResponse, *, is_trial: bool) -> None:
             f"文档在算力池 {pool_id} 中有预留，但它尚未登记 / the document reserves in pool {pool_id}, which is not "
             "registered"
         )
+    for note in found.notes:
+        printing.warn(note)
     if not (found.added or found.changed or found.removed):
         printing.say("没有变化 / nothing changes")
     elif is_trial:

@@ -43,6 +43,7 @@ def apply(
                 "changed": list(found.changed),
                 "removed": list(found.removed),
                 "unknown_pools": list(found.unknown_pools),
+                "notes": list(found.notes),
             }
         )
     else:

@@ -115,7 +115,7 @@ class _Search:
             yield Counterfactual(
                 code,
                 f"少 {fewer} {zh}（{low} 而非 {was}）",
-                f"{fewer} {en} fewer{each} ({low} instead of {was})",
+                f"{fewer} {en.removesuffix('s') if fewer == '1' else en} fewer{each} ({low} instead of {was})",
                 pool_id,
             )
 

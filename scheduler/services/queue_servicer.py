@@ -19,7 +19,7 @@ from adapters.wire.scalars import (
 from adapters.wire.words import QUEUE
 from inventory.model.units import Resources
 from scheduler.core.queueing.calendar import ReservationState
-from scheduler.core.queueing.document import QueuesUnreadable, read_queues
+from scheduler.core.queueing.document import QueuesUnreadable, notes_on, read_queues
 from scheduler.core.queueing.queues import UNLIMITED
 from scheduler.core.queueing.standings import QueueStanding
 from scheduler.services.answering import Context, answering
@@ -51,6 +51,7 @@ class QueueServicer(QueueServiceServicer):
                 changed=found.changed,
                 removed=found.removed,
                 unknown_pools=found.unknown_pools,
+                notes=notes_on(read_queues(content)),
             )
 
     async def ListQueues(self, request: pb.ListQueuesRequest, context: Context) -> pb.ListQueuesResponse:

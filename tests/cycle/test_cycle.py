@@ -134,7 +134,10 @@ class TestRefusalByTheHost:
         pools = SitePools.of(self.fragmented("p"), small("inner", zones=frozenset({Zone.INTRANET})))
         report = cycle(pools, a_workload("w", amount(16, 8), zone=Zone.EXTRANET))
         assert codes(report.plan, "w") == {"p": [ReasonCode.FRAGMENTED], "inner": [ReasonCode.ZONE]}
-        assert said(report.plan, "w")["p"].reasons[0].remedy_en == "nearest: 2 nodes short of 8 CPUs"
+        assert (
+            said(report.plan, "w")["p"].reasons[0].remedy_en
+            == "wait until it is free: at best 2 nodes short of 8 CPUs"
+        )
 
     def test_a_shape_that_a_host_refused_is_not_asked_again_in_the_cycle(self) -> None:
         pools = SitePools.of(self.fragmented("p"))

@@ -100,6 +100,9 @@ def test_an_amount_that_is_told_starts_and_one_more_would_not(cores: int, held: 
     if asked <= left:
         assert told == {}
         return
-    assert told["cpu"].change_en == f"{asked - left} CPUs fewer ({left} instead of {asked})"
+    assert (
+        told["cpu"].change_en
+        == f"{asked - left} CPU{'s' if asked - left > 1 else ''} fewer ({left} instead of {asked})"
+    )
     assert probe.placement(row, shape_of(left)) is not None
     assert probe.placement(row, shape_of(left + 1)) is None

@@ -15,6 +15,7 @@ from inventory.model.units import TIB, Resources
 from inventory.model.workload import Requirements
 from scheduler.core.placement.protocol import CONTAINER, PROCESS, PoolView, Shape
 from scheduler.core.placement.stack import FILTERS, READS_FREE, SCORES
+from scheduler.core.placement.wording import less_or_later
 from tests.cycle.fakes import a_pool, amount
 
 X86, ARM, C86 = Architecture.X86_64, Architecture.ARM64, Architecture.C86
@@ -366,6 +367,11 @@ def test_a_shortage_is_said_in_both_languages_as_what_would_have_to_be_less() ->
     assert (reason.needed, reason.offered) == ("4 卡/cards", "空闲/free 2 卡/cards")
     assert reason.remedy_zh.startswith("少 2 卡")
     assert reason.remedy_en == "2 cards fewer, or wait until it is free"
+
+
+def test_who_would_have_to_ask_for_nothing_is_told_to_wait() -> None:
+    assert less_or_later(amount(4, 8), amount(4, 2)) == ("等待释放", "wait until it is free")
+    assert less_or_later(amount(4, 8), amount(3))[1] == "3 CPUs fewer, or wait until it is free"
 
 
 def test_taking_off_what_the_remedy_says_is_enough_even_for_one_byte() -> None:

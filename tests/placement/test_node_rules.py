@@ -118,7 +118,7 @@ class TestSharedCards:
             ask(state, run_id, amount(1, 1, 0.7))
         reason = refused(ask(state, "c", amount(1, 1, 0.5)))
         assert reason.code is ReasonCode.FRAGMENTED
-        assert reason.remedy_en == "nearest: 1 node short of 0.2 cards"
+        assert reason.remedy_en == "wait until it is free: at best 1 node short of 0.2 cards"
 
     def test_one_and_a_half_cards_are_refused_with_the_remedy(self) -> None:
         state = PoolState(TIB, [a_node("n", amount(8, 8, 2), accelerator="A800")])

@@ -236,7 +236,7 @@ class TestRefusals:
             state.adopt(f"r{i}", Requirements(amount(1, 1, 6)), (f"n{i:05d}",))
         reason = refusal(state, amount(1, 1, 4))
         assert reason.code is ReasonCode.FRAGMENTED
-        assert reason.remedy_en == "nearest: 3 nodes short of 2 cards"
+        assert reason.remedy_en == "wait until it is free: at best 3 nodes short of 2 cards"
         assert "3 个节点各差 2 卡" in reason.remedy_zh
 
     def test_a_gang_of_which_only_a_part_fits_is_fragmented(self) -> None:
@@ -246,7 +246,7 @@ class TestRefusals:
         reason = refusal(state, amount(8, 1), tasks=3)
         assert reason.code is ReasonCode.FRAGMENTED
         assert "room for 2 tasks now" in reason.offered
-        assert reason.remedy_en == "nearest: 1 node short of 1 CPU"
+        assert reason.remedy_en == "wait until it is free: at best 1 node short of 1 CPU"
 
     def test_too_little_in_sum_is_capacity_with_the_shortage(self) -> None:
         state = two_nodes()

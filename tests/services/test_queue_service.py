@@ -145,6 +145,17 @@ def test_a_document_with_a_fault_is_refused_by_its_place(
     assert queues(stub) == {}
 
 
+@pytest.mark.parametrize(
+    ("guaranteed", "missing"),
+    [({"cpu": 4}, ["memory"]), ({"cards": 8}, ["cpu", "memory"]), ({"cpu": 4, "memory": "8Gi"}, []), ({}, [])],
+)
+def test_a_guarantee_within_which_nothing_can_be_is_told(
+    stub: QueueServiceStub, guaranteed: dict[str, Any], missing: list[str]
+) -> None:
+    notes = apply(stub, {"queues": [{"path": "市", "guaranteed": guaranteed}]}).notes
+    assert [note.split("add ")[-1] for note in notes] == missing
+
+
 def test_every_fault_of_a_document_is_told(stub: QueueServiceStub) -> None:
     faulty = json.dumps({"queues": [{"path": "a", "weight": 0}, {"weight": 1}], "half_life_hours": -1})
     failure = failure_of(lambda: stub.ApplyQueues(pb.ApplyQueuesRequest(document_json=faulty)))

@@ -19,7 +19,7 @@ from scheduler.core.placement.policies.encode import Int64s
 from scheduler.core.placement.policies.shape import WHOLE_CARD
 from scheduler.core.placement.pool_arrays import LivePool, is_ruled
 from scheduler.core.placement.topology import Neighbours, RuledPlacement, card_slots, slots, topology_of
-from scheduler.core.placement.wording import amount_en, amount_zh, fewer_en, fewer_zh, where_short
+from scheduler.core.placement.wording import amount_en, amount_zh, fewer_en, fewer_zh, less_or_later, where_short
 
 # Filters by what a node is, in the order in which they are asked; then what is left of it.
 _BY_TRAIT = (ReasonCode.ARCHITECTURE, ReasonCode.ACCELERATOR, ReasonCode.NODE_SELECTOR, ReasonCode.TAINTED)
@@ -33,12 +33,13 @@ def refuse_disk(requirements: Requirements, disk_bytes: int, free_bytes: int) ->
     too_large = asked > disk_bytes
     there = disk_bytes if too_large else max(0, free_bytes)
     shortage = Resources(disk_bytes=asked - there)
+    later_zh, later_en = less_or_later(requirements.total, shortage)
     return Reason(
         ReasonCode.TOO_LARGE if too_large else ReasonCode.CAPACITY,
         needed=format_resources(Resources(disk_bytes=asked)),
         offered=format_resources(Resources(disk_bytes=there)),
-        remedy_zh=fewer_zh(shortage) + ("" if too_large else ",或等待释放"),
-        remedy_en=fewer_en(shortage) + ("" if too_large else ", or wait until it is free"),
+        remedy_zh=fewer_zh(shortage) if too_large else later_zh,
+        remedy_en=fewer_en(shortage) if too_large else later_en,
     )
 
 
@@ -166,20 +167,21 @@ def _by_room(look: _Look) -> Reason:
     offered = Resources(cpu_milli=int(free[0]), memory_bytes=int(free[1]), accelerator_milli=int(free[2]))
     shortage = _without_disk(asked.total).shortage(offered)
     if shortage != Resources():
+        later_zh, later_en = less_or_later(asked.total, shortage)
         return Reason(
             ReasonCode.CAPACITY,
             needed=where_short(asked.total, shortage),
             offered=f"空闲/free {where_short(offered, shortage)}",
-            remedy_zh=f"{fewer_zh(shortage)}，或等待释放",
-            remedy_en=f"{fewer_en(shortage)}, or wait until it is free",
+            remedy_zh=later_zh,
+            remedy_en=later_en,
         )
     count, lack = _nearest(look, live.free, look.open)
     return Reason(
         ReasonCode.FRAGMENTED,
         needed=_asked(asked),
         offered=f"现可放 {look.slots(look.open)} 个任务/room for {look.slots(look.open)} tasks now",
-        remedy_zh=f"最接近：{_short_zh(count, lack)}",
-        remedy_en=f"nearest: {_short_en(count, lack)}",
+        remedy_zh=f"等待释放；差得最少的 {_short_zh(count, lack)}",
+        remedy_en=f"wait until it is free: at best {_short_en(count, lack)}",
     )
 
 

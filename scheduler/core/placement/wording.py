@@ -32,6 +32,20 @@ def fewer_zh(shortage: Resources) -> str:
     return "、".join(f"少 {part}" for part in _parts_zh(shortage))
 
 
+def less_or_later(asked: Resources, shortage: Resources) -> tuple[str, str]:
+    """What helps where a pool has room for less now, in Chinese and English. Who would have to ask for nothing waits."""
+    wait_zh, wait_en = "等待释放", "wait until it is free"
+    lacks = (
+        (asked.cpu_milli, shortage.cpu_milli),
+        (asked.memory_bytes, shortage.memory_bytes),
+        (asked.disk_bytes, shortage.disk_bytes),
+        (asked.accelerator_milli, shortage.accelerator_milli),
+    )
+    if any(0 < need <= lack for need, lack in lacks):
+        return wait_zh, wait_en
+    return f"{fewer_zh(shortage)}，或{wait_zh}", f"{fewer_en(shortage)}, or {wait_en}"
+
+
 def amount_zh(amount: Resources) -> str:
     """2 卡、4 核."""
     return "、".join(_parts_zh(amount))

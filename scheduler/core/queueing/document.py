@@ -7,7 +7,7 @@ the simulator. The form is closed: an unknown field is an error, and every fault
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -142,6 +142,26 @@ def read_queues(content: Mapping[str, Any]) -> QueueDocument:
                 f"预留 {form.id} 的结束不晚于开始 / reservation {form.id} ends before it starts; give a later end"
             )
     return document
+
+
+def notes_on(document: QueueDocument) -> Iterator[str]:
+    """What is allowed and rarely meant, a line each.
+
+    A workload is within a guarantee in all that it asks, and nearly every one asks for CPU and for memory. So it must
+    be: who is guaranteed CPU alone must not take the cards or the memory of others in its name.
+    """
+    for form in document.queues:
+        given = form.guaranteed.amount()
+        if given == Resources():
+            continue
+        missing = [
+            name for name, amount in (("cpu", given.cpu_milli), ("memory", given.memory_bytes)) if not amount
+        ]
+        for name in missing:
+            yield (
+                f"队列 {form.path} 的保障没有 {name}：凡要求 {name} 的作业都不在保障之内；请补上 {name} / queue {form.path} is "
+                f"guaranteed no {name}: no workload that asks for {name} is within its guarantee; add {name}"
+            )
 
 
 def milliseconds(moment: datetime) -> int:

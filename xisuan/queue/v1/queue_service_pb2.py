@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from xisuan.common.v1 import common_pb2 as xisuan_dot_common_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#xisuan/queue/v1/queue_service.proto\x12\x0fxisuan.queue.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dxisuan/common/v1/common.proto\"a\n\x12\x41pplyQueuesRequest\x12\x15\n\rdocument_json\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"]\n\x13\x41pplyQueuesResponse\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x03(\t\x12\x0f\n\x07\x63hanged\x18\x02 \x03(\t\x12\x0f\n\x07removed\x18\x03 \x03(\t\x12\x15\n\runknown_pools\x18\x04 \x03(\t\"!\n\x11ListQueuesRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\"S\n\x12ListQueuesResponse\x12&\n\x06queues\x18\x01 \x03(\x0b\x32\x16.xisuan.queue.v1.Queue\x12\x15\n\rdocument_json\x18\x02 \x01(\t\"\xac\x03\n\x05Queue\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x65\x66ined\x18\x02 \x01(\x08\x12\x0e\n\x06weight\x18\x03 \x01(\x03\x12/\n\nguaranteed\x18\x04 \x01(\x0b\x32\x1b.xisuan.common.v1.Resources\x12-\n\x08lendable\x18\x05 \x01(\x0b\x32\x1b.xisuan.common.v1.Resources\x12\'\n\x07maximum\x18\x06 \x01(\x0b\x32\x16.xisuan.queue.v1.Limit\x12\x13\n\x0bpreemptible\x18\x07 \x01(\x08\x12)\n\x04held\x18\x08 \x01(\x0b\x32\x1b.xisuan.common.v1.Resources\x12\r\n\x05share\x18\t \x01(\x01\x12\x12\n\nfair_share\x18\n \x01(\x01\x12/\n\x06\x62udget\x18\x0b \x01(\x0b\x32\x1f.xisuan.queue.v1.BudgetStanding\x12\x0f\n\x07waiting\x18\x0c \x01(\x03\x12\x0f\n\x07running\x18\r \x01(\x03\x12\x35\n\x11oldest_waiting_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb7\x01\n\x05Limit\x12\x16\n\tcpu_milli\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x19\n\x0cmemory_bytes\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x17\n\ndisk_bytes\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x1e\n\x11\x61\x63\x63\x65lerator_milli\x18\x04 \x01(\x03H\x03\x88\x01\x01\x42\x0c\n\n_cpu_milliB\x0f\n\r_memory_bytesB\r\n\x0b_disk_bytesB\x14\n\x12_accelerator_milli\"m\n\x0e\x42udgetStanding\x12\x12\n\ncard_hours\x18\x01 \x01(\x01\x12\x17\n\x0fleft_card_hours\x18\x02 \x01(\x01\x12.\n\nrenewed_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xde\x01\n\x0bReservation\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x0f\n\x07pool_id\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12+\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x1b.xisuan.common.v1.Resources\x12-\n\tstarts_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x65nds_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x07 \x01(\t\"\xa7\x02\n\x11ReservationRecord\x12\x31\n\x0breservation\x18\x01 \x01(\x0b\x32\x1c.xisuan.queue.v1.Reservation\x12\x30\n\x05state\x18\x02 \x01(\x0e\x32!.xisuan.queue.v1.ReservationState\x12\x15\n\rfrom_document\x18\x03 \x01(\x08\x12\x12\n\ncreated_by\x18\x04 \x01(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65nded_by\x18\x06 \x01(\t\x12\x12\n\nend_reason\x18\x07 \x01(\t\x12,\n\x08\x65nded_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x18\x43reateReservationRequest\x12\x31\n\x0breservation\x18\x01 \x01(\x0b\x32\x1c.xisuan.queue.v1.Reservation\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\"O\n\x19\x43reateReservationResponse\x12\x32\n\x06record\x18\x01 \x01(\x0b\x32\".xisuan.queue.v1.ReservationRecord\"N\n\x15\x45ndReservationRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"L\n\x16\x45ndReservationResponse\x12\x32\n\x06record\x18\x01 \x01(\x0b\x32\".xisuan.queue.v1.ReservationRecord\"A\n\x17ListReservationsRequest\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12\x15\n\rinclude_ended\x18\x02 \x01(\x08\"O\n\x18ListReservationsResponse\x12\x33\n\x07records\x18\x01 \x03(\x0b\x32\".xisuan.queue.v1.ReservationRecord*\x8f\x01\n\x10ReservationState\x12!\n\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19RESERVATION_STATE_PLANNED\x10\x01\x12\x1c\n\x18RESERVATION_STATE_ACTIVE\x10\x02\x12\x1b\n\x17RESERVATION_STATE_ENDED\x10\x03\x32\xf7\x03\n\x0cQueueService\x12X\n\x0b\x41pplyQueues\x12#.xisuan.queue.v1.ApplyQueuesRequest\x1a$.xisuan.queue.v1.ApplyQueuesResponse\x12U\n\nListQueues\x12\".xisuan.queue.v1.ListQueuesRequest\x1a#.xisuan.queue.v1.ListQueuesResponse\x12j\n\x11\x43reateReservation\x12).xisuan.queue.v1.CreateReservationRequest\x1a*.xisuan.queue.v1.CreateReservationResponse\x12\x61\n\x0e\x45ndReservation\x12&.xisuan.queue.v1.EndReservationRequest\x1a\'.xisuan.queue.v1.EndReservationResponse\x12g\n\x10ListReservations\x12(.xisuan.queue.v1.ListReservationsRequest\x1a).xisuan.queue.v1.ListReservationsResponseB,\n\x0fxisuan.queue.v1P\x01Z\x17xisuan/queue/v1;queuev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#xisuan/queue/v1/queue_service.proto\x12\x0fxisuan.queue.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dxisuan/common/v1/common.proto\"a\n\x12\x41pplyQueuesRequest\x12\x15\n\rdocument_json\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"l\n\x13\x41pplyQueuesResponse\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x03(\t\x12\x0f\n\x07\x63hanged\x18\x02 \x03(\t\x12\x0f\n\x07removed\x18\x03 \x03(\t\x12\x15\n\runknown_pools\x18\x04 \x03(\t\x12\r\n\x05notes\x18\x05 \x03(\t\"!\n\x11ListQueuesRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\"S\n\x12ListQueuesResponse\x12&\n\x06queues\x18\x01 \x03(\x0b\x32\x16.xisuan.queue.v1.Queue\x12\x15\n\rdocument_json\x18\x02 \x01(\t\"\xac\x03\n\x05Queue\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x65\x66ined\x18\x02 \x01(\x08\x12\x0e\n\x06weight\x18\x03 \x01(\x03\x12/\n\nguaranteed\x18\x04 \x01(\x0b\x32\x1b.xisuan.common.v1.Resources\x12-\n\x08lendable\x18\x05 \x01(\x0b\x32\x1b.xisuan.common.v1.Resources\x12\'\n\x07maximum\x18\x06 \x01(\x0b\x32\x16.xisuan.queue.v1.Limit\x12\x13\n\x0bpreemptible\x18\x07 \x01(\x08\x12)\n\x04held\x18\x08 \x01(\x0b\x32\x1b.xisuan.common.v1.Resources\x12\r\n\x05share\x18\t \x01(\x01\x12\x12\n\nfair_share\x18\n \x01(\x01\x12/\n\x06\x62udget\x18\x0b \x01(\x0b\x32\x1f.xisuan.queue.v1.BudgetStanding\x12\x0f\n\x07waiting\x18\x0c \x01(\x03\x12\x0f\n\x07running\x18\r \x01(\x03\x12\x35\n\x11oldest_waiting_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb7\x01\n\x05Limit\x12\x16\n\tcpu_milli\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x19\n\x0cmemory_bytes\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x17\n\ndisk_bytes\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x1e\n\x11\x61\x63\x63\x65lerator_milli\x18\x04 \x01(\x03H\x03\x88\x01\x01\x42\x0c\n\n_cpu_milliB\x0f\n\r_memory_bytesB\r\n\x0b_disk_bytesB\x14\n\x12_accelerator_milli\"m\n\x0e\x42udgetStanding\x12\x12\n\ncard_hours\x18\x01 \x01(\x01\x12\x17\n\x0fleft_card_hours\x18\x02 \x01(\x01\x12.\n\nrenewed_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xde\x01\n\x0bReservation\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x0f\n\x07pool_id\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12+\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x1b.xisuan.common.v1.Resources\x12-\n\tstarts_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x65nds_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x07 \x01(\t\"\xa7\x02\n\x11ReservationRecord\x12\x31\n\x0breservation\x18\x01 \x01(\x0b\x32\x1c.xisuan.queue.v1.Reservation\x12\x30\n\x05state\x18\x02 \x01(\x0e\x32!.xisuan.queue.v1.ReservationState\x12\x15\n\rfrom_document\x18\x03 \x01(\x08\x12\x12\n\ncreated_by\x18\x04 \x01(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65nded_by\x18\x06 \x01(\t\x12\x12\n\nend_reason\x18\x07 \x01(\t\x12,\n\x08\x65nded_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\\\n\x18\x43reateReservationRequest\x12\x31\n\x0breservation\x18\x01 \x01(\x0b\x32\x1c.xisuan.queue.v1.Reservation\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\"O\n\x19\x43reateReservationResponse\x12\x32\n\x06record\x18\x01 \x01(\x0b\x32\".xisuan.queue.v1.ReservationRecord\"N\n\x15\x45ndReservationRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"L\n\x16\x45ndReservationResponse\x12\x32\n\x06record\x18\x01 \x01(\x0b\x32\".xisuan.queue.v1.ReservationRecord\"A\n\x17ListReservationsRequest\x12\x0f\n\x07pool_id\x18\x01 \x01(\t\x12\x15\n\rinclude_ended\x18\x02 \x01(\x08\"O\n\x18ListReservationsResponse\x12\x33\n\x07records\x18\x01 \x03(\x0b\x32\".xisuan.queue.v1.ReservationRecord*\x8f\x01\n\x10ReservationState\x12!\n\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19RESERVATION_STATE_PLANNED\x10\x01\x12\x1c\n\x18RESERVATION_STATE_ACTIVE\x10\x02\x12\x1b\n\x17RESERVATION_STATE_ENDED\x10\x03\x32\xf7\x03\n\x0cQueueService\x12X\n\x0b\x41pplyQueues\x12#.xisuan.queue.v1.ApplyQueuesRequest\x1a$.xisuan.queue.v1.ApplyQueuesResponse\x12U\n\nListQueues\x12\".xisuan.queue.v1.ListQueuesRequest\x1a#.xisuan.queue.v1.ListQueuesResponse\x12j\n\x11\x43reateReservation\x12).xisuan.queue.v1.CreateReservationRequest\x1a*.xisuan.queue.v1.CreateReservationResponse\x12\x61\n\x0e\x45ndReservation\x12&.xisuan.queue.v1.EndReservationRequest\x1a\'.xisuan.queue.v1.EndReservationResponse\x12g\n\x10ListReservations\x12(.xisuan.queue.v1.ListReservationsRequest\x1a).xisuan.queue.v1.ListReservationsResponseB,\n\x0fxisuan.queue.v1P\x01Z\x17xisuan/queue/v1;queuev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,38 +34,38 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xisuan.queue.v1.queue_servi
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\017xisuan.queue.v1P\001Z\027xisuan/queue/v1;queuev1'
-  _globals['_RESERVATIONSTATE']._serialized_start=2167
-  _globals['_RESERVATIONSTATE']._serialized_end=2310
+  _globals['_RESERVATIONSTATE']._serialized_start=2182
+  _globals['_RESERVATIONSTATE']._serialized_end=2325
   _globals['_APPLYQUEUESREQUEST']._serialized_start=120
   _globals['_APPLYQUEUESREQUEST']._serialized_end=217
   _globals['_APPLYQUEUESRESPONSE']._serialized_start=219
-  _globals['_APPLYQUEUESRESPONSE']._serialized_end=312
-  _globals['_LISTQUEUESREQUEST']._serialized_start=314
-  _globals['_LISTQUEUESREQUEST']._serialized_end=347
-  _globals['_LISTQUEUESRESPONSE']._serialized_start=349
-  _globals['_LISTQUEUESRESPONSE']._serialized_end=432
-  _globals['_QUEUE']._serialized_start=435
-  _globals['_QUEUE']._serialized_end=863
-  _globals['_LIMIT']._serialized_start=866
-  _globals['_LIMIT']._serialized_end=1049
-  _globals['_BUDGETSTANDING']._serialized_start=1051
-  _globals['_BUDGETSTANDING']._serialized_end=1160
-  _globals['_RESERVATION']._serialized_start=1163
-  _globals['_RESERVATION']._serialized_end=1385
-  _globals['_RESERVATIONRECORD']._serialized_start=1388
-  _globals['_RESERVATIONRECORD']._serialized_end=1683
-  _globals['_CREATERESERVATIONREQUEST']._serialized_start=1685
-  _globals['_CREATERESERVATIONREQUEST']._serialized_end=1777
-  _globals['_CREATERESERVATIONRESPONSE']._serialized_start=1779
-  _globals['_CREATERESERVATIONRESPONSE']._serialized_end=1858
-  _globals['_ENDRESERVATIONREQUEST']._serialized_start=1860
-  _globals['_ENDRESERVATIONREQUEST']._serialized_end=1938
-  _globals['_ENDRESERVATIONRESPONSE']._serialized_start=1940
-  _globals['_ENDRESERVATIONRESPONSE']._serialized_end=2016
-  _globals['_LISTRESERVATIONSREQUEST']._serialized_start=2018
-  _globals['_LISTRESERVATIONSREQUEST']._serialized_end=2083
-  _globals['_LISTRESERVATIONSRESPONSE']._serialized_start=2085
-  _globals['_LISTRESERVATIONSRESPONSE']._serialized_end=2164
-  _globals['_QUEUESERVICE']._serialized_start=2313
-  _globals['_QUEUESERVICE']._serialized_end=2816
+  _globals['_APPLYQUEUESRESPONSE']._serialized_end=327
+  _globals['_LISTQUEUESREQUEST']._serialized_start=329
+  _globals['_LISTQUEUESREQUEST']._serialized_end=362
+  _globals['_LISTQUEUESRESPONSE']._serialized_start=364
+  _globals['_LISTQUEUESRESPONSE']._serialized_end=447
+  _globals['_QUEUE']._serialized_start=450
+  _globals['_QUEUE']._serialized_end=878
+  _globals['_LIMIT']._serialized_start=881
+  _globals['_LIMIT']._serialized_end=1064
+  _globals['_BUDGETSTANDING']._serialized_start=1066
+  _globals['_BUDGETSTANDING']._serialized_end=1175
+  _globals['_RESERVATION']._serialized_start=1178
+  _globals['_RESERVATION']._serialized_end=1400
+  _globals['_RESERVATIONRECORD']._serialized_start=1403
+  _globals['_RESERVATIONRECORD']._serialized_end=1698
+  _globals['_CREATERESERVATIONREQUEST']._serialized_start=1700
+  _globals['_CREATERESERVATIONREQUEST']._serialized_end=1792
+  _globals['_CREATERESERVATIONRESPONSE']._serialized_start=1794
+  _globals['_CREATERESERVATIONRESPONSE']._serialized_end=1873
+  _globals['_ENDRESERVATIONREQUEST']._serialized_start=1875
+  _globals['_ENDRESERVATIONREQUEST']._serialized_end=1953
+  _globals['_ENDRESERVATIONRESPONSE']._serialized_start=1955
+  _globals['_ENDRESERVATIONRESPONSE']._serialized_end=2031
+  _globals['_LISTRESERVATIONSREQUEST']._serialized_start=2033
+  _globals['_LISTRESERVATIONSREQUEST']._serialized_end=2098
+  _globals['_LISTRESERVATIONSRESPONSE']._serialized_start=2100
+  _globals['_LISTRESERVATIONSRESPONSE']._serialized_end=2179
+  _globals['_QUEUESERVICE']._serialized_start=2328
+  _globals['_QUEUESERVICE']._serialized_end=2831
 # @@protoc_insertion_point(module_scope)

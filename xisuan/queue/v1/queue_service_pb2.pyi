@@ -88,6 +88,7 @@ class ApplyQueuesResponse(_message.Message):
     CHANGED_FIELD_NUMBER: _builtins.int
     REMOVED_FIELD_NUMBER: _builtins.int
     UNKNOWN_POOLS_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def added(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -98,6 +99,10 @@ class ApplyQueuesResponse(_message.Message):
     def unknown_pools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Pools for which the document reserves and which nobody has registered: nothing is kept there until they are."""
 
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the document says and perhaps does not mean, a line each: Chinese, " / ", English."""
+
     def __init__(
         self,
         *,
@@ -105,10 +110,11 @@ class ApplyQueuesResponse(_message.Message):
         changed: _abc.Iterable[_builtins.str] | None = ...,
         removed: _abc.Iterable[_builtins.str] | None = ...,
         unknown_pools: _abc.Iterable[_builtins.str] | None = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "changed", b"changed", "removed", b"removed", "unknown_pools", b"unknown_pools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "changed", b"changed", "notes", b"notes", "removed", b"removed", "unknown_pools", b"unknown_pools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

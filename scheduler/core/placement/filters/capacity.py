@@ -9,7 +9,7 @@ from __future__ import annotations
 from inventory.model.placement import Reason, ReasonCode
 from scheduler.core.placement.filters.too_large import exceeds_pool, judged
 from scheduler.core.placement.protocol import PoolView, Shape
-from scheduler.core.placement.wording import fewer_en, fewer_zh, where_short
+from scheduler.core.placement.wording import less_or_later, where_short
 
 
 def refuse(shape: Shape, pool: PoolView) -> Reason | None:
@@ -21,10 +21,11 @@ def refuse(shape: Shape, pool: PoolView) -> Reason | None:
     if total.fits_in(pool.free) or not task.fits_in(pool.largest_task) or exceeds_pool(total, pool):
         return None  # no cards at all, or too large: said by those filters, and waiting would not help
     shortage = total.shortage(pool.free)
+    remedy_zh, remedy_en = less_or_later(total, shortage)
     return Reason(
         ReasonCode.CAPACITY,
         needed=where_short(total, shortage),
         offered=f"空闲/free {where_short(pool.free, shortage)}",
-        remedy_zh=f"{fewer_zh(shortage)}，或等待释放",
-        remedy_en=f"{fewer_en(shortage)}, or wait until it is free",
+        remedy_zh=remedy_zh,
+        remedy_en=remedy_en,
     )
