@@ -170,11 +170,13 @@ class Wave:
 @dataclass(frozen=True, slots=True)
 class PlanMeasure:
     """How good a plan is, by its solver: `finish_days` from the first day to the last window; no plan that places as
-    many systems finishes in fewer than `bound_days`; `scores` by aim (`scheduler.core.waves.problem.Aim`)."""
+    many systems finishes in fewer than `bound_days`; `scores` by aim (`scheduler.core.waves.problem.Aim`);
+    `unplaced_at_least`: no plan leaves fewer systems without a place."""
 
     finish_days: int
     bound_days: int
     scores: Mapping[str, int]
+    unplaced_at_least: int = 0
 
     @property
     def gap(self) -> float:

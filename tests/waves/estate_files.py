@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 from scheduler.core.waves.check import PlanRule
@@ -14,6 +15,7 @@ LIMIT_RULES = frozenset(
         PlanRule.TOO_EARLY,
         PlanRule.DEADLINE,
         PlanRule.PIN,
+        PlanRule.WINDOW_LENGTH,
         PlanRule.TEAM_MISSING,
         PlanRule.TEAM_UNKNOWN,
         PlanRule.TEAM_SKILL,
@@ -39,14 +41,19 @@ def a_row(key: str, *uses: str, **changes: Any) -> dict[str, Any]:
 
 
 def an_estate(*systems: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """Four windows of two systems, one pool with room for everything."""
+    """Four windows of two systems, of eight hours unless `hours` says otherwise; one pool with room for everything."""
+    hours = changes.pop("hours", (8, 8, 8, 8))
     calendar = {
         "starts_on": "2026-03-02",
         "weeks": 4,
         "systems_per_window": changes.pop("cap", 2),
         "windows": [
-            {"id": f"W{day}", "starts": f"{day}T22:00:00", "ends": f"{day[:8]}{int(day[8:]) + 1:02}T06:00:00"}
-            for day in NIGHTS
+            {
+                "id": f"W{day}",
+                "starts": f"{day}T22:00:00",
+                "ends": datetime.fromisoformat(day) + timedelta(hours=22 + long),
+            }
+            for day, long in zip(NIGHTS, hours, strict=True)
         ],
     }
     plain: dict[str, Any] = {
@@ -68,4 +75,4 @@ def a_team(name: str, *skills: str, **changes: Any) -> dict[str, Any]:
 
 
 def problem_of(estate: dict[str, Any]) -> WaveProblem:
-    return estate_problem(read_estate(json.dumps(estate, default=str)))
+    return estate_problem(read_estate(json.dumps(estate, default=lambda each: each.isoformat())))

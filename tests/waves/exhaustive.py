@@ -17,6 +17,7 @@ GIB = 1024**3
 Estate = dict[str, Any]
 Choice = tuple[str, str]  # window, pool
 FIRST = date(2026, 3, 2)
+UNEVEN = 5  # of so many seeds one has windows of different lengths
 
 
 def best_finish(estate: Estate) -> tuple[int, int]:
@@ -118,6 +119,8 @@ def _may_move(estate: Estate, system: dict[str, Any], window: str) -> bool:
     if "deadline" in system and last > _of(system["deadline"]):
         return False
     if system.get("risk", 0) > _window(estate, window).get("max_risk", 100):
+        return False
+    if system.get("minutes", 0) * 60 > (ends - starts).total_seconds():
         return False
     for pin in estate.get("pins", ()):
         if pin["system"] == system["id"] and pin.get("window", window) != window:
@@ -262,7 +265,8 @@ def _fits(pool: dict[str, Any], mine: Sequence[dict[str, Any]], day: date) -> bo
 
 
 def tiny_estate(seed: int) -> Estate:
-    """Up to five groups, three to five windows, one or two pools, and a few rules of every kind, most of them felt."""
+    """Up to five groups, three to five windows, one or two pools, and a few rules of every kind, most of them felt. Seeds that
+    are 1 modulo `UNEVEN` have windows of different lengths."""
     chance = random.Random(seed)
     nights = [FIRST + timedelta(days=4 + 7 * n + chance.choice((0, 0, 1))) for n in range(chance.randint(3, 5))]
     count = chance.randint(2, 5)
@@ -293,7 +297,19 @@ def tiny_estate(seed: int) -> Estate:
         "systems": systems,
     }
     _add_rules(estate, nights, chance)
+    if seed % UNEVEN == 1:
+        _shorten_nights(estate, random.Random(seed))
     return estate
+
+
+def _shorten_nights(estate: Estate, chance: random.Random) -> None:
+    """Windows of two to eight hours, and cutovers that some of them are too short for."""
+    for window in estate["calendar"]["windows"]:
+        starts = datetime.fromisoformat(window["starts"])
+        window["ends"] = (starts + timedelta(hours=chance.choice((2, 4, 6, 8)))).isoformat()
+    for system in estate["systems"]:
+        if chance.random() < 0.6:
+            system["minutes"] = chance.choice((60, 121, 240, 300, 480))
 
 
 def _tiny_system(name: str, names: Sequence[str], nights: Sequence[date], chance: random.Random) -> dict[str, Any]:

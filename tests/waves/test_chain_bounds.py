@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from scheduler.core.budget import Budget
 from scheduler.core.waves.bottlenecks import least_finish, scarcities
-from scheduler.core.waves.bounds import earliest_finish
+from scheduler.core.waves.bounds import earliest_finish, finish_of_others
 from scheduler.core.waves.chain_bounds import finish_with_some_left_out
 from scheduler.core.waves.estate_file import estate_problem
-from scheduler.core.waves.shape import Shape, make_shape
+from scheduler.core.waves.shape import Shape, make_shape, set_aside
 from scheduler.core.waves.solution import NOWHERE, Solution, broken
 from scheduler.core.waves.stretch_bounds import raised_bound
 from simulations.estates import EstateShape, realistic_estate
@@ -49,15 +49,23 @@ def crowded_estates(draw: st.DrawFn) -> Shape:
 def finishes(shape: Shape) -> dict[int, int]:
     """By how many systems with an open window are left out: the least finish, by trying everything."""
     found: dict[int, int] = {}
+    for out, finish in finishes_without(shape).items():
+        left = sum(shape.groups[g].size for g in out)
+        found[left] = min(found.get(left, shape.windows), finish)
+    return found
+
+
+def finishes_without(shape: Shape) -> dict[frozenset[int], int]:
+    """By which groups with an open window are left out: the least finish, by trying everything."""
+    found: dict[frozenset[int], int] = {}
     count = len(shape.groups)
     for choice in product(range(NOWHERE, shape.windows), repeat=count):
         if any(w != NOWHERE and not group.own >> w & 1 for group, w in zip(shape.groups, choice, strict=True)):
             continue
         team = tuple(NOWHERE if choice[shape.group_of[i]] == NOWHERE else 0 for i in range(len(shape.items)))
         if broken(shape, Solution(choice, team, team)) is None:
-            pairs = zip(shape.groups, choice, strict=True)
-            left = sum(group.size for group, w in pairs if w == NOWHERE and group.own)
-            found[left] = min(found.get(left, shape.windows), max(choice))
+            out = frozenset(g for g, w in enumerate(choice) if w == NOWHERE and shape.groups[g].own)
+            found[out] = min(found.get(out, shape.windows), max(choice))
     return found
 
 
@@ -70,6 +78,20 @@ def test_no_plan_that_leaves_out_so_many_finishes_before_the_bound(shape: Shape,
     assert finish_with_some_left_out(shape, scarce, spared, shape.windows, nodes) <= max(best, 0)
     assert earliest_finish(shape, spared) <= best
     assert earliest_finish(shape, spared, max(best, 0)) <= max(best, 0)
+
+
+@settings(deadline=None, max_examples=15)
+@given(crowded_estates())
+def test_bounds_for_who_leaves_out_just_these_and_for_who_leaves_out_others_hold(shape: Shape) -> None:
+    found = finishes_without(shape)
+    size = {out: sum(shape.groups[g].size for g in out) for out in found}
+    for out, finish in [each for each in found.items() if size[each[0]] <= 2]:
+        rest = set_aside(shape, out)
+        assert earliest_finish(rest) <= finish
+        assert raised_bound(rest, 0, max(finish, 0), 1, LITTLE).bound <= max(finish, 0)
+        others = [found[other] for other in found if other != out and size[other] <= size[out]]
+        best = max(0, min(others, default=shape.windows))
+        assert finish_of_others(shape, sorted(out), shape.windows) <= best
 
 
 @settings(deadline=None, max_examples=40)

@@ -92,6 +92,21 @@ CONFLICTS: dict[str, tuple[dict[str, Any], set[str], str]] = {
         {"concurrency:厂商"},
         "到 3 个即可",
     ),
+    "a night that is long enough only after the lease ends": (
+        an_estate(a_row("甲", minutes=360, deadline="2026-03-15"), hours=(5, 4, 8, 8)),
+        {"length:甲", "deadline:甲"},
+        "到 2026-03-21 即可",
+    ),
+    "a short night that somebody was promised, with others": (
+        an_estate(
+            a_row("甲", minutes=400, group="库"),
+            a_row("乙", group="库"),
+            pins=[{"system": "乙", "window": window(1)}],
+            hours=(8, 5, 8, 8),
+        ),
+        {"length:甲", "pin:乙", "group:乙"},
+        f"例如改到 {window(0)}、池",
+    ),
     "a crew that is larger than the team": (
         an_estate(a_row("甲", skill="应用", crew=3, minutes=10), teams=[a_team("应用组", "应用")]),
         {"people:应用组"},

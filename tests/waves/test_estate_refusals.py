@@ -61,6 +61,12 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         "outside its own dates",
     ),
     (
+        "a pin to a window that is shorter than the cutover",
+        an_estate(a_row("甲", minutes=400), pins=[{"system": "甲", "window": window(1)}], hours=(8, 6, 8, 8)),
+        "too_long",
+        "which has 360 minutes",
+    ),
+    (
         "a pin to a window that the calendar does not reach",
         an_estate(a_row("甲"), pins=[{"system": "甲", "window": "W2027-01-01"}]),
         "unknown_window",

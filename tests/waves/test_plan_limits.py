@@ -35,13 +35,15 @@ ROWS = [
     a_row("早", earliest="2026-03-20"),
     a_row("限", deadline="2026-03-14"),
     a_row("约"),
+    a_row("长", minutes=480),
     a_row("人", skill="应用", minutes=300, tags=["甲厂"]),
     a_row("手", skill="应用", minutes=300, tags=["甲厂"]),
     a_row("重", data_gb=9000, daily_cost_cny=10),
 ]
 ESTATE = an_estate(
     *ROWS,
-    cap=6,
+    cap=7,
+    hours=(8, 8, 8, 7),
     teams=[
         a_team("应用组", "应用", away=[{"first": "2026-03-27", "last": "2026-03-28", "reason": "休假"}]),
         a_team("网络组", "网络"),
@@ -62,7 +64,7 @@ def problem() -> WaveProblem:
 @pytest.fixture(scope="module")
 def plan(problem: WaveProblem) -> WavePlan:
     found = solve(problem, 1, SMALL)
-    assert len(found.assignments) == 6
+    assert len(found.assignments) == 7
     return all_windows(problem, found)
 
 
@@ -75,6 +77,7 @@ SPOILS: list[tuple[str, dict[str, Any], PlanRule]] = [
     ("限", {"window_id": window(2), "wave": 3}, PlanRule.DEADLINE),
     ("约", {"window_id": window(0), "wave": 1}, PlanRule.PIN),
     ("约", {"pool_id": "另"}, PlanRule.PIN),
+    ("长", {"window_id": window(3), "wave": 4}, PlanRule.WINDOW_LENGTH),
     ("人", {"team_id": None}, PlanRule.TEAM_MISSING),
     ("人", {"team_id": "无此组"}, PlanRule.TEAM_UNKNOWN),
     ("人", {"team_id": "网络组"}, PlanRule.TEAM_SKILL),

@@ -25,7 +25,7 @@ from scheduler.core.waves.greedy import plan_waves
 from scheduler.core.waves.problem import WaveProblem
 from scheduler.core.waves.replan import edited_score
 from scheduler.core.waves.solve import solve
-from tests.waves.exhaustive import best_finish, keeps_every_rule, tiny_estate
+from tests.waves.exhaustive import UNEVEN, best_finish, keeps_every_rule, tiny_estate
 
 LITTLE = Budget(effort=0.5)
 # What each of them once got wrong: capacity that arrives after the last window; a solver that was asked twice; windows
@@ -65,6 +65,14 @@ def test_an_estate_that_was_once_planned_wrongly_is_planned_as_well_as_can_be(se
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 1000))
 def test_a_tiny_estate_is_planned_as_well_as_trying_everything_can(seed: int) -> None:
+    require_the_best(seed)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 200).map(lambda n: UNEVEN * n + 1))
+def test_where_windows_differ_in_length_a_tiny_estate_is_planned_as_well_as_trying_everything_can(
+    seed: int,
+) -> None:
     require_the_best(seed)
 
 

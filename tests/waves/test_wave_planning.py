@@ -208,7 +208,7 @@ class TestNights:
         plan = plan_of(*(a_system(name) for name in "甲乙丙"), settings=capped(1, horizon_weeks=1))
         assert len(plan.assignments) == 2
         (left,) = plan.unplaced
-        assert left.rule is UnplacedRule.NO_WINDOW and "请延长计划期" in left.reason[0]
+        assert left.rule is UnplacedRule.NO_WINDOW and "延长计划期" in left.reason[0]
 
     def test_links_carry_only_so_much_in_a_night(self) -> None:
         # A tenth of 60 TB at half of 4 Gbit/s for eight hours (7.2 TB): one such system a night.

@@ -9,7 +9,7 @@ where k systems are spared, a system waits for the last but k of those that it u
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from scheduler.core.waves.bottlenecks import Scarce, scarcities
 from scheduler.core.waves.chain_bounds import finish_with_some_left_out
@@ -17,6 +17,8 @@ from scheduler.core.waves.shape import Shape
 
 # Of what is scarce, so many are asked about everyone who might be left out: those that bind the most.
 _ASKED = 2
+# Of so many groups that are left out, each is asked about by itself.
+_MOST_LEFT_OUT = 8
 
 
 def earliest_finish(shape: Shape, spared: int = 0, goal: int | None = None) -> int:
@@ -46,6 +48,19 @@ def earliest_finish(shape: Shape, spared: int = 0, goal: int | None = None) -> i
     return max(bounds)
 
 
+def finish_of_others(shape: Shape, left_out: Collection[int], goal: int) -> int:
+    """The index of a window: no plan that leaves out as few systems as these groups have, but not just these groups, ends
+    before it. Who leaves others out places one of these at least. Nothing is asked beyond `goal`."""
+    spared = sum(shape.groups[g].size for g in left_out)
+    if len(left_out) > _MOST_LEFT_OUT:
+        return min(goal, earliest_finish(shape, spared, goal))
+    scarce = _most_binding(shape, list(scarcities(shape)))
+    return min(
+        (finish_with_some_left_out(shape, scarce, spared, goal, kept=frozenset({g})) for g in left_out),
+        default=goal,
+    )
+
+
 def _most_binding(shape: Shape, scarce: Sequence[Scarce]) -> list[Scarce]:
     """What bounds the finish the most while nobody is left out."""
     masks = _with_some_spared(shape, 0)
@@ -57,7 +72,8 @@ def _with_some_spared(shape: Shape, spared: int) -> list[int]:
     placed where no more than k systems are left out, and its users come after it."""
     uses: dict[int, set[int]] = defaultdict(set)
     for user, used in shape.edges:
-        uses[user].add(used)
+        if shape.groups[used].own:  # who can move nowhere binds nobody
+            uses[user].add(used)
     firsts = [_first_open(group.own, 0, shape.windows) for group in shape.groups]
     binding = [(user, sorted(all_used)) for user, all_used in uses.items() if len(all_used) > spared]
     changed = True

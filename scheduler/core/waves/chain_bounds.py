@@ -21,12 +21,17 @@ _MOST_NODES = 120
 
 
 def finish_with_some_left_out(
-    shape: Shape, scarce: Sequence[Scarce], spared: int, goal: int, most_nodes: int = _MOST_NODES
+    shape: Shape,
+    scarce: Sequence[Scarce],
+    spared: int,
+    goal: int,
+    most_nodes: int = _MOST_NODES,
+    kept: frozenset[int] = frozenset(),
 ) -> int:
-    """The index of a window: no plan that leaves out at most `spared` systems of those with an open window ends before
-    it; the number of windows where there is no such plan. Nothing is asked beyond `goal`."""
+    """The index of a window: no plan that places the groups of `kept` and leaves out at most `spared` systems of those
+    with an open window ends before it; the number of windows where there is no such plan. Nothing is asked beyond `goal`."""
     tree = _Tree(shape, scarce, goal)
-    leaves = [tree.leaf(frozenset(), frozenset(), spared)]
+    leaves = [tree.leaf(frozenset(), kept, spared)]
     for _ in range(most_nodes):
         leaf = leaves[0]
         if leaf.bound >= goal or leaf.heaviest is None:
@@ -34,8 +39,8 @@ def finish_with_some_left_out(
         heapq.heappop(leaves)
         size = shape.groups[leaf.heaviest].size
         out = tree.leaf(leaf.out | {leaf.heaviest}, leaf.kept, leaf.spared - size)
-        kept = tree.leaf(leaf.out, leaf.kept | {leaf.heaviest}, leaf.spared)
-        for each in (out, kept):
+        placed = tree.leaf(leaf.out, leaf.kept | {leaf.heaviest}, leaf.spared)
+        for each in (out, placed):
             heapq.heappush(leaves, each.at_least(leaf.bound))
     return leaves[0].bound
 

@@ -1,4 +1,4 @@
-"""The judge's rules on dates, pins, teams, shared links, concurrency and budget (rules 8 to 12 of `problem.py`).
+"""The judge's rules on dates, lengths, pins, teams, shared links, concurrency and budget (rules 8 to 12 of `problem.py`).
 
 Who calls this: `check.py`, for every plan. Like it, this file shares the problem's data with the planners and not a
 line of code.
@@ -59,6 +59,14 @@ def _dates(move: _Move) -> Iterator[Violation]:
             " earlier",
         )
         yield Violation(PlanRule.DEADLINE, item.key, message)
+    offered = window.seconds // 60
+    if item.minutes > offered:
+        message = (
+            f"“{item.name}”计划割接 {item.minutes} 分钟，{window.window_id} 只有 {offered} 分钟；请换更长的窗口",
+            f"the cutover of {item.name} is planned to take {item.minutes} minutes, {window.window_id} has {offered};"
+            " choose a longer window",
+        )
+        yield Violation(PlanRule.WINDOW_LENGTH, item.key, message)
 
 
 def _pins(problem: WaveProblem, plan: WavePlan) -> Iterator[Violation]:

@@ -309,6 +309,7 @@ def _agreements(problem: WaveProblem) -> Iterator[Constraint]:
                 2,
                 partial(_any_time, item.key, "earliest"),
             )
+        yield from _lengths(problem, item)
         if item.deadline is not None:
             yield Constraint(
                 f"deadline:{item.key}",
@@ -317,6 +318,28 @@ def _agreements(problem: WaveProblem) -> Iterator[Constraint]:
                 1,
                 partial(_any_time, item.key, "deadline"),
             )
+
+
+def _lengths(problem: WaveProblem, item: Item) -> Iterator[Constraint]:
+    """A cutover that some windows are too short for."""
+    least = min((slot.window.seconds // 60 for slot in problem.windows), default=item.minutes)
+    if item.minutes > least:
+        yield Constraint(
+            f"length:{item.key}",
+            (
+                f"{item.name} 割接须 {item.minutes} 分钟，有的窗口只有 {least} 分钟",
+                f"the cutover of {item.name} takes {item.minutes} minutes, and some windows have {least}",
+            ),
+            ("缩短或拆分割接，或加长窗口", "shorten or split it, or lengthen the window"),
+            3,
+            partial(_shortened, item.key, least),
+        )
+
+
+def _shortened(key: str, minutes: int, problem: WaveProblem) -> WaveProblem:
+    """The cutover takes no longer than the shortest window; so does what its team spends on it."""
+    items = (replace(item, minutes=minutes) if item.key == key else item for item in problem.items)
+    return replace(problem, items=tuple(items))
 
 
 def _parted(key: str, used: str, problem: WaveProblem) -> WaveProblem:

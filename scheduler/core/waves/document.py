@@ -119,10 +119,12 @@ class MeasureForm(_Form):
     bound_days: int = Field(ge=0)
     gap: float
     scores: Mapping[str, int]
+    unplaced_at_least: int = Field(default=0, ge=0)
 
 
 class PlanForm(_Form):
-    """The whole document. `team_id`, `measure`, `options` and `approved` came later and may be missing."""
+    """The whole document. `team_id`, `measure` (and its `unplaced_at_least`), `options` and `approved` came later and may be
+    missing."""
 
     version: Literal[1]
     solver: str
@@ -197,6 +199,7 @@ def _measure_form(measure: PlanMeasure | None) -> MeasureForm | None:
         bound_days=measure.bound_days,
         gap=round(measure.gap, 6),
         scores=dict(measure.scores),
+        unplaced_at_least=measure.unplaced_at_least,
     )
 
 
@@ -253,7 +256,12 @@ def _plan(form: PlanForm) -> WavePlan:
         declarations=_declarations(form.declarations),
         measure=None
         if form.measure is None
-        else PlanMeasure(form.measure.finish_days, form.measure.bound_days, dict(form.measure.scores)),
+        else PlanMeasure(
+            form.measure.finish_days,
+            form.measure.bound_days,
+            dict(form.measure.scores),
+            form.measure.unplaced_at_least,
+        ),
         options=form.options,
         approved=form.approved,
     )

@@ -61,7 +61,8 @@ def estate_problem(form: EstateForm) -> WaveProblem:
     slots = _slots(form, settings, windows, freezes)
     refuse_contradictions(form, tuple(slot.window for slot in slots))
     items = tuple(sorted(_items(form), key=lambda item: item.key))
-    refuse_too_long(items, (slot.window for slot in slots))
+    agreed = {pin.system: pin.window for pin in form.pins if pin.window is not None}
+    refuse_too_long(items, tuple(slot.window for slot in slots), agreed)
     return WaveProblem(
         settings=settings,
         declarations=Declarations(),

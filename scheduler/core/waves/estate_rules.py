@@ -7,7 +7,7 @@ planner says so, with the conflict.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from inventory.graph import strong_components
@@ -43,16 +43,24 @@ def refuse_contradictions(form: EstateForm, windows: Sequence[Window]) -> None:
             raise EstateError(rule, *found)
 
 
-def refuse_too_long(items: Iterable[Item], windows: Iterable[Window]) -> None:
-    """Raises EstateError for systems whose planned minutes no window has: people may share their work, and a cutover still
-    takes its time."""
-    longest = max((window.seconds // 60 for window in windows), default=0)
+def refuse_too_long(items: Iterable[Item], windows: Sequence[Window], pinned: Mapping[str, str]) -> None:
+    """Raises EstateError for systems whose planned minutes no window has, or not the one that was agreed (`pinned`: window
+    id by system): people may share their work, and a cutover still takes its time."""
+    minutes = {window.window_id: window.seconds // 60 for window in windows}
+    longest = max(minutes.values(), default=0)
     found = [
         f"系统 {item.name!r} 计划割接 {item.minutes} 分钟，最长的窗口只有 {longest} 分钟；请拆分、缩短，或加长窗口"
         f" / the cutover of system {item.name!r} is planned to take {item.minutes} minutes, and the longest window has"
         f" {longest}; split it, shorten it, or lengthen the window"
         for item in items
         if item.minutes > longest
+    ]
+    found += [
+        f"{item.key!r} 约定在 {window}，那里只有 {minutes[window]} 分钟，计划割接 {item.minutes} 分钟；请解除约定或缩短"
+        f" / {item.key!r} is pinned to {window}, which has {minutes[window]} minutes; its cutover is planned to take"
+        f" {item.minutes}: lift the pin or shorten it"
+        for item in items
+        if (window := pinned.get(item.key)) in minutes and minutes[window] < item.minutes <= longest
     ]
     if found:
         raise EstateError("too_long", *found)

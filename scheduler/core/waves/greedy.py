@@ -95,6 +95,15 @@ class Planner:
         already: it does not come after them."""
         self._keep(self._place(items, last=self._before_its_users(items)))
 
+    def failure_of(self, items: Sequence[Item]) -> Failure | None:
+        """Why the items have no place as things stand; None where they have one. Places nothing."""
+        outcome = self._place(items)
+        return outcome if isinstance(outcome, Failure) else None
+
+    def keep_out(self, failure: Failure) -> None:
+        """Takes a reason that was found elsewhere, unseen."""
+        self._failures.append(failure)
+
     def explain_kept(self) -> None:
         """Finds, on the full board, what rules out each earlier window of every placing that came by `keep_at`."""
         self._placings = [

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
 
+from inventory.model.calendar import Window
 from scheduler.core.waves.obstacles import Binding, Obstacle
 from scheduler.core.waves.problem import Item
 from scheduler.core.waves.shape import PrefixResource, Shape
@@ -40,9 +41,9 @@ class LimitBook:
 
     def obstacle(self, items: Sequence[Item], window: int) -> Obstacle | None:
         """What keeps the items out of the window, whatever their pools."""
-        window_id = self._shape.problem.windows[window].window.window_id
+        slot = self._shape.problem.windows[window]
         for item in items:
-            found = self._of_day(item, *self._shape.spans[window], window_id)
+            found = self._of_day(item, *self._shape.spans[window], slot.window)
             if found is not None:
                 return found
         groups = {self._shape.group_of[self._shape.index_of[item.key]] for item in items}
@@ -93,14 +94,16 @@ class LimitBook:
         self._spent += self._cost(items, window)
         return {key: self._shape.problem.teams[team].team_id for key, team in teams.items()}
 
-    def _of_day(self, item: Item, first: date, last: date, window_id: str) -> Obstacle | None:
+    def _of_day(self, item: Item, first: date, last: date, window: Window) -> Obstacle | None:
         pinned = self._pins.get(item.key)
-        if pinned is not None and pinned != window_id:
+        if pinned is not None and pinned != window.window_id:
             return Obstacle(Binding.PIN, pinned)
         if item.earliest is not None and first < item.earliest:
             return Obstacle(Binding.EARLIEST, item.earliest.isoformat())
         if item.deadline is not None and last > item.deadline:
             return Obstacle(Binding.DEADLINE, item.deadline.isoformat())
+        if item.minutes > window.seconds // 60:
+            return Obstacle(Binding.LENGTH, str(item.minutes))
         return None
 
     def _short_of_team(self, items: Sequence[Item], window: int) -> Item | None:

@@ -21,6 +21,7 @@ class Binding(StrEnum):
     EARLIEST = "earliest"
     DEADLINE = "deadline"
     PIN = "pin"
+    LENGTH = "length"
     TEAM = "team"
     CONCURRENCY = "concurrency"
     BUDGET = "budget"
@@ -31,7 +32,7 @@ class Binding(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Obstacle:
     """Why not in one window. `detail` is the freeze's name, the key of the used system that comes
-    later, the window's cap, the day, the skill or team, or the cap's tag."""
+    later, the window's cap, the day, the planned minutes, the skill or team, or the cap's tag."""
 
     binding: Binding
     detail: str = ""

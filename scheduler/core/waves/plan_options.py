@@ -145,7 +145,8 @@ def with_options(problem: WaveProblem, options: PlanOptions) -> WaveProblem:
         for each in options.freezes
     )
     items = tuple(_item(item, options.systems.get(item.key), options.max_overrun_pct) for item in problem.items)
-    refuse_too_long(items, (slot.window for slot in problem.windows))
+    agreed = {pin.system: pin.window for pin in options.pins if pin.window is not None}
+    refuse_too_long(items, tuple(slot.window for slot in problem.windows), agreed)
     return replace(
         problem,
         items=items,

@@ -39,6 +39,7 @@ class PlanRule(StrEnum):
     TOO_EARLY = "too_early"
     DEADLINE = "deadline"
     PIN = "pin"
+    WINDOW_LENGTH = "window_length"  # the cutover takes longer than its window
     TEAM_MISSING = "team_missing"
     TEAM_UNKNOWN = "team_unknown"
     TEAM_SKILL = "team_skill"

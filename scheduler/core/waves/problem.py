@@ -15,7 +15,8 @@ The rules, for every plan:
  6. What a system uses moves before it or in the same window. Only an edge of a cycle may be broken, and the plan
     must say so. A used system that the plan does not move binds nobody.
  7. Every item is in exactly one of assigned and unplaced; what was left out is not assigned.
- 8. A window lies within the item's `earliest` and `deadline`, and is the pinned one where the item is pinned.
+ 8. A window lies within the item's `earliest` and `deadline`, is the pinned one where the item is pinned, and lasts its
+    planned `minutes` at least: people may share the work, and a cutover still takes its time.
  9. A system that needs a team gets one that has the skill and works that night; the planned minutes of a team's
     systems, times their crews, fit in the minutes of its people.
 10. Before a window starts, a shared link has carried the data of every system moved until then through it.

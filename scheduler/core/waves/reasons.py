@@ -167,6 +167,7 @@ _OTHER_OBSTACLES: Mapping[Binding, Pair] = {
     Binding.EARLIEST: ("早于就绪日 {}", "before it is ready on {}"),
     Binding.DEADLINE: ("晚于最后期限 {}", "past its deadline {}"),
     Binding.PIN: ("不是已定的窗口 {}", "not the window {} that was agreed"),
+    Binding.LENGTH: ("短于割接所需的 {} 分钟", "shorter than the {} minutes that the cutover takes"),
     Binding.TEAM: ("缺少“{}”队伍的工时", "short of people for {}"),
     Binding.CONCURRENCY: ("“{}”并发已满", "with {} at its cap"),
     Binding.BUDGET: ("超出预算 {} 元", "over the budget of {} yuan"),
@@ -230,6 +231,7 @@ def no_window(obstacles: Sequence[Obstacle], problem: WaveProblem) -> Pair:
         Binding.EARLIEST: ("尚未就绪", "not ready yet"),
         Binding.DEADLINE: ("晚于最后期限", "past the deadline"),
         Binding.PIN: ("不是已定的窗口", "not the agreed window"),
+        Binding.LENGTH: ("短于割接所需时间", "too short for the cutover"),
         Binding.TEAM: ("队伍工时不足", "short of people"),
         Binding.CONCURRENCY: ("并发已满", "at a concurrency cap"),
         Binding.BUDGET: ("超出预算", "over the budget"),
@@ -238,11 +240,31 @@ def no_window(obstacles: Sequence[Obstacle], problem: WaveProblem) -> Pair:
     zh = "、".join(f"{words[kind][0]}{f'({what})' if what else ''} {n} 个" for (kind, what), n in counts.items())
     en = ", ".join(f"{words[kind][1]}{f' ({what})' if what else ''} {n}" for (kind, what), n in counts.items())
     weeks = problem.settings.horizon_weeks
+    kinds = {each.binding for each in obstacles}
+    remedies = [
+        ("延长计划期", "lengthen the horizon"),
+        *(words for kind, words in _REMEDIES.items() if kind in kinds),
+    ]
     return (
-        f"{weeks} 周内没有可用窗口（共 {len(obstacles)} 个：{zh or '无'}）；请延长计划期、提高上限或申请封网豁免",
-        f"no window within {weeks} weeks ({len(obstacles)} in all: {en or 'none'}); lengthen the horizon, raise"
-        " the cap, or ask for leave to override the freeze",
+        f"{weeks} 周内没有可用窗口（共 {len(obstacles)} 个：{zh or '无'}）；可以{'，或'.join(zh for zh, _ in remedies)}",
+        f"no window within {weeks} weeks ({len(obstacles)} in all: {en or 'none'});"
+        f" {', or '.join(en for _, en in remedies)}",
     )
+
+
+_REMEDIES: Mapping[Binding, Pair] = {
+    Binding.FREEZE: ("申请封网豁免", "ask for leave to override the freeze"),
+    Binding.CAP: ("提高窗口上限", "raise the cap"),
+    Binding.COPY_VOLUME: ("加宽池的链路", "widen the pool's line"),
+    Binding.EARLIEST: ("提前就绪", "make it ready earlier"),
+    Binding.DEADLINE: ("推迟期限", "put the deadline off"),
+    Binding.PIN: ("解除约定", "lift the pin"),
+    Binding.LENGTH: ("缩短割接或加长窗口", "shorten the cutover or lengthen the windows"),
+    Binding.TEAM: ("增加人手", "add people"),
+    Binding.CONCURRENCY: ("提高并发上限", "raise the cap on its tag"),
+    Binding.BUDGET: ("增加预算", "raise the budget"),
+    Binding.POOLS: ("扩容池或专线", "enlarge pools or lines"),
+}
 
 
 def held_by(culprit: Item, reason: Pair) -> Pair:

@@ -46,6 +46,20 @@ def _pin(key: str, shape: Shape, solution: Solution) -> Pair:
     return f"例如改到 {window}、{pool}", f"{window} in {pool} would do"
 
 
+def _length(key: str, shape: Shape, solution: Solution) -> Pair:
+    index, w = shape.index_of[key], _window_of(key, shape, solution)
+    window, item = shape.problem.windows[w].window, shape.items[index]
+    minutes = window.seconds // 60
+    team = solution.team[index]
+    if team != NOWHERE:
+        alike = (
+            i for i, own in enumerate(solution.team) if own == team and solution.window[shape.group_of[i]] == w
+        )
+        spare = shape.minutes[team][w] - sum(shape.items[i].crew * shape.items[i].minutes for i in alike)
+        minutes = min(minutes, item.minutes + spare // item.crew)
+    return f"在 {window.window_id} 用 {minutes} 分钟即可", f"{minutes} minutes, in {window.window_id}, would do"
+
+
 def _caps(_: str, shape: Shape, solution: Solution) -> Pair:
     held: Counter[int] = Counter()
     for g, w in enumerate(solution.window):
@@ -125,6 +139,7 @@ _TELLERS: Mapping[str, Callable[[str, Shape, Solution], Pair]] = {
     "earliest": _earliest,
     "pin": _pin,
     "window_caps": _caps,
+    "length": _length,
     "concurrency": _concurrency,
     "budget": _budget,
     "people": _people,

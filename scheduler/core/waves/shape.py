@@ -184,6 +184,17 @@ def without(shape: Shape, left_out: Collection[int]) -> Shape:
     return replace(shape, groups=tuple(replace(group, allowed=mask) for group, mask in groups))
 
 
+def set_aside(shape: Shape, left_out: Collection[int]) -> Shape:
+    """The shape for plans that leave out just these groups: they have no window, and narrow nobody's."""
+    spared = without(shape, left_out)
+    edges = tuple((user, used) for user, used in shape.edges if user not in left_out and used not in left_out)
+    nowhere = frozenset(left_out)
+    groups = tuple(
+        replace(group, allowed=0, own=0) if g in nowhere else group for g, group in enumerate(spared.groups)
+    )
+    return replace(spared, edges=edges, groups=groups)
+
+
 class _Allowed:
     """The windows that are open to an item by itself."""
 
@@ -230,6 +241,7 @@ class _Allowed:
             and (item.earliest is None or first >= item.earliest)
             and (item.deadline is None or last <= item.deadline)
             and (pinned is None or slot.window.window_id == pinned)
+            and slot.window.seconds // 60 >= item.minutes
             for slot, (first, last) in zip(self._problem.windows, self._spans, strict=True)
         )
 
@@ -323,10 +335,10 @@ def _in_time(prefixes: Sequence[PrefixResource], pools_of: Sequence[Sequence[int
     """By item: the windows by which some pool of it alone can hold it and its line can have carried its data."""
     by_choice: dict[tuple[int, int], int] = {}
     for resource in prefixes:
-        if len(resource.steps) > 1:
-            # Limits never fall: from the first window that can hold it on, every one can.
-            whole = (1 << len(resource.limits)) - 1
-            for choice, amount in resource.demand.items():
+        # Limits never fall: from the first window that can hold it on, every one can.
+        whole = (1 << len(resource.limits)) - 1
+        for choice, amount in resource.demand.items():
+            if amount > resource.limits[0]:
                 able = whole & (-1 << bisect_left(resource.limits, amount))
                 by_choice[choice] = by_choice.get(choice, -1) & able
     found: dict[int, int] = {}

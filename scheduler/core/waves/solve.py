@@ -20,17 +20,18 @@ from typing import Any, Protocol
 from inventory.model.migration import PlanMeasure, WavePlan
 from scheduler.core.budget import Budget
 from scheduler.core.waves.board import Board
-from scheduler.core.waves.bounds import earliest_finish
+from scheduler.core.waves.bounds import earliest_finish, finish_of_others
 from scheduler.core.waves.check import check_plan
 from scheduler.core.waves.clusters import Clustering, Urgency, form_clusters, in_order
 from scheduler.core.waves.gap_guide import GapNode, guide
 from scheduler.core.waves.greedy import Planner
 from scheduler.core.waves.justification import Justifier
 from scheduler.core.waves.leaving_out import culprits
+from scheduler.core.waves.left_out_proof import LeftOutProof, left_out_proof, with_proof
 from scheduler.core.waves.neighbourhoods import Improver, Task, solve_task
 from scheduler.core.waves.part import cut_part
 from scheduler.core.waves.problem import Aim, WaveProblem
-from scheduler.core.waves.shape import Shape, loosened, make_shape, without
+from scheduler.core.waves.shape import Shape, loosened, make_shape, set_aside, without
 from scheduler.core.waves.solution import NOWHERE, Solution, broken, cycle_ties, replaced, score
 from scheduler.core.waves.stretch_bounds import raised_bound
 
@@ -54,10 +55,12 @@ class ParallelMap(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The best solution so far; no plan that places as much finishes before window `bound`."""
+    """The best solution so far; no plan that places as much finishes before window `bound`, and none leaves fewer than
+    `least` of the systems with an open window without a place."""
 
     solution: Solution
     bound: int
+    least: int = 0
 
 
 def solve(problem: WaveProblem, seed: int, budget: Budget, parallel_map: ParallelMap = map) -> WavePlan:
@@ -68,23 +71,26 @@ def solve(problem: WaveProblem, seed: int, budget: Budget, parallel_map: Paralle
     first = _greedy(shape, clustering, seed, budget)
     budget = _less_the_telling(budget, began)
     found = _Found(first, _bound_of(shape, first))
-    whole = _all_placed(shape, first)
-    better = _improved(shape, found, seed, budget if whole else _half(budget), parallel_map)
-    if not _all_placed(shape, better.solution):
-        # What has no place binds nobody, so the windows that it leaves its users and what it uses are no limits any more.
-        shape = loosened(shape)
-        found = _Found(better.solution, _bound_of(shape, better.solution))
-        better = _improved(shape, found, seed, budget, parallel_map)
+    improve = _improved if _all_placed(shape, first) else _improved_around
+    better = improve(shape, found, seed, budget, parallel_map)
     better = replace(better, bound=max(better.bound, _bound_of(shape, better.solution)))
-    for candidate in (better, found):
+    # What has no place binds nobody, so the windows that it leaves its users and what it uses are no limits any more.
+    spare = shape if _all_placed(shape, better.solution) else loosened(shape)
+    for candidate in (better, replace(found, least=better.least)):
         solver = "greedy" if candidate.solution is first else "cp-sat"
-        planner = _told(shape, clustering, candidate.solution, seed)
-        final = _Found(_solution_of(shape, planner), candidate.bound)
+        planner = _told(spare, clustering, candidate.solution, seed)
+        final = replace(candidate, solution=_solution_of(shape, planner))
+        proof = left_out_proof(shape, _nowhere(final.solution), final.least)
         plan = planner.plan(seed, clustering.large_cycles, solver)
-        plan = replace(plan, measure=_measure(shape, final))
+        plan = replace(with_proof(plan, shape, proof), measure=_measure(shape, final, proof))
         if not check_plan(problem, plan):
             return plan
     raise AssertionError("both the improved plan and the greedy one break a rule: see check_plan")
+
+
+def _nowhere(solution: Solution) -> list[int]:
+    """The groups without a place."""
+    return [g for g, w in enumerate(solution.window) if w == NOWHERE]
 
 
 def _bound_of(shape: Shape, solution: Solution) -> int:
@@ -222,7 +228,39 @@ def _improved(shape: Shape, found: _Found, seed: int, budget: Budget, parallel_m
         best = _solved_whole(shape, found, seed, _half(budget))
     improver = Improver(shape, best.solution, best.bound, seed, budget, parallel_map)
     solution = improver.run()
-    return _Found(solution, min(best.bound, solution.last))
+    return replace(best, solution=solution, bound=min(best.bound, solution.last))
+
+
+def _improved_around(shape: Shape, found: _Found, seed: int, budget: Budget, parallel_map: ParallelMap) -> _Found:
+    """Where systems are left out: a place for more of them first, unless no plan has one and there is no time for whoever
+    else might be left out; then an earlier finish of the others, whom those who have no place do not bind."""
+    if not (_is_large(shape) and _leaves_out_the_least(shape, found.solution)):
+        better = _improved(shape, found, seed, _half(budget), parallel_map)
+        if _all_placed(shape, better.solution):
+            return _improved(shape, better, seed, budget, parallel_map)
+        spare = loosened(shape)
+        found = replace(better, bound=_bound_of(spare, better.solution))
+        found = _improved(spare, found, seed, _half(budget), parallel_map)
+        if found.solution.last <= found.bound or _all_placed(shape, found.solution):
+            return found
+        budget = replace(budget, effort=budget.effort / 2)
+    left_out = [g for g in _nowhere(found.solution) if shape.groups[g].own]
+    rest = set_aside(shape, left_out)
+    last = found.solution.last
+    better = replace(found, bound=max(found.bound, min(earliest_finish(rest), last)))
+    better = _improved(rest, better, seed, budget, parallel_map)
+    last = better.solution.last
+    others = finish_of_others(shape, left_out, last) if better.bound > found.bound else last
+    return replace(better, bound=min(max(found.bound, min(better.bound, others)), last))
+
+
+def _leaves_out_the_least(shape: Shape, solution: Solution) -> bool:
+    """Whether the bounds prove that no plan leaves out fewer systems."""
+    return earliest_finish(shape, _left_out(shape, solution) - 1) >= shape.windows
+
+
+def _is_large(shape: Shape) -> bool:
+    return sum(group.own.bit_count() for group in shape.groups) > _WHOLE
 
 
 def _justified(shape: Shape, found: _Found, seed: int, budget: Budget) -> tuple[_Found, Budget]:
@@ -248,7 +286,7 @@ def _justified(shape: Shape, found: _Found, seed: int, budget: Budget) -> tuple[
         budget = replace(budget, effort=max(0.01, budget.effort - justifier.effort))
         better = score(shape, solution).rank(problem) < score(shape, found.solution).rank(problem)
         if better and broken(shape, solution) is None:
-            found = _Found(solution, found.bound)
+            found = replace(found, solution=solution)
     return found, budget
 
 
@@ -259,7 +297,7 @@ def _refuted(shape: Shape, found: _Found, seed: int, budget: Budget) -> tuple[_F
         solution, last = found.solution, found.solution.last
         answer = raised_bound(shape, found.bound, last, seed, _part_of(budget, _REFUTING))
         budget = replace(budget, effort=max(0.01, budget.effort - answer.effort))
-        found = _Found(solution, min(answer.bound, last))
+        found = replace(found, solution=solution, bound=min(answer.bound, last))
         if answer.bound >= last or not answer.latest:
             break
         justifier = Justifier(shape, solution, answer.bound, seed, tied=False)
@@ -267,7 +305,7 @@ def _refuted(shape: Shape, found: _Found, seed: int, budget: Budget) -> tuple[_F
         budget = replace(budget, effort=max(0.01, budget.effort - justifier.effort))
         if solution.last >= last or broken(shape, solution) is not None:
             break
-        found = _Found(solution, found.bound)
+        found = replace(found, solution=solution)
     return found, budget
 
 
@@ -305,16 +343,18 @@ def _solved_whole(shape: Shape, found: _Found, seed: int, budget: Budget) -> _Fo
 
 def _after(shape: Shape, found: _Found, task: Task, *, proves: bool) -> _Found:
     answer = solve_task(task)
-    bound = found.bound
+    bound, least = found.bound, found.least
+    if proves and all(group.allowed == group.own for group in shape.groups):
+        least = max(least, answer.least_unplaced)
     if proves and Aim.FINISH in answer.bounds and not shape.problem.weights:
         bound = max(bound, min(answer.bounds[Aim.FINISH], found.solution.last))
     if answer.windows is None:
-        return _Found(found.solution, bound)
+        return _Found(found.solution, bound, least)
     solution = replaced(found.solution, answer.windows, answer.pools, answer.teams)
     ranks = [score(shape, each).rank(shape.problem) for each in (solution, found.solution)]
     if ranks[0] >= ranks[1] or broken(shape, solution) is not None:
         solution = found.solution
-    return _Found(solution, min(bound, solution.last))
+    return _Found(solution, min(bound, solution.last), least)
 
 
 def _all_placed(shape: Shape, solution: Solution) -> bool:
@@ -353,18 +393,26 @@ def _told(shape: Shape, clustering: Clustering, solution: Solution, seed: int) -
         planner.keep_at(items, w, pools, teams)
     planner.explain_kept()
     kept = {group.group_id for g, group in enumerate(shape.groups) if solution.window[g] != NOWHERE}
-    for cluster in clustering.clusters:
-        for part in cluster.parts:
-            if part[0].group not in kept:
-                planner.settle_rest(part)
+    over = [part for cluster in clustering.clusters for part in cluster.parts if part[0].group not in kept]
+    hopeless = {group.group_id for group in shape.groups if not group.own}
+    nobody = Board(problem, seed, shape) if any(part[0].group in hopeless for part in over) else None
+    for part in over:
+        # Whom nothing could take is told what stands in its own way, and not who came before it.
+        alone = nobody is not None and part[0].group in hopeless
+        failure = Planner(problem, nobody, clustering.unbound).failure_of(part) if nobody and alone else None
+        if failure is not None:
+            planner.keep_out(failure)
+        else:
+            planner.settle_rest(part)
     return planner
 
 
-def _measure(shape: Shape, found: _Found) -> PlanMeasure:
+def _measure(shape: Shape, found: _Found, proof: LeftOutProof) -> PlanMeasure:
     scores = score(shape, found.solution)
     last, bound = found.solution.last, found.bound
     return PlanMeasure(
         finish_days=scores.aims[Aim.FINISH],
         bound_days=min(shape.days[max(0, min(bound, last))] if last != NOWHERE else 0, scores.aims[Aim.FINISH]),
         scores={aim.value: value for aim, value in scores.aims.items()},
+        unplaced_at_least=proof.alone_systems + proof.least,
     )

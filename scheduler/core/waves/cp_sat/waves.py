@@ -38,7 +38,8 @@ class Order:
 @dataclass(frozen=True, slots=True)
 class PartAnswer:
     """`windows`, `pools`, `teams` by number of group and item; None where nothing was found. `bounds` for the aims
-    that were reached, for this part; `proven` the ones solved to the optimum. `effort` is deterministic time."""
+    that were reached, for this part; `proven` the ones solved to the optimum. `effort` is deterministic time. No solution
+    of the part leaves fewer than `least_unplaced` of its systems without a place."""
 
     windows: Mapping[int, int] | None
     pools: Mapping[int, int]
@@ -47,6 +48,7 @@ class PartAnswer:
     proven: tuple[Aim, ...]
     infeasible: bool
     effort: float
+    least_unplaced: int = 0
 
 
 def improve_part(part: Part, order: Order, seed: int, budget: Budget) -> PartAnswer:
@@ -371,6 +373,7 @@ class _Search:
         self._hint_present()
         bounds: dict[Aim, int] = {}
         proven: list[Aim] = []
+        least = 0
         steps = self._steps()
         for number, (aim, asked) in enumerate(steps):
             if self._budget.is_spent or self._effort >= self._budget.effort:
@@ -378,6 +381,8 @@ class _Search:
             status, bound = self._minimize(asked(), len(steps) - number)
             if status == cp_model.INFEASIBLE and number == 0:
                 return PartAnswer(None, {}, {}, bounds, (), True, self._effort)
+            if number == 0 and not self._model.part.all_move:
+                least = max(0, bound)
             if aim is not None:
                 bounds[aim] = self._model.window_after(bound) if aim is Aim.FINISH else bound
             if status == cp_model.OPTIMAL and aim is not None:
@@ -385,9 +390,9 @@ class _Search:
             if self._values is None:
                 break
         if self._values is None:
-            return PartAnswer(None, {}, {}, bounds, (), False, self._effort)
+            return PartAnswer(None, {}, {}, bounds, (), False, self._effort, least)
         windows, pools = self.chosen()
-        return PartAnswer(windows, pools, {}, bounds, tuple(proven), False, self._effort)
+        return PartAnswer(windows, pools, {}, bounds, tuple(proven), False, self._effort, least)
 
     def _steps(self) -> list[tuple[Aim | None, Callable[[], cp_model.LinearExprT]]]:
         model, order = self._model, self._model.order
