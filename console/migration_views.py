@@ -161,7 +161,7 @@ def show_estate_plan(plan: WavePlan) -> None:
     if measure is not None:
         proven = "，完成日已证明最优 / the finish is proven optimal" if measure.gap == 0 else ""
         printing.say(
-            f"安排 / placed {len(plan.assignments)}，未安排 / no place {len(plan.unplaced)}；"
+            f"安排 / placed {len(plan.assignments)}，未安排 / no place {len(plan.unplaced)}{_at_least(plan)}；"
             f"完成 / finish {measure.finish_days} 天/days，下界 / bound {measure.bound_days}，"
             f"差距 / gap {measure.gap:.2%}{proven}；求解 / solver {plan.solver}",
             "bold",
@@ -170,6 +170,16 @@ def show_estate_plan(plan: WavePlan) -> None:
     rows = [(wave.number, window_text(wave.window), len(wave.system_keys)) for wave in plan.waves]
     printing.table("批次 / waves", ("批次/wave", "窗口/window", "系统数/systems"), rows)
     _show_unplaced("没有位置的系统 / systems without a place", plan.unplaced)
+
+
+def _at_least(plan: WavePlan) -> str:
+    """What is proven about the systems without a place."""
+    least = plan.measure.unplaced_at_least if plan.measure is not None else 0
+    if not plan.unplaced:
+        return ""
+    if least == len(plan.unplaced):
+        return "（已证明不能更少 / proven that no plan has fewer）"
+    return f"（已证明至少 / proven: at least {least}）"
 
 
 def show_conflict(conflict: Conflict) -> None:

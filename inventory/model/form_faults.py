@@ -30,6 +30,8 @@ _RULES: Mapping[str, tuple[str, str]] = {
     "string_too_short": ("不得少于 {min_length} 个字符", "must have at least {min_length} characters"),
     "string_too_long": ("不得多于 {max_length} 个字符", "must have at most {max_length} characters"),
     "string_pattern_mismatch": ("须符合 {pattern}", "must match {pattern}"),
+    "too_short": ("不得少于 {min_length} 项", "must have at least {min_length} entries"),
+    "too_long": ("不得多于 {max_length} 项", "must have at most {max_length} entries"),
     "enum": ("须为 {expected} 之一", "must be {expected}"),
     "literal_error": ("须为 {expected}", "must be {expected}"),
     "date_from_datetime_parsing": ("须为 YYYY-MM-DD 的日期", "must be a date, YYYY-MM-DD"),
@@ -62,8 +64,12 @@ class FormFault:
 
 
 def form_faults(refusal: ValidationError) -> Iterator[FormFault]:
-    """Each fault that pydantic found, in its order."""
-    for error in refusal.errors(include_url=False):
+    """Each fault that pydantic found, in its order. A list is not called too short for entries that are refused themselves."""
+    errors = refusal.errors(include_url=False)
+    inside = {error["loc"][:depth] for error in errors for depth in range(len(error["loc"]))}
+    for error in errors:
+        if error["type"] == "too_short" and error["loc"] in inside:
+            continue
         known = _RULES.get(error["type"])
         if known is None:
             rule = error["msg"].removeprefix("Value error, ")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from scheduler.core.waves.estate_file import read_estate
 from scheduler.core.waves.estate_rules import EstateError
 from tests.waves.estate_files import a_pool_row, a_row, a_team, an_estate, problem_of, window
 
@@ -73,6 +75,34 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         "W2027-01-01",
     ),
     (
+        "a pin before what it uses, which is pinned later",
+        an_estate(
+            a_row("甲", "乙"),
+            a_row("乙"),
+            pins=[{"system": "甲", "window": window(0)}, {"system": "乙", "window": window(1)}],
+        ),
+        "contradictory_pins",
+        "'甲' is pinned before '乙'",
+    ),
+    (
+        "a pin to nothing",
+        an_estate(a_row("甲"), pins=[{"system": "甲"}]),
+        "contradictory_pins",
+        "neither a window nor a pool",
+    ),
+    (
+        "a system that is ready after the calendar's end",
+        an_estate(a_row("甲", earliest="2026-05-01")),
+        "calendar_ends_early",
+        f"last window {window(3)}",
+    ),
+    (
+        "a team that lacks the skill",
+        an_estate(a_row("甲", team="组", skill="网络"), teams=[a_team("组", "应用"), a_team("网", "网络")]),
+        "unknown_team",
+        "'组', named for system '甲', lacks the skill '网络'",
+    ),
+    (
         "a deadline before the earliest day",
         an_estate(a_row("甲", earliest="2026-03-20", deadline="2026-03-10")),
         "reversed_dates",
@@ -126,3 +156,25 @@ def test_a_plain_estate_is_taken_and_a_weekend_calendar_knows_holidays_and_makeu
         "W2026-03-13",
         "W2026-03-14",
     ]
+
+
+def test_one_wrong_entry_is_one_line() -> None:
+    with pytest.raises(EstateError) as refusal:
+        problem_of(an_estate(a_row("甲", minutes=-5)))
+    assert str(refusal.value).splitlines() == [
+        "[form] systems.0.minutes (甲) = -5: 不得小于 0 / must be at least 0"
+    ]
+    with pytest.raises(EstateError) as empty:
+        problem_of(an_estate())
+    assert "systems = […]: 不得少于 1 项 / must have at least 1 entries" in str(empty.value)
+
+
+def test_a_name_that_stands_twice_in_one_object_loses_nothing_in_silence() -> None:
+    text = json.dumps(an_estate(a_row("甲")), default=lambda each: each.isoformat(), ensure_ascii=False)
+    with pytest.raises(EstateError, match="'vcpu' stands twice in one object, at 甲"):
+        read_estate(text.replace('"vcpu": 4', '"vcpu": 4, "vcpu": 8', 1))
+
+
+def test_pins_within_a_cycle_may_split_it() -> None:
+    pins = [{"system": "甲", "window": window(0)}, {"system": "乙", "window": window(1)}]
+    assert len(problem_of(an_estate(a_row("甲", "乙"), a_row("乙", "甲"), pins=pins)).pins) == 2

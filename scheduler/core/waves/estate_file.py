@@ -50,7 +50,20 @@ def read_estate(text: str | bytes) -> EstateForm:
         form = EstateForm.model_validate_json(text)
     except ValidationError as refusal:
         raise EstateError("form", *(_line(fault, text) for fault in form_faults(refusal))) from None
+    json.loads(text, object_pairs_hook=_once)
     return form
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    """A name that stands twice in one object would lose what the first one said."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        shown = next((value for name, value in pairs if name in ("id", "name") and isinstance(value, str)), "…")
+        raise EstateError(
+            "form",
+            f"{shown} 处有两个 {twice!r}，只能有一个 / {twice!r} stands twice in one object, at {shown}; keep one",
+        )
 
 
 def estate_problem(form: EstateForm) -> WaveProblem:

@@ -34,6 +34,7 @@ def refuse_contradictions(form: EstateForm, windows: Sequence[Window]) -> None:
         ("unknown_pool", _unknown_pools(form)),
         ("no_window", _no_window(windows)),
         ("unknown_window", _unknown_windows(form, windows)),
+        ("calendar_ends_early", _ready_too_late(form.systems, windows)),
         ("reversed_dates", _reversed(form, windows)),
         ("order_cycle", _hard_cycles(form.systems)),
         ("contradictory_pins", _pins(form, windows)),
@@ -118,6 +119,12 @@ def _unknown_teams(form: EstateForm) -> Iterator[str]:
                 f"系统 {system.id!r} 需要的技能 {system.skill!r} 没有队伍具备"
                 f" / no team has the skill {system.skill!r} that system {system.id!r} needs; add one"
             )
+        elif system.skill is not None and system.team in teams and system.skill not in teams[system.team].skills:
+            yield (
+                f"系统 {system.id!r} 指定的队伍 {system.team!r} 不具备所需技能 {system.skill!r}；请改正其一"
+                f" / team {system.team!r}, named for system {system.id!r}, lacks the skill {system.skill!r} that it needs;"
+                " correct one"
+            )
 
 
 def _unknown_pools(form: EstateForm) -> Iterator[str]:
@@ -143,6 +150,17 @@ def _unknown_windows(form: EstateForm, windows: Sequence[Window]) -> Iterator[st
                 f"{pin.system!r} 约定的窗口 {pin.window!r} 不在日历中（末窗 {last}）；请改正，或延长日历"
                 f" / the window {pin.window!r} agreed for {pin.system!r} is not in the calendar, whose last is {last};"
                 " correct it, or extend the calendar"
+            )
+
+
+def _ready_too_late(systems: Iterable[SystemEntry], windows: Sequence[Window]) -> Iterator[str]:
+    last = windows[-1]
+    for system in systems:
+        if system.earliest is not None and system.earliest > last.first_day:
+            yield (
+                f"系统 {system.id!r} 最早 {system.earliest} 就绪，日历的末窗 {last.window_id} 在此之前；请延长日历"
+                f" / system {system.id!r} is ready on {system.earliest} at the earliest, after the calendar's last window"
+                f" {last.window_id}; extend the calendar"
             )
 
 
@@ -190,6 +208,13 @@ def _pins(form: EstateForm, windows: Sequence[Window]) -> Iterator[str]:
     place = {window.window_id: window for window in windows}
     system_of = {system.id: system for system in form.systems}
     yield from _contradicting(form.pins, lambda pin: pin.system, "系统 / system")
+    for pin in form.pins:
+        if pin.window is None and pin.pool is None:
+            yield (
+                f"{pin.system!r} 的约定既无窗口也无算力池；请补上或删除"
+                f" / the pin of {pin.system!r} names neither a window nor a pool; name one, or remove it"
+            )
+    part_of = _cycle_parts(form.systems)
     pinned = {pin.system: place[pin.window] for pin in form.pins if pin.window is not None}
     grouped = [pin for pin in form.pins if system_of[pin.system].group is not None]
     yield from _contradicting(
@@ -206,11 +231,23 @@ def _pins(form: EstateForm, windows: Sequence[Window]) -> Iterator[str]:
             )
         for use in _uses(system):
             theirs = pinned.get(use.system)
-            if theirs is not None and theirs.starts > window.starts and use.hard:
+            bound = use.hard or part_of[name] != part_of[use.system]
+            if theirs is not None and theirs.starts > window.starts and bound:
                 yield (
                     f"{name!r} 约定早于其依赖的 {use.system!r} / {name!r} is pinned before {use.system!r}, which it"
                     " must follow; lift one pin"
                 )
+
+
+def _cycle_parts(systems: Iterable[SystemEntry]) -> dict[str, int]:
+    """By system: the number of the cycle of move groups that it is in; who is in none has a number of its own. Within a cycle
+    an order may be split."""
+    home = {system.id: system.group or system.id for system in systems}
+    adjacency: dict[str, set[str]] = {group: set() for group in home.values()}
+    for system in systems:
+        adjacency[home[system.id]].update(home[use.system] for use in _uses(system))
+    part_of = {group: number for number, part in enumerate(strong_components(adjacency)) for group in part}
+    return {name: part_of[group] for name, group in home.items()}
 
 
 def _contradicting(
