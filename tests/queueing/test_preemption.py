@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -21,20 +22,21 @@ CPU = Resources(cpu_milli=1)
 class Estate:
     """Runs on pool p of `nodes` nodes of `procs` processors, in queues as defined."""
 
-    def __init__(self, specs: Sequence[QueueSpec], procs: int = 8, nodes: int = 1) -> None:
+    def __init__(self, specs: Sequence[QueueSpec], procs: int = 8, nodes: int = 1, memory: int = 0) -> None:
         self.tables = QueueTables(QueueTree(specs))
-        self.pools = SitePools.of(a_site("p", equal_nodes(nodes, Resources(cpu_milli=procs)), node_groups=()))
+        node = Resources(cpu_milli=procs, memory_bytes=memory)
+        self.pools = SitePools.of(a_site("p", equal_nodes(nodes, node), node_groups=()))
 
-    def run(self, name: str, queue: str, procs: int, since: int = 0, **more: object) -> bool:
-        """False where it does not fit."""
-        workload = a_workload(name, CPU * procs, queue=queue, **more)
+    def run(self, name: str, queue: str, need: int | Resources, since: int = 0, **more: object) -> bool:
+        """False where it does not fit. A number is of processors."""
+        workload = a_workload(name, _amount(need), queue=queue, **more)
         answers = self.pools.sites["p"].state.place(NodeBatch.of([(f"{name}.1", workload.requirements)]))
         if answers.granted[0]:
             self.tables.start("p", self.tables.run_of(workload, f"{name}.1", since), since)
         return bool(answers.granted[0])
 
-    def wait(self, name: str, queue: str, procs: int, **more: object) -> None:
-        self.tables.wait(a_workload(name, CPU * procs, queue=queue, **more), 1)
+    def wait(self, name: str, queue: str, need: int | Resources, **more: object) -> None:
+        self.tables.wait(a_workload(name, _amount(need), queue=queue, **more), 1)
 
     def snapshot(self, limit: int) -> Snapshot:
         views = tuple(site.view() for site in self.pools.sites.values())
@@ -54,6 +56,10 @@ class Estate:
 
     def victims(self, **rules: object) -> list[str]:
         return [preemption.workload_id for preemption in self.cycle(**rules).plan.preemptions]
+
+
+def _amount(need: int | Resources) -> Resources:
+    return need if isinstance(need, Resources) else CPU * need
 
 
 GUARANTEED = QueueSpec("A", guaranteed=CPU * 4)
@@ -87,6 +93,36 @@ def test_nobody_falls_below_his_own_guarantee() -> None:
     estate.run("b2", "B", 2)
     estate.wait("a", "A", 4)
     assert sorted(estate.victims()) == ["b1", "b2"]
+
+
+def two(procs: int, memory: int) -> Resources:
+    return Resources(cpu_milli=procs, memory_bytes=memory)
+
+
+@pytest.mark.parametrize(
+    ("guaranteed", "runs", "asks", "victims"),
+    [
+        # B borrows processors and leaves its memory idle: what it has of that is no reason to keep the processors.
+        (two(4, 64), [two(4, 1), two(4, 1)], two(4, 1), ["b1"]),
+        (two(4, 64), [two(4, 1), two(4, 1)], two(2, 1), ["b1"]),
+        # It has the processors that it is guaranteed, and no more: a processor is what the pool lacks.
+        (two(8, 1), [two(4, 4), two(4, 4)], two(4, 1), []),
+        # The pool lacks memory, and B has less of it than it is guaranteed, however many processors it borrows.
+        (two(1, 64), [two(2, 32), two(2, 32)], two(4, 32), []),
+        # It would fall from all of its memory to half of it, which is what the pool has enough of.
+        (two(4, 16), [two(4, 8), two(4, 8)], two(4, 1), []),
+    ],
+)
+def test_what_a_queue_borrows_is_looked_at_for_what_the_pool_lacks(
+    guaranteed: Resources, runs: list[Resources], asks: Resources, victims: list[str]
+) -> None:
+    estate = Estate(
+        [QueueSpec("A", guaranteed=two(4, 64)), QueueSpec("B", guaranteed=guaranteed)], procs=8, memory=64
+    )
+    for number, amount in enumerate(runs):
+        assert estate.run(f"b{number}", "B", amount, since=number)
+    estate.wait("a", "A", asks)
+    assert estate.victims() == victims
 
 
 def test_who_may_not_be_preempted_is_not() -> None:

@@ -17,7 +17,7 @@ from scheduler.core.placement.pool_state import PoolState
 from scheduler.core.placement.protocol import NodeBatch
 from scheduler.core.queueing.plan import Preemption
 from scheduler.core.queueing.running import RunningRow
-from scheduler.core.queueing.shapes import Int64s, vector
+from scheduler.core.queueing.shapes import Flags, Int64s, vector
 from scheduler.core.queueing.usage import QueueColumns
 
 Fits = Callable[[Sequence[str]], bool]
@@ -90,7 +90,8 @@ class VictimChoice:
         stopped are enough already; None when there are none.
 
         `fits` says whether the pool's nodes would hold the claimant if these run ids were gone. No queue falls below
-        its guarantee by what is chosen, and a queue that is not preemptible loses nothing.
+        its guarantee by what is chosen, and none gives up what the pool lacks while it has no more of it than it is
+        guaranteed; a queue that is not preemptible loses nothing.
         """
         stopping = [row for row in pool.runs if row.is_stopping or row.run_id in self._chosen]
         freed = pool.free + self._sum(stopping) - self._promised.get(pool.pool_id, 0)
@@ -120,13 +121,17 @@ class VictimChoice:
         held = self._held.copy()
         taken: list[RunningRow] = []
         room = freed.copy()
+        # Where the sums suffice it is the nodes that lack something, and nobody knows of what.
+        lacking = claimant.need > freed if (claimant.need > freed).any() else claimant.need > 0
         candidates = sorted(
             (row for row in pool.runs if self._may_be_victim(claimant, row)),
             key=lambda row: (self._cost(row, pool), row.run_id),
         )
         ask_at, step = 0, 1  # hosts are asked after ever more victims, for each question costs a call
         for row in candidates:
-            if not self._stays_guaranteed(held, claimant, row):
+            if not (self._totals[row.shape] > 0)[lacking].any():
+                continue
+            if not self._stays_guaranteed(held, claimant, row, lacking):
                 continue
             self._give_up(held, row)
             taken.append(row)
@@ -163,14 +168,17 @@ class VictimChoice:
     def _is_above_guarantee(self, queue: int) -> bool:
         return bool((self._held[queue] > self._queues.guaranteed[queue]).any())
 
-    def _stays_guaranteed(self, held: Int64s, claimant: Claimant, row: RunningRow) -> bool:
-        """No queue of the victim falls below its guarantee; what the claimant will hold there counts for it."""
+    def _stays_guaranteed(self, held: Int64s, claimant: Claimant, row: RunningRow, lacking: Flags) -> bool:
+        """No queue of the victim falls below its guarantee; what the claimant will hold there counts for it. Of what the
+        pool lacks it keeps all that it is guaranteed. Of anything else it may hold less than that already, as a queue
+        does that borrows processors and leaves memory idle: there the pool has more for it."""
         own = set(self._queues.tree.path_of(claimant.queue))
         amount = self._totals[row.shape]
         for queue in self._queues.tree.path_of(row.queue):
             left = held[queue] - amount + (claimant.need if queue in own else 0)
             promised = self._queues.guaranteed[queue]
-            if ((amount > 0) & (promised > 0) & (left < promised)).any():
+            falls = (amount > 0) & (promised > 0) & (left < promised)
+            if (falls & (lacking | (held[queue] >= promised))).any():
                 return False
         return True
 
