@@ -37,6 +37,10 @@ class JsonText:
 
     text: str
 
+    def __reduce__(self) -> tuple[type[JsonText], tuple[str]]:
+        """As `inventory.model.pickling` does it: drafts go to another process by the thousand."""
+        return JsonText, (self.text,)
+
 
 _SCALARS = frozenset({str, int, bool, type(None)})
 _PLAIN = _SCALARS | {JsonText}

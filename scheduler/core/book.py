@@ -158,15 +158,21 @@ class Book:
         """Why this run is being stopped; None for a run that is not preempted."""
         return self._preempted.get(run_id)
 
-    def settle(self) -> None:
-        """Lets finished workloads go. The writer calls it when everything applied so far is durable."""
-        for workload_id in self._leaving:
+    def take_leaving(self) -> tuple[str, ...]:
+        """Ids of workloads that have finished since this was last asked; `settle` lets them go."""
+        leaving = tuple(self._leaving)
+        self._leaving.clear()
+        return leaving
+
+    def settle(self, leaving: Iterable[str] | None = None) -> None:
+        """Lets finished workloads go, all or those that were taken. The writer calls it when what was applied up to then is
+        durable."""
+        for workload_id in self.take_leaving() if leaving is None else leaving:
             workload = self._workloads.pop(workload_id)
             del self._attempts[workload_id]
             del self._ids_by_key[workload.queue, workload.client_key]
             self.lost_runs.settle(workload_id)
             self.arrays.leave(workload_id)
-        self._leaving.clear()
 
     def load(self, workload: Workload, runs: Sequence[Run]) -> None:
         """Takes in a stored workload with all its runs, as it is. Only for a book that is made from the store."""

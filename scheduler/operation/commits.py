@@ -1,14 +1,12 @@
 """From what a commit stored to the numbers of the metrics: one pass over its changes, on the writer's thread.
 
-The control plane calls `CommitMeter.committed` after each durable group. Nothing here waits for anybody but the book's
-lock, which the writer has just let go.
+The control plane calls `CommitMeter.committed` after each durable group. Nothing here waits for anybody.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Protocol
 
 from inventory.model.workload import RunState
@@ -20,7 +18,7 @@ from scheduler.operation.workload_log import log_changes
 
 
 class BookReader(Protocol):
-    def reading(self) -> AbstractContextManager[Book]: ...
+    def glance(self) -> Book | None: ...
 
 
 class CommitMeter:
@@ -80,10 +78,12 @@ class CommitMeter:
 
     def _measure(self, placed: Sequence[RunPlaced], started: Sequence[str], now_ms: int) -> None:
         """Waits are measured where the book still knows the workload; one that ended in the same group is over."""
-        with self._writer.reading() as book:
-            first = (change.run for change in placed if change.run.attempt == 1)
-            known = ((run, book.workload(run.workload_id)) for run in first)
-            waits = [(run.placed_ms - one.submitted_ms) / 1000 for run, one in known if one is not None]
-            runs = [run for run_id in started if (run := book.run(run_id)) is not None]
+        book = self._writer.glance()
+        if book is None:
+            return
+        first = (change.run for change in placed if change.run.attempt == 1)
+        known = ((run, book.workload(run.workload_id)) for run in first)
+        waits = [(run.placed_ms - one.submitted_ms) / 1000 for run, one in known if one is not None]
+        runs = [run for run_id in started if (run := book.run(run_id)) is not None]
         instruments.PLACEMENT_LATENCY.observe_many(waits)
         instruments.LAUNCH_LATENCY.observe_many([(now_ms - run.placed_ms) / 1000 for run in runs])

@@ -30,6 +30,7 @@ from scheduler.services.ports import ControlPlaneUnavailable
 from scheduler.store.leader_lease import LeaseRow
 from scheduler.store.measures import ObservedStore
 from scheduler.store.opening import open_store
+from scheduler.store.recording_process import RecordingProcess
 
 _COLLECT_AFTER = (50_000, 20, 20)
 
@@ -104,7 +105,7 @@ class ControlPlaneProcess:
         if self._election is not None:
             await self._election.give_back()
         if self._store is not None:
-            await asyncio.to_thread(self._store.store.close)
+            await asyncio.to_thread(self._store.close)
             await asyncio.to_thread(stop_tracing)
 
     def _measure(self, method: str, answer: Any, seconds: float) -> None:
@@ -119,7 +120,8 @@ class ControlPlaneProcess:
             if self._store is None or self._election is None:
                 lease_ms = self._settings.lease_ms
                 store = open_store(self._settings.store_url, idle_writer_ms=lease_ms)
-                self._store = ObservedStore(store, _committed)
+                recording = RecordingProcess(self._settings.store_url, lease_ms)
+                self._store = ObservedStore(store, _committed, recording)
                 clock = ElectionClock(SystemClock().now_ms, time.monotonic)
                 self._election = Election(LeaseRow(store.engine), self._settings.holder, lease_ms, clock, _die)
             return await self._election.try_to_lead()

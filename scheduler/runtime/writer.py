@@ -1,10 +1,12 @@
-"""The single writer: decisions are made, stored and applied one group at a time, on one thread.
+"""The single writer: decisions are made, applied and stored one group after the other.
 
 Every call that changes something hands in a `Decide`. The writer takes all that wait, lets each decide on the
 book as the ones before it left it, stores all their changes in one transaction (group commit: one disk flush),
-and only then answers. The lock is held from the first decision to the commit, so nobody acts on a change that is
-not durable. When the store refuses, the book is loaded anew and every caller of the group gets the error: nothing
-was acknowledged, nothing is half done.
+and only then answers. While one group is stored the next is decided already, where calls wait; it is stored only when
+the one before it is durable. Whoever acts on the world asks by `look`, which answers when all that it saw is durable;
+the planner reads ahead (`reading`), for what it decides comes back here as a decision of its own. When the store refuses,
+the book is loaded anew and every caller of the group, and of the one decided behind it, gets the error: nothing was
+acknowledged, nothing is half done.
 
 What was handed in is decided and stored whether or not the caller still waits for it: a call that is cancelled
 half-way must not take the others, or the reports behind it, with it.
@@ -16,7 +18,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -99,14 +101,19 @@ class _Job:
 
 
 class _Group:
-    """The decisions of one transaction while they are made."""
+    """The decisions of one transaction, from when they are made until they are durable."""
 
-    def __init__(self) -> None:
+    def __init__(self, jobs: Sequence[_Job]) -> None:
+        self.jobs = jobs
         self.order = RecordingOrder()
         self.cursors: dict[str, str] = {}
         self.changes: list[Change] = []
         self.answers: list[tuple[Future[Any], list[Any]]] = []
         self.refusals: list[tuple[Future[Any], Exception]] = []
+        self.book: Book | None = None  # as it is after them
+        self.leaving: tuple[str, ...] = ()  # workloads that go when it is durable
+        self.durable: Future[None] = Future()
+        self.ended: Future[None] = Future()  # it is durable or refused, and its callers know
 
 
 class Writer:
@@ -127,8 +134,15 @@ class Writer:
         self._arrival = threading.Condition()
         self._closed = False
         self._book_lock = threading.Lock()
-        # None after an error of the store, until it has been loaded again.
-        self._book: Book | None = load_book(store)
+        self._book: Book | None = load_book(store)  # None until it has been loaded again
+        self._in_doubt = False  # a group was not stored: what the store says is true
+        self._settled: deque[tuple[str, ...]] = deque()  # of durable groups: workloads that go
+        self._newest = _Group(())  # was decided last
+        self._newest.durable.set_result(None)
+        self._newest.ended.set_result(None)
+        self._last = self._newest  # was given to the store last
+        self._failure: Exception = _closed()
+        self._storing = ThreadPoolExecutor(1, "storing")
         self._thread = threading.Thread(target=self._serve, name="writer", daemon=True)
         self._thread.start()
 
@@ -194,16 +208,26 @@ class Writer:
     def reading(self) -> Iterator[Book]:
         """The book, unchanging while the block lasts. Keep it short: the writer waits.
 
-        Waits for a commit under way, so it must not be called on an event loop: use `look` on a thread there.
+        What was decided last may not be durable yet, so only for what comes back as a decision, and for what nobody
+        acts on. Waits for decisions that are being made, so it must not be called on an event loop.
         Raises StoreError when the book has to be loaded again and the store does not answer.
         """
         with self._book_lock:
             yield self._loaded_book()
 
     def look(self, question: Callable[[Book], Result]) -> Result:
-        """The answer to one question on the book; blocks like `reading`."""
+        """The answer to one question on the book, when all that it saw is durable; blocks until then.
+
+        Raises StoreError as `reading` does, and where what it saw was not stored.
+        """
         with self.reading() as book:
-            return question(book)
+            answer, seen = question(book), self._newest
+        seen.durable.result()
+        return answer
+
+    def glance(self) -> Book | None:
+        """The book, without waiting for anybody: for single lookups by id, of what may be gone again."""
+        return self._book
 
     def close(self) -> None:
         """Ends after everything handed in so far."""
@@ -211,6 +235,7 @@ class Writer:
             self._closed = True
             self._arrival.notify()
         self._thread.join()
+        self._storing.shutdown()
 
     def _enqueue(self, job: _Job) -> None:
         with self._arrival:
@@ -236,6 +261,7 @@ class Writer:
             while jobs := self._take():
                 for is_exclusive, group in groupby(jobs, key=lambda job: job.exclusive is not None):
                     if is_exclusive:
+                        self._last.ended.result()
                         for job in group:
                             self._run_exclusively(job)
                     else:
@@ -267,41 +293,78 @@ class Writer:
             job.future.set_result(result)
 
     def _commit(self, jobs: list[_Job]) -> None:
-        """Decides, stores, answers. Every future of the group has ended when this returns."""
-        group = _Group()
+        """Decides, and has it stored when the group before is durable; where nobody waits, the call does it itself."""
+        group = _Group(jobs)
+        failure = self._decide_all(group)
+        self._last.ended.result()
+        if failure is None and not self._stands(group):
+            failure = self._failure  # of the group before, on which this one was decided
+        self._last = group
+        if failure is not None:
+            self._refuse(group, failure)
+        elif self._jobs:
+            self._storing.submit(self._store_group, group)
+        else:
+            self._store_group(group)
+
+    def _decide_all(self, group: _Group) -> Exception | None:
         with self._book_lock:
+            self._newest = group
             try:
                 self._loaded_book()
-                for job in jobs:
+                for job in group.jobs:
                     self._decide(job, group)
-                batch = Batch(group.order.drafts(), group.cursors)
+                group.book = self._decided_on()
+                group.leaving = group.book.take_leaving()
+            except Exception as error:  # noqa: BLE001 - told to every caller of the group
+                self._book = None  # it may hold half of the group
+                return error
+        return None
+
+    def _stands(self, group: _Group) -> bool:
+        """Whether the book is still the one on which the group was decided."""
+        with self._book_lock:
+            return not self._in_doubt and self._book is group.book
+
+    def _store_group(self, group: _Group) -> None:
+        """Every future of the group has ended when this returns."""
+        try:
+            batch = Batch(group.order.drafts(), group.cursors)
+            try:
                 if batch.drafts or batch.cursors:
                     self._store.record(batch, actor=self._actor, now_ms=self._now_ms())
-                self._loaded_book().settle()
             except Exception as error:  # noqa: BLE001 - told to every caller of the group
-                self._book = None  # what the store says is true, whatever became of this group
-                failure: Exception | None = error
-            else:
-                failure = None
-        if failure is not None:
-            self._refuse(jobs, failure)
-            return
-        # Before the answers: who acts on a placement finds what was noted of it.
-        if batch.drafts:
-            self._events.committed(group.changes)
-        for future, refusal in group.refusals:
-            future.set_exception(refusal)
-        for future, results in group.answers:
-            future.set_result(results)
+                self._in_doubt, self._failure = True, error
+                self._refuse(group, error)
+                return
+            self._settled.append(group.leaving)
+            group.durable.set_result(None)
+            # Before the answers: who acts on a placement finds what was noted of it.
+            if batch.drafts:
+                self._events.committed(group.changes)
+            for future, refusal in group.refusals:
+                future.set_exception(refusal)
+            for future, results in group.answers:
+                future.set_result(results)
+        except BaseException as error:
+            # As in `_serve`; this may be another thread.
+            log.exception("the writer failed")
+            self._end(error, group.jobs)
+        finally:
+            if not group.ended.done():
+                group.ended.set_result(None)
 
-    def _refuse(self, jobs: list[_Job], error: Exception) -> None:
+    def _refuse(self, group: _Group, error: Exception) -> None:
         if isinstance(error, Deposed):
-            self._end(error, jobs)
-            return
-        for job in jobs:
-            job.future.set_exception(error)
-        log.warning("a group of %d calls was not stored: %s", len(jobs), error)
-        self._events.committed(())
+            self._end(error, group.jobs)
+            group.durable.set_exception(_closed())
+        else:
+            group.durable.set_exception(error)
+            for job in group.jobs:
+                job.future.set_exception(error)
+            log.warning("a group of %d calls was not stored: %s", len(group.jobs), error)
+            self._events.committed(())
+        group.ended.set_result(None)
 
     def _decide(self, job: _Job, group: _Group) -> None:
         results: list[Any] = [self._decide_apart(one, group) for one in job.apart]
@@ -326,7 +389,7 @@ class Writer:
 
     def _apply(self, decide: Decide, group: _Group, asking: Attribution | None) -> Any:
         """One decision into the book and the group; when it raises, both are as before."""
-        book = self._loaded_book()
+        book = self._decided_on()
         decision = decide(book)
         changes = decision.changes
         drafts = [draft_of(change) for change in changes]
@@ -336,7 +399,9 @@ class Writer:
             # Our own fault, and the book may hold half of it: it is made again from the store and this group.
             log.exception("a decision contradicts the book and is dropped")
             self._book = None
-            self._loaded_book().apply(group.changes)
+            self._last.ended.result()
+            if not self._in_doubt:
+                self._loaded_book().apply(group.changes)
             raise
         submitted = (one.workload for one in changes if type(one) is WorkloadSubmitted)
         awaited = [before for one in submitted for before in one.after]
@@ -349,10 +414,22 @@ class Writer:
         group.changes += changes
         return decision.result
 
+    def _decided_on(self) -> Book:
+        """Under the lock, within a group: whatever becomes of the group before, this one is decided on one book."""
+        assert self._book is not None
+        return self._book
+
     def _loaded_book(self) -> Book:
-        """Under the lock."""
+        """Under the lock. Loads it where it must be, when nothing is being stored any more."""
+        if self._in_doubt:
+            self._book, self._in_doubt = None, False
         if self._book is None:
+            self._last.ended.result()
+            self._in_doubt = False
+            self._settled.clear()
             self._book = load_book(self._store)
+        while self._settled:
+            self._book.settle(self._settled.popleft())
         return self._book
 
 

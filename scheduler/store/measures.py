@@ -12,9 +12,9 @@ from pathlib import Path
 
 from sqlalchemy import Engine, func, select, text
 
-from inventory.store.chain import Event
 from inventory.store.event_store import Store
 from inventory.store.migrations import VERSION_TABLE
+from scheduler.store.recording_process import RecordingProcess
 from scheduler.store.scheduler_store import Batch, SchedulerStore
 from scheduler.store.schema import workloads
 
@@ -24,14 +24,14 @@ Committed = Callable[[float, int], None]
 class ObservedStore(SchedulerStore):
     """Tells `committed` of each transaction: how many seconds it took, and how many events it has recorded."""
 
-    def __init__(self, store: Store, committed: Committed) -> None:
-        super().__init__(store)
+    def __init__(self, store: Store, committed: Committed, recording: RecordingProcess | None = None) -> None:
+        super().__init__(store, recording)
         self._committed = committed
 
-    def record(self, batch: Batch, *, actor: str, now_ms: int) -> tuple[Event, ...]:
+    def record(self, batch: Batch, *, actor: str, now_ms: int) -> int:
         began = time.perf_counter()
         recorded = super().record(batch, actor=actor, now_ms=now_ms)
-        self._committed(time.perf_counter() - began, len(recorded))
+        self._committed(time.perf_counter() - began, recorded)
         return recorded
 
 

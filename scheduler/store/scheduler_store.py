@@ -50,6 +50,7 @@ from scheduler.store.projection import (
     RESERVATION_CREATED,
     RESERVATION_ENDED,
 )
+from scheduler.store.recording_process import LARGE, Group, RecordingProcess
 from scheduler.store.restoring import id_mark, latest_epoch
 from scheduler.store.schema import adapter_cursors, pools, runs, wave_plans, workloads
 
@@ -110,10 +111,18 @@ class Deposed(Exception):
 
 
 class SchedulerStore:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, recording: RecordingProcess | None = None) -> None:
+        """`recording` takes what is large (`scheduler.store.recording_process`), where there is one."""
         self.store = store
+        self._recording = recording
         self._epoch = 0
-        self._seen_seq = 0
+        self.seen_seq = 0
+        """The last event that is known to this one: whoever led before wrote up to there."""
+
+    def close(self) -> None:
+        if self._recording is not None:
+            self._recording.close()
+        self.store.close()
 
     def start_leadership(self, actor: str, now_ms: int) -> Leadership:
         """Raises the fencing epoch by one, durably, and says where to go on."""
@@ -122,19 +131,30 @@ class SchedulerStore:
             tx.append([Draft(LEADERSHIP_STARTED, actor, {"epoch": before + 1})], actor=actor, recorded_ms=now_ms)
             last = tx.connection.execute(select(func.coalesce(func.max(workloads.c.number), 0))).scalar_one()
             mark = id_mark(tx.connection)
-        self._epoch, self._seen_seq = before + 1, tx.head.seq
+        self.lead(before + 1, tx.head.seq)
         return Leadership(epoch=before + 1, installation=mark, last_number=last)
 
-    def record(self, batch: Batch, *, actor: str, now_ms: int) -> tuple[Event, ...]:
-        """One transaction. Raises Deposed when another control plane began to lead since `start_leadership`."""
+    def lead(self, epoch: int, seen_seq: int) -> None:
+        """From now on what is recorded is of this epoch; up to `seen_seq` nobody led since."""
+        self._epoch, self.seen_seq = epoch, seen_seq
+
+    def record(self, batch: Batch, *, actor: str, now_ms: int) -> int:
+        """One transaction; how many events it has recorded. Raises Deposed when another control plane began to lead since
+        `start_leadership`."""
+        recording = self._recording
+        if recording is not None and len(batch.drafts) >= LARGE and recording.is_ready():
+            drafts = list(map(tuple, batch.drafts))
+            group = Group(self._epoch, self.seen_seq, drafts, batch.cursors, actor, now_ms)
+            self.seen_seq = recording.record(group)
+            return len(drafts)
         with self.store.transaction() as tx:
             self._require_leadership(tx.connection, tx.head.seq)
             recorded = tx.append(batch.drafts, actor=actor, recorded_ms=now_ms)
             for pool_id, cursor in batch.cursors.items():
                 tx.connection.execute(delete(adapter_cursors).where(adapter_cursors.c.pool_id == pool_id))
                 tx.connection.execute(insert(adapter_cursors), {"pool_id": pool_id, "cursor": cursor})
-        self._seen_seq = tx.head.seq
-        return recorded
+        self.seen_seq = tx.head.seq
+        return len(recorded)
 
     def require_leadership(self) -> None:
         """Raises Deposed as `record` does, and writes nothing: a leader that has nothing to store asks now and then."""
@@ -144,10 +164,10 @@ class SchedulerStore:
 
     def _require_leadership(self, connection: Connection, head_seq: int) -> None:
         """Looks only at what others have recorded since our last transaction: mostly nothing."""
-        if head_seq == self._seen_seq:
+        if head_seq == self.seen_seq:
             return
         newer = select(events.c.seq).where(
-            events.c.seq > self._seen_seq, events.c.seq <= head_seq, events.c.kind == LEADERSHIP_STARTED
+            events.c.seq > self.seen_seq, events.c.seq <= head_seq, events.c.kind == LEADERSHIP_STARTED
         )
         if self._epoch and connection.execute(newer.limit(1)).first() is not None:
             raise Deposed(

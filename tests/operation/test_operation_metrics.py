@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import grpc
 import pytest
@@ -80,9 +78,8 @@ class BookAlone:
     def __init__(self) -> None:
         self.book = Book()
 
-    @contextmanager
-    def reading(self) -> Iterator[Book]:
-        yield self.book
+    def glance(self) -> Book:
+        return self.book
 
 
 class TestACommit:

@@ -6,12 +6,12 @@ room there. Ends are expected, from the submitter's estimate or limit; a run wit
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-from sortedcontainers import SortedList
 
 from scheduler.core.queueing.shapes import DIMENSIONS, Int64s, ShapeTable
 
@@ -33,6 +33,45 @@ class RunningRow(NamedTuple):
     is_stopping: bool = False
 
 
+# Up to so many changes are made one by one in the ordered list, which moves what stands behind; more are sorted in.
+_FEW: Final = 32
+
+
+class _PoolRuns:
+    """The runs of one pool, put in order when somebody asks: thousands come and go between two questions, and few
+    questions are asked."""
+
+    def __init__(self) -> None:
+        self._ordered: list[RunningRow] = []
+        self._come: dict[str, RunningRow] = {}  # by run id: not among the ordered yet
+        self._gone: dict[str, RunningRow] = {}  # by run id: among the ordered still
+
+    def add(self, row: RunningRow) -> None:
+        self._come[row.run_id] = row
+
+    def remove(self, row: RunningRow) -> None:
+        if self._come.pop(row.run_id, None) is None:
+            self._gone[row.run_id] = row
+
+    def by_end(self) -> Sequence[RunningRow]:
+        """Valid until the table is changed."""
+        ordered, gone, come = self._ordered, self._gone, self._come
+        if len(gone) <= _FEW:
+            for row in gone.values():
+                del ordered[bisect_left(ordered, row)]
+        else:
+            ordered[:] = [row for row in ordered if row.run_id not in gone]
+        if len(come) <= _FEW:
+            for row in come.values():
+                insort(ordered, row)
+        else:
+            ordered.extend(come.values())
+            ordered.sort()  # what is in order already costs one comparison a row
+        gone.clear()
+        come.clear()
+        return ordered
+
+
 class RunningTable:
     """Every run that holds resources. Not thread-safe: one owner calls it."""
 
@@ -40,7 +79,7 @@ class RunningTable:
         self._shapes = shapes
         self._pool_of: dict[str, str] = {}
         self._rows: dict[str, RunningRow] = {}
-        self._by_end: dict[str, SortedList[RunningRow]] = {}
+        self._runs: dict[str, _PoolRuns] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -51,24 +90,25 @@ class RunningTable:
             raise ValueError(f"{row.run_id} runs twice; a run has one pool")
         self._rows[row.run_id] = row
         self._pool_of[row.run_id] = pool_id
-        if pool_id not in self._by_end:
-            self._by_end[pool_id] = SortedList()
-        self._by_end[pool_id].add(row)
+        runs = self._runs.get(pool_id)
+        if runs is None:
+            runs = self._runs[pool_id] = _PoolRuns()
+        runs.add(row)
 
     def end(self, run_id: str) -> RunningRow | None:
         """The run holds nothing any more; None for a run that is not known."""
         row = self._rows.pop(run_id, None)
         if row is None:
             return None
-        pool_id = self._pool_of.pop(run_id)
-        self._by_end[pool_id].remove(row)
+        self._runs[self._pool_of.pop(run_id)].remove(row)
         return row
 
     def change(self, run_id: str, row: RunningRow) -> None:
         """The run has begun, or is being stopped: its expected end is another."""
-        pool_id = self._pool_of[run_id]
-        self.end(run_id)
-        self.start(pool_id, row)
+        runs = self._runs[self._pool_of[run_id]]
+        runs.remove(self._rows[run_id])
+        runs.add(row)
+        self._rows[run_id] = row
 
     def pool_of(self, run_id: str) -> str | None:
         """Where it runs; None for a run that is not known."""
@@ -78,9 +118,9 @@ class RunningTable:
         return self._rows.get(run_id)
 
     def by_end(self, pool_id: str) -> Sequence[RunningRow]:
-        """The runs of a pool, first to end first: the table's own list, not a copy."""
-        runs: Sequence[RunningRow] = self._by_end.get(pool_id, ())
-        return runs
+        """The runs of a pool, first to end first: the table's own list, not a copy, and valid until it is changed."""
+        runs = self._runs.get(pool_id)
+        return () if runs is None else runs.by_end()
 
     def counts(self) -> dict[int, int]:
         """How many runs hold resources for each leaf, by the queue's number."""
