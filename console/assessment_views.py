@@ -169,7 +169,10 @@ def show_reviews(queue: Document) -> None:
     printing.watermark(queue["illustrative"])
     printing.table(
         f"核查 / reviews {queue['as_of']}: {len(queue['cases'])}",
-        ("编号/id", "系统/system", "状态/state", "自/since", "缘由/why", "可办/open steps", "最早/from"),
+        (
+            *("编号/id", "系统/system", "状态/state", "自/since", "缘由/why", "可办/open steps", "最早/from"),
+            "通知/notices",
+        ),
         [
             (
                 one["id"],
@@ -179,6 +182,7 @@ def show_reviews(queue: Document) -> None:
                 f"{both(one['evidence']['says'])} [{one['rule']}]",
                 ", ".join(one["open_steps"]),
                 _due(one["next_due"]),
+                _told(one["notices"]),
             )
             for one in queue["cases"]
         ],
@@ -192,6 +196,11 @@ def show_reviews(queue: Document) -> None:
                 for one in queue["blocked"]
             ],
         )
+
+
+def _told(notices: Sequence[Mapping[str, Any]]) -> str:
+    """Which notices were sent, and which are due and were not."""
+    return "; ".join(f"{one['notice']} {one['sent_on'] or '未发/unsent'}" for one in notices)
 
 
 def _due(due: Mapping[str, Any] | None) -> str | None:

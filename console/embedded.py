@@ -27,6 +27,7 @@ from scheduler.access.local import AccessFiles, LocalAccess
 from scheduler.access.settings import AccessForm
 from scheduler.access.transport import adapter_tls
 from scheduler.cycle import CycleSettings
+from scheduler.runbooks.order import SecretPlace
 from scheduler.runtime.calls import LEASE_MS, RuntimeSettings
 from scheduler.runtime.clock import SystemClock
 from scheduler.runtime.cluster import Runtime, ray_of
@@ -48,7 +49,8 @@ class EmbeddedSettings:
     """`endpoints` are adapters that run elsewhere, by pool id. `simulate_all` serves every pool without an
     endpoint by the simulated adapter, whatever its technology. `speed` is simulated seconds in a real second. `cycle`
     is how placements are decided (`console.service_settings`; None: as by default), `access` who may do what.
-    `gateways` listen at `port` and those after it. `lease_s` is how long a leader that is not heard of still leads."""
+    `gateways` listen at `port` and those after it. `lease_s` is how long a leader that is not heard of still leads. `notices` is
+    where the webhook of notices is named (None: none are sent)."""
 
     home: Path
     store_url: str
@@ -63,6 +65,7 @@ class EmbeddedSettings:
     lease_s: float = LEASE_MS / 1000
     cycle: CycleSettings | None = None
     access: AccessForm = field(default_factory=AccessForm)
+    notices: SecretPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,9 @@ def running(
         unserved = tuple(pool.pool_id for pool in pools if pool.pool_id not in endpoints)
         addresses = tuple(f"{called_by(settings.host)}:{port}" for port in ports)
         address = addresses[0]
-        runbook_host = HostProcess(settings.home / "runbooks", settings.store_url, address, access.files)
+        runbook_host = HostProcess(
+            settings.home / "runbooks", settings.store_url, address, access.files, settings.notices
+        )
         stack.callback(runbook_host.close)
         yield Running(address, addresses, runtime, adapters, runbook_host, of_home(settings.home), unserved)
 

@@ -11,16 +11,32 @@ import sys
 from pathlib import Path
 
 from scheduler.access.local import AccessFiles
+from scheduler.runbooks.order import SecretPlace
 from xisuan.credentials import CREDENTIALS
 
 _STOP_S = 8.0
 
 
-class HostProcess:
-    """`console.runbook_host` over the service at `address`, with its state in `folder`."""
+def host_command(folder: Path, address: str, notices: SecretPlace | None) -> list[str]:
+    """What the host is started with."""
+    where = () if notices is None else ("--notices", notices.model_dump_json(exclude_defaults=True))
+    return [sys.executable, "-m", "console.runbook_host", "--folder", str(folder), "--address", address, *where]
 
-    def __init__(self, folder: Path, store_url: str, address: str, access: AccessFiles) -> None:
+
+class HostProcess:
+    """`console.runbook_host` over the service at `address`, with its state in `folder`. `notices` names the webhook of
+    notices (None: none are sent)."""
+
+    def __init__(
+        self,
+        folder: Path,
+        store_url: str,
+        address: str,
+        access: AccessFiles,
+        notices: SecretPlace | None = None,
+    ) -> None:
         self._access = access
+        self._notices = notices
         self._folder = folder
         self._store_url = store_url
         self._address = address
@@ -48,10 +64,7 @@ class HostProcess:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         self._folder.mkdir(parents=True, exist_ok=True)
-        command = [
-            *(sys.executable, "-m", "console.runbook_host"),
-            *("--folder", str(self._folder), "--address", self._address),
-        ]
+        command = host_command(self._folder, self._address, self._notices)
         # The URL may hold a password: the environment is not shown to other users, arguments are.
         # It has credentials of its own: the person who started the service does not act through it.
         kept = {name: value for name, value in os.environ.items() if name not in CREDENTIALS}

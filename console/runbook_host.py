@@ -16,9 +16,11 @@ from pathlib import Path
 
 from adapters.wire.scalars import duration_to_wire
 from console.home import find_home
+from console.notice_post import NoticePost
 from inventory.model.placement import ReasonCode
 from scheduler.operation.logs import configure_actor
 from scheduler.runbooks.driver import Driver, DriverSettings
+from scheduler.runbooks.order import SecretPlace
 from scheduler.runbooks.ports import Capacity, CapacityRefused, PoolTask, PoolUnavailable, TaskState
 from scheduler.runbooks.record import RunRecord
 from scheduler.runbooks.steps.context import StepPorts
@@ -158,8 +160,15 @@ def _progress(workload: Workload) -> str:
     return "running" if is_running else "queued"
 
 
-def serve(store_url: str, folder: Path, address: str, is_over: Callable[[float], bool]) -> None:
-    """Carries runs forward until `is_over(seconds)`, which waits that long, says so."""
+def serve(
+    store_url: str,
+    folder: Path,
+    address: str,
+    is_over: Callable[[float], bool],
+    notices: SecretPlace | None = None,
+) -> None:
+    """Carries runs forward until `is_over(seconds)`, which waits that long, says so; and sends notices, where the place of
+    their webhook is given."""
     folder.mkdir(parents=True, exist_ok=True)
     store = open_store(store_url)
     with Client(address, patience_s=_PATIENCE_S) as client, Operations(address, patience_s=_PATIENCE_S) as service:
@@ -168,10 +177,13 @@ def serve(store_url: str, folder: Path, address: str, is_over: Callable[[float],
         settings = DriverSettings(checkpoints_url(store_url, folder), poll_s=_POLL_S)
         driver = Driver(RunRecord(store), ports, settings)
         driver.start()
+        post = NoticePost(store, notices) if notices is not None else None
         try:
             while not is_over(IDLE_TICK_S if driver.is_idle() else TICK_S):
                 driver.tick()
         finally:
+            if post is not None:
+                post.close()
             driver.close()
             store.close()
 
@@ -182,16 +194,28 @@ def checkpoints_url(store_url: str, folder: Path) -> str:
     return store_url if store_url.startswith("postgres") else f"sqlite:///{folder / 'checkpoints.db'}"
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
+    """Of the command line that `console.host_process` writes."""
     parser = argparse.ArgumentParser(prog="console.runbook_host", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="where commands run and checkpoints lie")
     parser.add_argument("--address", required=True, help="host:port of the gateway")
-    arguments = parser.parse_args()
+    parser.add_argument("--notices", type=SecretPlace.model_validate_json, help="where the webhook's URL is found")
+    return parser
+
+
+def main() -> None:
+    arguments = parser().parse_args()
     configure_actor("runbook-host")
     parent_gone = threading.Event()
     threading.Thread(target=_wait_for_parent, args=(parent_gone,), daemon=True).start()
     # The URL may hold a password: it comes through the environment, which other users cannot read.
-    serve(find_home().store_url, arguments.folder.absolute(), arguments.address, parent_gone.wait)
+    serve(
+        find_home().store_url,
+        arguments.folder.absolute(),
+        arguments.address,
+        parent_gone.wait,
+        arguments.notices,
+    )
     os._exit(0)  # threads of DBOS that wait must not keep a host alive whose service is gone
 
 

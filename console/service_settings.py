@@ -22,6 +22,7 @@ from scheduler.access.settings import AccessForm
 from scheduler.core.placement.stack import DEFAULT_WEIGHTS, build_stack, parse_weights
 from scheduler.core.queueing.moving import MOST_SHARE
 from scheduler.cycle import Backfill, BackfillRules, CycleSettings, MovingRules, PreemptionRules
+from scheduler.runbooks.order import SecretPlace
 
 LARGEST_FILE = 1024 * 1024
 DEFAULT_NAME = "settings.yaml"
@@ -82,6 +83,12 @@ class OperationForm(_Form):
     lease_s: Annotated[float, Field(ge=1, le=3_600)] = 10
 
 
+class NoticesForm(_Form):
+    """Where notices of idle-resource cases go: a webhook, whose URL is a secret and is named, never written here."""
+
+    webhook: SecretPlace | None = None
+
+
 class SettingsForm(_Form):
     version: Annotated[int, Field(ge=1, le=1)] = 1
     scores: Annotated[Mapping[str, Annotated[int, Field(ge=0)]], BeforeValidator(_weights)] = Field(
@@ -92,6 +99,7 @@ class SettingsForm(_Form):
     moving: MovingForm = MovingForm()
     operation: OperationForm = OperationForm()
     access: AccessForm = AccessForm()
+    notices: NoticesForm = NoticesForm()
 
     def cycle(self) -> CycleSettings:
         """Raises ValueError for a score that no map knows."""
@@ -113,11 +121,13 @@ def settings_file(home: Home, given: Path | None) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """Everything that the file says: how placements are decided, how the service is operated, who may do what."""
+    """Everything that the file says: how placements are decided, how the service is operated, who may do what, where notices
+    go."""
 
     cycle: CycleSettings = field(default_factory=CycleSettings)
     operation: OperationForm = field(default_factory=OperationForm)
     access: AccessForm = field(default_factory=AccessForm)
+    notices: NoticesForm = field(default_factory=NoticesForm)
 
 
 def read_settings(path: Path | None) -> CycleSettings:
@@ -140,7 +150,7 @@ def read_service_settings(path: Path | None) -> ServiceSettings:
     (document,) = documents
     try:
         form = SettingsForm.model_validate(document.value)
-        return ServiceSettings(form.cycle(), form.operation, form.access)
+        return ServiceSettings(form.cycle(), form.operation, form.access, form.notices)
     except ValidationError as error:
         raise Fault(*_told(path, document, error)) from error
     except ValueError as error:

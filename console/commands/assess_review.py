@@ -15,9 +15,15 @@ import typer
 from console import assessment_views, printing
 from console.assessment_access import open_assessment
 from console.commands.options import AsJson, By
+from console.connection import service_address
+from console.faults import AnswerIsNo, Fault
 from console.home import find_home
+from console.local_store import local_store
+from console.notice_post import sender_of
 from console.papers import PaperShelf
 from console.people import actor
+from console.service_settings import DEFAULT_NAME, read_service_settings, settings_file
+from scheduler.runbooks.faults import StepImpossible
 from scheduler.services.assessment_ports import Minute, ReviewStep
 
 Case = Annotated[str, typer.Argument(metavar="CASE", help="核查单编号，如 R3 / id of a case")]
@@ -35,6 +41,7 @@ Override = Annotated[
 def register(app: typer.Typer) -> None:
     """Adds the review commands to `xisuan migration assess`."""
     app.command()(review)
+    app.command()(notify)
     app.command()(attest)
     for name, action, words in _STEPS:
         app.command(name, help=words)(_step(action))
@@ -58,6 +65,34 @@ def review(
     if start:
         opened = ", ".join(queue["opened"]) or "-"
         printing.say(f"新立 / opened: {opened}", "bold")
+
+
+def notify(by: By = None, as_json: AsJson = False) -> None:
+    """发送到期的闲置通知（服务运行时由其自动发送）/ send due notices of idle cases; a running service does it itself."""
+    home = find_home()
+    place = read_service_settings(settings_file(home, None)).notices.webhook
+    if place is None:
+        raise Fault(
+            f"{home.folder / DEFAULT_NAME} 没有 notices.webhook；请写 {{file: 路径}} 或 {{env: 变量}}，指向通知地址 / the "
+            "settings name no notices.webhook; give {file: PATH} or {env: NAME}, where the address is found"
+        )
+    if service_address(home) is not None:
+        raise Fault(
+            "服务正在运行，到期通知由其自动发送；结果见 assess review / the service runs and sends them itself; see assess review"
+        )
+    try:
+        with local_store(home, writing=True) as store:
+            done = sender_of(store, place, actor(by)).send_due()
+    except StepImpossible as error:
+        raise Fault(str(error)) from None
+    if as_json:
+        printing.write_json([{"key": one.notice.key, "fault": one.fault or None} for one in done])
+    for one in done if not as_json else ():
+        printing.say(f"{one.fault or f'{one.notice.key}: 已送达 / delivered'}  {one.notice.system_key}")
+    if not done and not as_json:
+        printing.say("没有到期未发的通知 / no notice is due and unsent")
+    if any(one.fault for one in done):
+        raise AnswerIsNo("通知未全部送达；可再运行 / not every notice was delivered; run it again")
 
 
 def attest(

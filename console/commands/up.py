@@ -92,6 +92,7 @@ def up(
             lease_s=stated.operation.lease_s,
             cycle=stated.cycle,
             access=stated.access,
+            notices=stated.notices.webhook,
         )
         up_here = running(settings, everything, _announce_standby)
         with _one_line(), up_here as service, _metrics(service, wanted_port) as metrics:

@@ -28,6 +28,7 @@ from inventory.assessment.documents import (
 from inventory.assessment.errors import AssessmentError, Refusal
 from inventory.assessment.estate import Estate, read_estate
 from inventory.assessment.measuring import MeasuredFile, ReceivedFile
+from inventory.assessment.notices import NoticeBook, due_notices
 from inventory.assessment.report import AssessmentReport, report_of
 from inventory.assessment.reviews import Request
 from inventory.model.system import Architecture, Disposition
@@ -36,10 +37,10 @@ from inventory.rules.evaluate import SystemAssessment
 from inventory.rules.lookalikes import Description, Match
 from inventory.rules.project import parse_project
 from inventory.rules.rightsizing import RightSize, right_size
-from inventory.rules.rulebook import Role, Rulebook, read_rulebook
+from inventory.rules.rulebook import ReviewTerms, Role, Rulebook, read_rulebook
 from inventory.rules.workflow import WORDS, CaseState, Workflow, steps_from
 from inventory.store.assessment.records import AssessmentRecords, Record
-from inventory.store.chain import civil_day
+from inventory.store.chain import Event, civil_day
 from inventory.store.event_store import Store
 
 # Below this, shared pieces of words are chance.
@@ -97,10 +98,14 @@ class Assessor:
         report = report_of(estate, self.book)
         with self._store.connect() as connection:
             rows = AssessmentRecords(connection).cases()
+        sent = NoticeBook(self._store, self.book.terms).sent()
         return {
             "as_of": civil_day(now_ms).isoformat(),
             "illustrative": estate.illustrative,
-            "cases": [self._case_json(row, estate) for row in rows],
+            "cases": [
+                self._case_json(row, estate) | {"notices": _notices_json(row, self.book.terms, estate.day, sent)}
+                for row in rows
+            ],
             "blocked": _blocked(estate, report),
         }
 
@@ -258,6 +263,25 @@ class Assessor:
             },
             "history": row["history"],
         }
+
+
+def _notices_json(row: Record, terms: ReviewTerms, today: date, sent: Mapping[str, Event]) -> list[Document]:
+    """What was sent of a case, in the order of the chain, and what is due and was not."""
+    told = [event for event in sent.values() if event.subject == row["id"]]
+    done = [
+        {
+            "notice": event.payload["notice"],
+            "due": event.payload["due"],
+            "sent_on": event.effective_on.isoformat(),
+            "hash": event.hash,
+        }
+        for event in told
+    ]
+    due = [one for one in due_notices(row, terms, today) if one.key not in sent]
+    waiting = [
+        {"notice": one.kind.value, "due": one.due.isoformat(), "sent_on": None, "hash": None} for one in due
+    ]
+    return [*done, *waiting]
 
 
 def _assessment(report: AssessmentReport, key: str) -> SystemAssessment:

@@ -148,7 +148,7 @@ class Rulebook:
 
     def title_of(self, rule_id: str) -> Pair | None:
         """What the rule is called; None where the file has it no more."""
-        every = (*self.dispositions, *self.findings, *self.gates, *self.caps)
+        every: tuple[Rule | Cap, ...] = (*self.dispositions, *self.findings, *self.gates, *self.caps)
         return next((rule.title for rule in every if rule.rule_id == rule_id), None)
 
 

@@ -312,7 +312,8 @@ class Secrets:
             return Path(place["file"]).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise StepImpossible(
-                f"密钥 {name}: 文件 {place['file']} 读不出（{error.strerror}）/ the secret {name}: its file cannot be read"
+                f"密钥 {name}: 文件 {place['file']} 读不出；请放好并给服务读权限 / the secret {name}: its file cannot be read "
+                f"({error.strerror}); put it there, readable to the service"
             ) from None
 
 

@@ -162,6 +162,10 @@ def _excepted(connection: Connection, events: Sequence[Event]) -> None:
         )
 
 
+def _told(connection: Connection, events: Sequence[Event]) -> None:
+    """No table repeats which notices were sent: `inventory.assessment.notices` reads the events themselves."""
+
+
 ASSESSMENT_PROJECTION = Projection(
     "assessment",
     ASSESSMENT_TABLES,
@@ -170,6 +174,7 @@ ASSESSMENT_PROJECTION = Projection(
         kinds.TRAFFIC_MEASURED: _traffic_measured,
         kinds.CASE_OPENED: _case_opened,
         kinds.CASE_ADVANCED: _case_advanced,
+        kinds.NOTICE_SENT: _told,
         kinds.DECIDED: _decided,
         kinds.EXCEPTED: _excepted,
         kinds.ROLE_DECLARED: _role_declared,
