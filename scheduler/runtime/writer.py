@@ -33,6 +33,7 @@ from scheduler.core.queueing.calendar import QueuesInForce
 from scheduler.services.ports import ErrorCode, RequestError
 from scheduler.store.projection import QUEUES_DEFINED, draft_of
 from scheduler.store.recording_order import RecordingOrder
+from scheduler.store.recording_process import LARGE
 from scheduler.store.scheduler_store import Batch, Deposed, SchedulerStore
 
 log = logging.getLogger("xisuan.writer")
@@ -116,6 +117,14 @@ class _Group:
         self.ended: Future[None] = Future()  # it is durable or refused, and its callers know
 
 
+def _durable_group() -> _Group:
+    """What is in the store already."""
+    group = _Group(())
+    group.durable.set_result(None)
+    group.ended.set_result(None)
+    return group
+
+
 class Writer:
     """Owns the book."""
 
@@ -137,9 +146,7 @@ class Writer:
         self._book: Book | None = load_book(store)  # None until it has been loaded again
         self._in_doubt = False  # a group was not stored: what the store says is true
         self._settled: deque[tuple[str, ...]] = deque()  # of durable groups: workloads that go
-        self._newest = _Group(())  # was decided last
-        self._newest.durable.set_result(None)
-        self._newest.ended.set_result(None)
+        self._newest = _durable_group()  # was decided last
         self._last = self._newest  # was given to the store last
         self._failure: Exception = _closed()
         self._storing = ThreadPoolExecutor(1, "storing")
@@ -293,7 +300,7 @@ class Writer:
             job.future.set_result(result)
 
     def _commit(self, jobs: list[_Job]) -> None:
-        """Decides, and has it stored when the group before is durable; where nobody waits, the call does it itself."""
+        """Decides, and has it stored when the group before is durable: by itself where it is small and nobody waits."""
         group = _Group(jobs)
         failure = self._decide_all(group)
         self._last.ended.result()
@@ -302,19 +309,18 @@ class Writer:
         self._last = group
         if failure is not None:
             self._refuse(group, failure)
-        elif self._jobs:
+        elif self._jobs or len(group.changes) >= LARGE:
             self._storing.submit(self._store_group, group)
         else:
             self._store_group(group)
 
     def _decide_all(self, group: _Group) -> Exception | None:
         with self._book_lock:
-            self._newest = group
             try:
                 self._loaded_book()
                 for job in group.jobs:
                     self._decide(job, group)
-                group.book = self._decided_on()
+                group.book, self._newest = self._decided_on(), group
                 group.leaving = group.book.take_leaving()
             except Exception as error:  # noqa: BLE001 - told to every caller of the group
                 self._book = None  # it may hold half of the group
@@ -428,6 +434,7 @@ class Writer:
             self._in_doubt = False
             self._settled.clear()
             self._book = load_book(self._store)
+            self._newest = _durable_group()
         while self._settled:
             self._book.settle(self._settled.popleft())
         return self._book
