@@ -156,6 +156,17 @@ def _overrides(template: Template) -> Iterator[str]:
             yield f"rehearsal.with.{name}: {text}: 不是参数 / names what is no parameter of the runbook"
 
 
+def _verdicts(template: Template) -> Iterator[str]:
+    """After go/no-go nobody looks at a number any more: a count of rows that differ would be accepted, whatever it is."""
+    verification = template.phases.get(Phase.VERIFICATION)
+    for step in verification.steps if verification else ():
+        if isinstance(step.do, Command) and step.do.value and step.do.at_most is None:
+            yield (
+                f"步骤 {step.id}: 验证中的数值无人比较；请写 at_most（如 0），或去掉 value / step {step.id}: nobody compares a "
+                "value of the verification; write at_most (such as 0), or leave value out"
+            )
+
+
 CUTOVER_RULES: tuple[Callable[[Template], Iterator[str]], ...] = (
     _gates_first,
     _users_move_in_the_window,
@@ -164,4 +175,5 @@ CUTOVER_RULES: tuple[Callable[[Template], Iterator[str]], ...] = (
     _capacity,
     _rehearsal_apart,
     _overrides,
+    _verdicts,
 )

@@ -31,8 +31,8 @@ class _Strict(BaseModel):
 
 class Command(_Strict):
     """A program on this machine, without a shell. Exit code 0 is success; with `value: true` the last line of its
-    output, a whole number, is the value of the evidence. `idempotent: false`: it is never begun twice unless a
-    person says so."""
+    output, a whole number, is the value of the evidence, and with `at_most` a larger one has failed. `idempotent:
+    false`: it is never begun twice unless a person says so."""
 
     kind: Literal["command"]
     argv: tuple[str, ...] = Field(min_length=1)
@@ -40,6 +40,13 @@ class Command(_Strict):
     secrets: Mapping[str, Name] = Field(default_factory=dict)
     idempotent: bool
     value: bool = False
+    at_most: int | None = None
+
+    @model_validator(mode="after")
+    def _compares_a_value(self) -> Command:
+        if self.at_most is not None and not self.value:
+            raise ValueError("at_most 须与 value: true 同写 / at_most compares the value: write value: true")
+        return self
 
 
 class RunWorkload(_Strict):

@@ -333,6 +333,24 @@ def test_a_window_that_is_overrun_may_be_continued_by_policy(site: Site, log: Pa
     site.until(run_id, lambda run: run.waiting_for == "accept")
 
 
+@pytest.mark.parametrize(("differing", "state"), [(0, MigrationState.WAITING), (2, MigrationState.ROLLED_BACK)])
+def test_rows_that_differ_are_no_verification(
+    site: Site, log: Path, differing: int, state: MigrationState
+) -> None:
+    """In the rehearsal they do not: only what the cutover moved differs."""
+    line = f"case $XISUAN_STEP in rehearsal*) echo 0;; *) echo {differing};; esac"
+    looks = {**noting(log, "do"), "argv": ["/bin/sh", "-c", line], "value": True, "at_most": 0}
+    compare = step("verify", looks, compensation={"none": "只比对 / it only compares"}, provides="verified")
+    run_id = site.open(a_template(log, verification={"steps": [compare]}))
+    site.through_the_window(run_id)
+    run = site.until_state(run_id, state)
+    if differing:
+        assert "2" in run.of(run.step("verify")).message or "at most 0" in run.reason
+        assert run.of(run.step("start")).state is StepState.COMPENSATED
+    else:
+        assert run.waiting_for == "accept" and run.evidence["verified"]["value"] == 0
+
+
 def test_no_go_touches_nothing(site: Site, log: Path) -> None:
     replication = {
         "steps": [

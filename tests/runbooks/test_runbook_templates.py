@@ -158,6 +158,18 @@ def refused(template: dict[str, Any], order: dict[str, Any] | None = None) -> st
             id="users are switched before the window",
         ),
         pytest.param(
+            lambda t: steps_of(t, "verification")[0]["do"].update(value=True),
+            "verify",
+            "nobody compares",
+            id="a count of differences that is accepted, whatever it is",
+        ),
+        pytest.param(
+            lambda t: steps_of(t, "verification")[0]["do"].update(at_most=0),
+            "at_most",
+            "write value: true",
+            id="a bound of no value",
+        ),
+        pytest.param(
             lambda t: steps_of(t, "provisioning")[1].update(
                 compensation={"kind": "http_check", "url": "http://a"}
             ),

@@ -121,6 +121,12 @@ def _result(context: StepContext, folder: Path, ending: dict[str, Any]) -> StepR
     if not context.action["value"]:
         return done(output_sha256=digest)
     try:
-        return done(output_sha256=digest, value=int(last))
+        value = int(last)
     except ValueError:
         return failed(f"输出末行须为整数 / the last line must be a whole number: {last!r}", output_sha256=digest)
+    at_most = context.action.get("at_most")  # runs that were opened before had none
+    if at_most is not None and value > at_most:
+        return failed(
+            f"为 {value}，最多 {at_most} / it is {value}, at most {at_most}", output_sha256=digest, value=value
+        )
+    return done(output_sha256=digest, value=value)
