@@ -78,6 +78,8 @@ def _line(mark: Any) -> int:
 def _note_lines(node: yaml.Node, path: Path, lines: dict[Path, int], name: str) -> None:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            if key.tag == "tag:yaml.org,2002:bool":
+                key.tag = "tag:yaml.org,2002:str"  # the field `on` is a name; YAML 1.1 reads it as true
             inner = (*path, str(key.value))
             line = _line(key.start_mark)
             if inner in lines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,30 @@ from inventory.model.workload import Submission
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "jobs"
 SMALL = "name: a\nqueue: q\ncommand: x\ncpu: 1\n"
+
+
+@pytest.mark.parametrize(
+    "retry",
+    [
+        "retry: {backoff: 30s, on: [{failure: node, attempts: 5}]}",
+        "retry:\n  backoff: 30s\n  on:\n    - {failure: node, attempts: 5}",
+        "retry: {backoff: 30s, 'on': [{failure: node, attempts: 5}]}",
+    ],
+    ids=["in one line", "as a block", "in quotes"],
+)
+def test_failures_that_are_tried_again_are_written_as_the_docs_write_them(retry: str) -> None:
+    policy = one(f"{SMALL}{retry}\n").retry
+    assert (policy.backoff_ms, [rule.max_attempts for rule in policy.rules]) == (30_000, [5])
+
+
+def test_every_job_of_the_docs_is_one() -> None:
+    blocks = re.findall(
+        r"```yaml\n(.*?)```", (EXAMPLES.parents[1] / "docs" / "workloads.md").read_text("utf-8"), re.S
+    )
+    assert blocks
+    for block in blocks:
+        lines = block if "name:" in block else SMALL + block
+        assert read_jobs(lines, "workloads.md")
 
 
 def one(text: str) -> Submission:
@@ -143,7 +168,10 @@ def test_every_example_is_a_job_file(file: Path) -> None:
             SMALL.replace("command: x", "command: [x, [y]]"), "job.yaml:3", ["文本"], id="a command in a command"
         ),
         pytest.param(
-            SMALL.replace("queue: q", "queue: 交通局"), "job.yaml:2", ["交通局"], id="a queue in Chinese"
+            SMALL.replace("queue: q", "queue: 交通局（东）"),
+            "job.yaml:2",
+            ["交通局（东）"],
+            id="a queue in brackets",
         ),
         pytest.param(f"{SMALL}---\n{SMALL}", "job.yaml:6", ["作业 1 重复"], id="one key twice"),
         pytest.param(
