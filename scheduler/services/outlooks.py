@@ -46,8 +46,8 @@ def summary(said: StartForecast) -> tuple[str, str]:
     """One line each in Chinese and English."""
     if said.not_started == said.futures:
         return (
-            f"{said.futures} 次推演中没有一次能在 30 天内开始",
-            f"in none of {said.futures} futures does it start within 30 days",
+            f"推演 {said.futures} 次，没有一次能在 30 天内开始",
+            f"in none of the futures that were run ({said.futures}) does it start within 30 days",
         )
     if said.latest_ms is None:
         text_zh = (
