@@ -90,7 +90,9 @@ def _of_others(error: BaseException) -> Explanation | None:
         case InvalidMessage():
             lines = tuple(f"{one.field} = {one.description}" for one in error.violations)
             return Explanation(ExitCode.USER_MISTAKE, lines)
-        case RequestError() | StoreError() | LedgerError() | IntakeError() | StartRefused() | GrantUnreadable():
+        case RequestError():
+            return Explanation(ExitCode.USER_MISTAKE, _lines(str(error)))
+        case StoreError() | LedgerError() | IntakeError() | StartRefused() | GrantUnreadable():
             return Explanation(ExitCode.USER_MISTAKE, (_one_line(str(error)),))
         case CredentialsUnusable():
             return Explanation(ExitCode.USER_MISTAKE, (str(error),))
@@ -109,11 +111,16 @@ def _of_call(error: CallError) -> Explanation:
         )
     if error.code in _THE_CALLERS:
         lines = tuple(f"{one.field} = {one.description}" for one in error.violations)
-        return Explanation(ExitCode.USER_MISTAKE, lines or (error.message,))
+        return Explanation(ExitCode.USER_MISTAKE, lines or _lines(error.message))
     return Explanation(
         ExitCode.OUR_FAULT,
         (f"服务出错 / the service failed: {error.code} {error.message}；见服务日志 / see the service's log",),
     )
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    """One for each fault."""
+    return tuple(_one_line(line) for line in text.splitlines() if line.strip()) or (text,)
 
 
 def _one_line(text: str) -> str:

@@ -53,7 +53,8 @@ class CallError(Exception):
     """A call that failed, or one item of a batch that was refused.
 
     `code` is a name of google.rpc.Code ("INVALID_ARGUMENT", "NOT_FOUND", "UNAVAILABLE", ...); `reason` a stable
-    word for programs, or empty; `message` one line for people: value, rule, remedy. `retry_after_ms` is given when
+    word for programs, or empty; `message` one line for people: value, rule, remedy (one for each fault of a
+    file). `retry_after_ms` is given when
     the same call may succeed later, unchanged.
     """
 
@@ -154,7 +155,9 @@ def translated() -> Iterator[None]:
 
 def _call_error(error: grpc.RpcError) -> CallError:
     call: Any = error  # grpc's RpcError is a Call as well, which its types do not say
-    code, message = call.code().name, " ".join((call.details() or "").split())
+    # Several faults of one file come as lines; within a line no white space is worth keeping.
+    said = (" ".join(line.split()) for line in (call.details() or "").splitlines())
+    code, message = call.code().name, "\n".join(line for line in said if line)
     status = status_pb2.Status()
     for key, value in call.trailing_metadata() or ():
         if key == _DETAILS_KEY:
