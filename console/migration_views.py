@@ -201,6 +201,7 @@ def show_repair(repair: Repair) -> None:
     rows = [(c.system_key, " ".join(c.before or ("—",)), " ".join(c.after or ("—",))) for c in repair.changes]
     if rows:
         printing.table("改动 / changes", ("系统/system", "原/before", "新/after"), rows)
+    _show_unplaced("没有位置的系统 / systems without a place", repair.plan.unplaced)
 
 
 def show_ledger_repair(repaired: Repaired) -> None:
@@ -241,6 +242,15 @@ def show_price(price: Mapping[str, int]) -> None:
     """What a plan adds to the one in force, by aim."""
     if price:
         printing.say("代价 / price: " + "，".join(f"{aim} {value:+d}" for aim, value in price.items()))
+
+
+def show_worth(worth: Mapping[str, int], before: Mapping[str, int]) -> None:
+    """What a plan is worth by aim, and how far that is from what its file says: an edit is scored by that."""
+    shown = [
+        f"{aim} {value}{f' ({value - before[aim]:+d})' if before.get(aim, value) != value else ''}"
+        for aim, value in worth.items()
+    ]
+    printing.say("目标 / aims: " + "，".join(shown))
 
 
 def show_learned(found: PlanForecast) -> None:

@@ -5,6 +5,7 @@ Who calls this: `console.commands.migration`. What a search may spend comes from
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from scheduler.core.waves.estate_form import EstateForm
 from scheduler.core.waves.estate_rules import EstateError
 from scheduler.core.waves.forecast import FinishForecast, forecast_finish
 from scheduler.core.waves.problem import WaveProblem
-from scheduler.core.waves.replan import replan
+from scheduler.core.waves.replan import edited_score, replan
 from scheduler.core.waves.solve import solve
 
 
@@ -64,14 +65,29 @@ def _after_the_plan(limits: Budget) -> Budget:
     return replace(limits, ends_at=limits.clock() + max(limits.seconds_left or 0.0, _CONFLICT_SECONDS))
 
 
-def check_estate(plan_file: Path, estate_file: Path) -> tuple[Violation, ...]:
-    """Judges any plan of an estate."""
+@dataclass(frozen=True, slots=True)
+class EstateJudgement:
+    """The rules that a plan breaks; what it is worth by every aim; `before` is what its file says of that, from before it was
+    edited (empty: nothing)."""
+
+    broken: tuple[Violation, ...]
+    worth: Mapping[str, int]
+    before: Mapping[str, int]
+
+
+def check_estate(plan_file: Path, estate_file: Path) -> EstateJudgement:
+    """Judges any plan of an estate, and scores it without a search."""
     problem = _problem(estate_file)
     try:
         plan = read_plan(read_text(plan_file, MAX_FILE_BYTES))
     except PlanUnreadable as error:
         raise Fault(*str(error).splitlines()) from None
-    return check_plan(problem, plan)
+    scores = edited_score(problem, plan).aims
+    return EstateJudgement(
+        broken=check_plan(problem, plan),
+        worth={aim.value: value for aim, value in scores.items()},
+        before={} if plan.measure is None else plan.measure.scores,
+    )
 
 
 def replan_estate(plan_file: Path, estate_file: Path, json_file: Path | None, choices: ReplanChoices) -> None:
@@ -90,9 +106,13 @@ def replan_estate(plan_file: Path, estate_file: Path, json_file: Path | None, ch
     if json_file != STANDARD_OUTPUT:
         migration_views.show_repair(repair)
     if repair.plan.unplaced:
+        conflict = find_conflict(repair.asked, repair.plan, _after_the_plan(choices.limits))
+        if json_file != STANDARD_OUTPUT:
+            migration_views.show_conflict(conflict)
+        zh, en = conflict.sentence
         raise AnswerIsNo(
-            f"{len(repair.plan.unplaced)} 个系统在保留约定的前提下无法安排"
-            f" / {len(repair.plan.unplaced)} systems have no place while the agreements stand"
+            f"{len(repair.plan.unplaced)} 个系统在保留约定的前提下无法安排：{zh}"
+            f" / {len(repair.plan.unplaced)} systems have no place while the agreements stand: {en}"
         )
 
 

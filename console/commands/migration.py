@@ -113,7 +113,9 @@ def check(
     """检查任何计划是否守规则，逐条指出 / judge any plan against ledger, pools and calendar; name each broken rule."""
     if estate is not None:
         found = planning.check_estate(file, estate)
-        broken = tuple(BrokenRule(each.rule.value, each.system_key or "", each.message) for each in found)
+        broken = tuple(BrokenRule(each.rule.value, each.system_key or "", each.message) for each in found.broken)
+        if not as_json:
+            migration_views.show_worth(found.worth, found.before)
     else:
         text = read_text(file, _MAX_PLAN_BYTES)
         with open_migration(find_home(), writing=False) as migration:

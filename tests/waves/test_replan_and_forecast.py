@@ -46,6 +46,23 @@ class TestReplanning:
         with pytest.raises(ValueError, match="W2030"):
             replan(problem, solve(problem, 1, SMALL), ["W2030-01-01"], 1, SMALL)
 
+    def test_a_repair_that_leaves_a_system_out_says_what_stands_in_the_way_of_what_was_asked(self) -> None:
+        team = a_team("组", "应用")
+        rows = [a_row(name, skill="应用", minutes=300) for name in "甲乙丙丁"]
+        old = solve(problem_of(an_estate(*rows, teams=[team])), 1, SMALL)
+        away = [{"first": "2026-03-13", "last": "2026-03-13", "reason": "培训"}]
+        now = problem_of(an_estate(*rows, teams=[{**team, "away": away}]))
+        repair = replan(now, old, [window(0)], 1, SMALL)
+        (left,) = repair.plan.unplaced
+        assert repair.sentence[0].endswith("；1 个系统没有位置") and repair.sentence[1].endswith(
+            "; 1 have no place"
+        )
+        # What stays only because it broke no rule is no proof that nothing else would do.
+        assert "放弃哪些可以选择" in left.reason[0] and "只迁它" not in left.reason[0]
+        assert repair.plan.measure is not None and repair.plan.measure.unplaced_at_least == 1
+        core = {each.name for each in find_conflict(repair.asked, repair.plan, SMALL).core}
+        assert core == {"away:组:2026-03-13", "people:组"}
+
     def test_an_edit_is_scored_without_a_search(self) -> None:
         problem = problem_of(an_estate(a_row("甲", daily_cost_cny=3), a_row("乙", "甲")))
         assert edited_score(problem, solve(problem, 1, SMALL)).aims[Aim.COST] == 12

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # both take a while to load, and who solves nothing does not 
 
 _FIRST_SCHEDULES = 30
 _FIRST_SHARE = 0.05  # of the seconds
-_BREEDING_SHARE = 0.6  # of the seconds that are left then
+_BREEDING_SHARE = 0.8  # of the seconds that are left then
 
 
 class Pending(Protocol):

@@ -34,9 +34,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """`broken` are the rules that the old plan breaks now. `price[aim]` is what the repair adds (negative: saves)."""
+    """`broken` are the rules that the old plan breaks now. `price[aim]` is what the repair adds (negative: saves). `asked` is
+    the problem with what is kept."""
 
     plan: WavePlan
+    asked: WaveProblem
     broken: tuple[Violation, ...]
     changes: tuple[Change, ...]
     price: Mapping[str, int]
@@ -44,9 +46,12 @@ class Repair:
     @property
     def sentence(self) -> Pair:
         days, cost = self.price[Aim.FINISH.value], self.price[Aim.COST.value]
+        left = len(self.plan.unplaced)
         return (
-            f"改动 {len(self.changes)} 个系统，完成日 {days:+d} 天，费用 {cost:+d} 元",
-            f"{len(self.changes)} systems change, the finish by {days:+d} days, the cost by {cost:+d} yuan",
+            f"改动 {len(self.changes)} 个系统，完成日 {days:+d} 天，费用 {cost:+d} 元"
+            f"{f'；{left} 个系统没有位置' if left else ''}",
+            f"{len(self.changes)} systems change, the finish by {days:+d} days, the cost by {cost:+d} yuan"
+            f"{f'; {left} have no place' if left else ''}",
         )
 
 
@@ -84,6 +89,7 @@ def replan(
     before, after = edited_score(problem, old), edited_score(problem, plan)
     return Repair(
         plan=plan,
+        asked=asked,
         broken=broken,
         changes=changed(old, plan),
         price={aim.value: after.aims[aim] - before.aims[aim] for aim in Aim},
@@ -109,7 +115,9 @@ def _best(
     asked: WaveProblem, ways: Sequence[WaveProblem], seed: int, budget: Budget, parallel_map: ParallelMap
 ) -> WavePlan:
     """The best plan of several ways to ask, by what was asked for. Only a plan that every rule allows counts."""
-    plans = [solve(way, seed, _share(budget, len(ways) - place), parallel_map) for place, way in enumerate(ways)]
+    plans = [
+        solve(way, seed, _share(budget, len(ways) - place), parallel_map, asked) for place, way in enumerate(ways)
+    ]
     sound = [plan for plan in plans if not check_plan(asked, plan)]
     return min(sound, key=lambda plan: edited_score(asked, plan).rank(asked))
 

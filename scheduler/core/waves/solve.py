@@ -63,8 +63,15 @@ class _Found:
     least: int = 0
 
 
-def solve(problem: WaveProblem, seed: int, budget: Budget, parallel_map: ParallelMap = map) -> WavePlan:
-    """Every item is assigned or unplaced with the reason; `measure` says how good the plan is known to be."""
+def solve(
+    problem: WaveProblem,
+    seed: int,
+    budget: Budget,
+    parallel_map: ParallelMap = map,
+    asked: WaveProblem | None = None,
+) -> WavePlan:
+    """Every item is assigned or unplaced with the reason; `measure` says how good the plan is known to be. Where `problem` is
+    a narrowed one (`asked` with more pins), bound and proofs are those of `asked`."""
     began = None if budget.clock is None else budget.clock()
     shape = make_shape(problem)
     clustering = form_clusters(problem)
@@ -76,11 +83,14 @@ def solve(problem: WaveProblem, seed: int, budget: Budget, parallel_map: Paralle
     better = replace(better, bound=max(better.bound, _bound_of(shape, better.solution)))
     # What has no place binds nobody, so the windows that it leaves its users and what it uses are no limits any more.
     spare = shape if _all_placed(shape, better.solution) else loosened(shape)
+    whole = shape if asked is None or asked is problem else make_shape(asked)
     for candidate in (better, replace(found, least=better.least)):
         solver = "greedy" if candidate.solution is first else "cp-sat"
         planner = _told(spare, clustering, candidate.solution, seed)
         final = replace(candidate, solution=_solution_of(shape, planner))
-        proof = left_out_proof(shape, _nowhere(final.solution), final.least)
+        if whole is not shape:
+            final = replace(final, bound=_bound_of(whole, final.solution), least=0)
+        proof = left_out_proof(whole, _nowhere(final.solution), final.least)
         plan = planner.plan(seed, clustering.large_cycles, solver)
         plan = replace(with_proof(plan, shape, proof), measure=_measure(shape, final, proof))
         if not check_plan(problem, plan):
