@@ -25,7 +25,8 @@ _MINUTE_MS = 60_000
 class KnownSystem:
     """What the ledger says of one system. `key` is its own key; `ended` says in words that it was closed
     (empty: it was not); `lacks` are the papers of APPROVAL_PAPERS that it says there are none of. `level` is its
-    protection level (等保 0..4); `built_for` is told of a system that is moved as it is. Unknown (None) is not no."""
+    protection level (等保 0..4); `built_for` is told of a system that is moved as it is. Unknown (None) is not no.
+    `has_owner`: a department answers for it."""
 
     key: str
     is_classified: bool = False
@@ -34,6 +35,7 @@ class KnownSystem:
     zone: Zone | None = None
     level: int | None = None
     built_for: Architecture | None = None
+    has_owner: bool = True
 
 
 APPROVAL_PAPERS = {
@@ -94,6 +96,11 @@ def unasked_documents(documents: Iterable[str], templates: Iterable[Template]) -
 def _barred(order: Order, known: Mapping[str, KnownSystem]) -> Iterator[str]:
     for system in order.systems:
         one = known[system.key]
+        if not one.has_owner:
+            yield (
+                f"系统 {system.key}: 台账没有责任单位，无人可签收；请在台账补填单位 / by the ledger no department answers for "
+                "it; fill it in there"
+            )
         if one.is_classified:
             yield f"系统 {system.key}: 涉密系统不迁移；请移出割接单 / a classified system is never moved; take it out"
         elif one.ended:

@@ -148,6 +148,7 @@ def _known(one: StandingSystem, decided: Disposition | None) -> KnownSystem:
         zone=one.system.zone,
         level=protection_level(one.system),
         built_for=one.system.arch if is_moved_as_it_is else None,
+        has_owner=bool(one.system.department),
     )
 
 

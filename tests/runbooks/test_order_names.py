@@ -11,12 +11,12 @@ import pytest
 
 from inventory.model.system import Architecture, Zone
 from inventory.model.units import GIB, Resources
-from scheduler.runbooks.admission import KnownSystem, unasked_documents
+from scheduler.runbooks.admission import KnownSystem, misfits, unasked_documents
 from scheduler.runbooks.expansion import opening
 from scheduler.runbooks.order import read_order
 from scheduler.runbooks.pool_rules import KnownPool, pool_faults
 from scheduler.runbooks.template import read_template
-from tests.runbooks.runbooks import GOV_A, SYSTEM, a_template, an_order, as_yaml, step
+from tests.runbooks.runbooks import GOV_A, SYSTEM, T0, a_template, an_order, as_yaml, step
 
 PLAIN = KnownSystem(SYSTEM, zone=Zone.EXTRANET, level=2)
 
@@ -105,6 +105,14 @@ def test_what_is_merged_goes_where_its_target_may_be() -> None:
         template, read, steps, known, {"gov-a": replace(GOV_A, zones=frozenset({Zone.INTERNET}))}
     )
     assert "丙" in line
+
+
+def test_a_system_for_which_no_department_answers_is_not_moved() -> None:
+    template = read_template(as_yaml(a_template(Path("log"))), "runbook")
+    order = read_order(as_yaml(an_order()), "order")
+    assert misfits(template, order, {SYSTEM: PLAIN}, "王五", T0) == []
+    (line,) = misfits(template, order, {SYSTEM: replace(PLAIN, has_owner=False)}, "王五", T0)
+    assert SYSTEM in line and "no department" in line
 
 
 def test_a_document_under_a_name_that_nobody_asks_for_is_refused() -> None:
