@@ -72,6 +72,8 @@ class HostProcess:
             **kept,
             "XISUAN_STORE": self._store_url,
             "XISUAN_TOKEN_FILE": str(self._access.runbook_host_token),
+            "XISUAN_CERTIFICATE": str(self._access.certificate("local")),
+            "XISUAN_KEY": str(self._access.key("local")),
             "XISUAN_CA": str(self._access.authority),
         }
         with (self._folder / "log").open("ab") as log:

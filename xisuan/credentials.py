@@ -85,8 +85,12 @@ def from_environment(settings: Mapping[str, str]) -> Credentials | None:
 
 def of_home(home: Path) -> Credentials:
     """The local administrator's of the service that runs in this home; none where this user may not read them."""
-    token = _text(home / "access" / "administrator.token")
-    return Credentials(token, home / "access" / "ca.pem") if token else Credentials()
+    access = home / "access"
+    token = _text(access / "administrator.token")
+    if not token:
+        return Credentials()
+    pair = access / "local.pem", access / "local.key"
+    return Credentials(token, access / "ca.pem", *(pair if all(file.is_file() for file in pair) else (None, None)))
 
 
 def login_address(home: Path) -> str:

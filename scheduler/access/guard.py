@@ -147,8 +147,8 @@ def _require_reach(principal: Principal, permission: Permission, scopes: tuple[s
     roles = " 或/or ".join(sorted(permission.roles)) if permission.roles != _EVERYBODY else "任一角色/any role"
     if not scopes:
         raise Denied(
-            f"{principal.name} 不能调用 {call}：需要角色 {roles} / {principal.name} may not call {call}: it needs one of "
-            "these roles; ask an administrator"
+            f"{principal.name} 不能调用 {call}：需要角色 {roles}；请联系管理员 / {principal.name} may not call {call}: it needs "
+            f"the role {roles}; ask an administrator"
         )
     if permission.reach is Reach.SERVICE and ROOT not in scopes:
         raise Denied(

@@ -40,6 +40,8 @@ ADMINISTRATOR = "xisuan:local-administrator"
 RUNBOOK_HOST = "xisuan:runbook-host"
 # The name by which adapters know the scheduler: `adapters.sdk.tls.SCHEDULER`.
 SCHEDULER_NAME = "xisuan-scheduler"
+# What programs of this home show where `client_certificates` are required. It is nobody's: who calls is said by a token.
+LOCAL_CLIENT_NAME = "xisuan-local"
 _DAY_MS = 86_400_000
 _OWN_TOKEN_DAYS = 400
 _RENEW_BEFORE_MS = 35 * _DAY_MS
@@ -97,8 +99,9 @@ class LocalAccess:
         self._now_ms = now_ms
 
     def prepare(self, host: str, names: Sequence[str]) -> tuple[Entry, ...]:
-        """Makes what is missing, and renews what ends soon: authority, certificates of gateway, scheduler and adapters,
-        the token key, the tokens of the local administrator and of the runbook host. Returns what it has issued."""
+        """Makes what is missing, and renews what ends soon: authority, certificates of gateway, scheduler, adapters and of
+        the programs of this home, the token key, the tokens of the local administrator and of the runbook host. Returns
+        what it has issued."""
         with self._changing():
             before = {one.id for one in self.entries()}
             authority = self._authority()
@@ -106,6 +109,7 @@ class LocalAccess:
                 ("gateway", Wanted("xisuan-gateway", as_names(host, names), is_server=True)),
                 ("adapter", Wanted("xisuan-adapter", as_names("", ()), is_server=True)),
                 ("scheduler", Wanted(SCHEDULER_NAME, is_client=True)),
+                ("local", Wanted(LOCAL_CLIENT_NAME, is_client=True)),
             ):
                 self._keep_certificate(authority, name, wanted)
             self._token_key()

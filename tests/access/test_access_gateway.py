@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,7 +35,7 @@ from scheduler.store.scheduler_store import SchedulerStore
 from tests.access.guarded import NOW_MS, GuardedGateway, Recorder, bearer, guarded
 from tests.services.memory import MemoryScheduling
 from xisuan.client import CallError, Client, Program, Requirements, Resources, WorkloadSpec
-from xisuan.credentials import Credentials, CredentialsUnusable
+from xisuan.credentials import Credentials, CredentialsUnusable, of_home
 from xisuan.inventory.v1 import ledger_service_pb2
 from xisuan.inventory.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from xisuan.workload.v1 import workload_service_pb2 as pb
@@ -269,6 +270,13 @@ def test_where_certificates_are_required_one_names_its_owner_until_it_is_revoked
     assert secured.ask(Credentials(token, ca, certificate, key)) == "PERMISSION_DENIED", "the token is who calls"
     secured.local.revoke(issued.entry.id)
     assert secured.ask(Credentials("", ca, certificate, key)) == "UNAUTHENTICATED"
+
+
+def test_where_certificates_are_required_the_commands_of_the_home_go_on(tmp_path: Path) -> None:
+    secured = Secured(tmp_path, AccessForm.model_validate({"client_certificates": "required"}))
+    mine = of_home(secured.local.files.folder.parent)
+    assert secured.ask(mine) == "OK"
+    assert secured.ask(replace(mine, token="")) == "UNAUTHENTICATED", "its certificate is nobody's"
 
 
 def test_a_certificate_of_the_authority_that_nobody_has_registered_is_nobody(tmp_path: Path) -> None:
