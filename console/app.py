@@ -61,13 +61,16 @@ GROUPS: Mapping[str, Place] = {
 }
 
 
-# `migration plan --psplib` alone: it promises to end in time, and the whole group takes seconds to load.
-_PROJECT = Place("project", "app", GROUPS["migration"].help)
+# `migration plan` with one of these alone: it promises to end in time, and the whole group takes seconds to load.
+_ALONE: Mapping[str, Place] = {
+    "--psplib": Place("project", "app", GROUPS["migration"].help),
+    "--estate": Place("estate", "app", GROUPS["migration"].help),
+}
 
 
-def make_app(wanted: str = "", *, project: bool = False) -> typer.Typer:
+def make_app(wanted: str = "", *, alone: Place | None = None) -> typer.Typer:
     """The whole command line, of which only the command or group `wanted` is loaded; the others have their names
-    and their lines of help. `project`: of the group `migration` only the planning of a project."""
+    and their lines of help. `alone`: the part of the group that is loaded in its place."""
     app = typer.Typer(
         name="xisuan",
         help=HELP,
@@ -80,10 +83,19 @@ def make_app(wanted: str = "", *, project: bool = False) -> typer.Typer:
         if name != wanted:
             app.command(name, help=place.help)(_not_loaded)
         elif name in GROUPS:
-            app.add_typer((_PROJECT if project else place).load(), name=name)
+            app.add_typer((alone or place).load(), name=name)
         else:
             app.command(name)(place.load())
     return app
+
+
+def _alone(words: Sequence[str]) -> Place | None:
+    """What is loaded in the place of the whole group; None: the group, which says what does not go together."""
+    if words[:2] != ["migration", "plan"] or "--help" in words:
+        return None
+    named = {word.split("=")[0] for word in words if word.startswith("--")}
+    places = [place for option, place in _ALONE.items() if option in named]
+    return places[0] if len(places) == 1 else None
 
 
 def _not_loaded() -> None:
@@ -95,8 +107,7 @@ def run_command(arguments: Sequence[str]) -> int:
     """Runs one command; whatever it raises becomes lines on standard error and an exit code."""
     try:
         words = list(arguments) or ["--help"]
-        project = words[:2] == ["migration", "plan"] and any(word.split("=")[0] == "--psplib" for word in words)
-        code = get_command(make_app(words[0], project=project)).main(
+        code = get_command(make_app(words[0], alone=_alone(words))).main(
             args=words, prog_name="xisuan", standalone_mode=False
         )
         sys.stdout.flush()

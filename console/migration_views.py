@@ -6,15 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from console import printing
+from console.estate_views import both, show_unplaced, window_text
 from console.migration_access import BrokenRule, Planned, Repaired
-from inventory.model.calendar import Window
-from inventory.model.migration import Pair, Unplaced, WavePlan
-from scheduler.core.waves.conflicts import Conflict
 from scheduler.core.waves.forecast import FinishForecast
-from scheduler.core.waves.replan import Repair
 from scheduler.services.desk_ports import MigrationProgress, PlanForecast, PlannedWaves
-
-_SHOWN = 40
 
 
 def show_plan(made: Planned) -> None:
@@ -49,23 +44,13 @@ def show_plan(made: Planned) -> None:
         "为何不更早/not earlier",
     )
     printing.table("批次安排 / assignments", columns, rows)
-    _show_unplaced("没有位置的系统 / systems without a place", plan.unplaced)
-    _show_unplaced("不在迁移之列或缺少事实 / not to be moved, or facts are missing", plan.left_out)
+    show_unplaced("没有位置的系统 / systems without a place", plan.unplaced)
+    show_unplaced("不在迁移之列或缺少事实 / not to be moved, or facts are missing", plan.left_out)
     for split in plan.splits:
         printing.say(f"拆开的依赖 / broken dependency: {split.user} → {split.used}: {both(split.reason)}")
     for note in plan.notes:
         printing.say(f"说明 / note: {both(note)}")
     show_broken(made.broken)
-
-
-def _show_unplaced(title: str, unplaced: Sequence[Unplaced]) -> None:
-    if unplaced:
-        rows = [(one.system_name, one.rule.value, both(one.reason)) for one in unplaced[:_SHOWN]]
-        printing.table(f"{title}: {len(unplaced)}", ("系统/system", "规则/rule", "原因/reason"), rows)
-        if len(unplaced) > _SHOWN:
-            printing.say(
-                f"… 另有 {len(unplaced) - _SHOWN} 个，见 --json / and {len(unplaced) - _SHOWN} more, see --json"
-            )
 
 
 def show_broken(broken: Sequence[BrokenRule]) -> None:
@@ -102,15 +87,6 @@ def show_progress(progress: MigrationProgress) -> None:
 
 def _words(systems: int, migrated: int) -> str:
     return f"{migrated}/{systems}"
-
-
-def window_text(window: Window) -> str:
-    mark = "（暂定/provisional）" if window.provisional else ""
-    return f"{window.starts:%Y-%m-%d %H:%M}–{window.ends:%m-%d %H:%M}{mark}"
-
-
-def both(pair: Pair) -> str:
-    return f"{pair[0]} / {pair[1]}"
 
 
 def broken_json(one: BrokenRule) -> dict[str, Any]:
@@ -155,55 +131,6 @@ def progress_json(progress: MigrationProgress) -> dict[str, Any]:
     }
 
 
-def show_estate_plan(plan: WavePlan) -> None:
-    """A plan without a ledger: its measure, and the waves in short."""
-    measure = plan.measure
-    if measure is not None:
-        proven = "，完成日已证明最优 / the finish is proven optimal" if measure.gap == 0 else ""
-        printing.say(
-            f"安排 / placed {len(plan.assignments)}，未安排 / no place {len(plan.unplaced)}{_at_least(plan)}；"
-            f"完成 / finish {measure.finish_days} 天/days，下界 / bound {measure.bound_days}，"
-            f"差距 / gap {measure.gap:.2%}{proven}；求解 / solver {plan.solver}",
-            "bold",
-        )
-        printing.say("目标 / aims: " + "，".join(f"{name} {value}" for name, value in measure.scores.items()))
-    rows = [(wave.number, window_text(wave.window), len(wave.system_keys)) for wave in plan.waves]
-    printing.table("批次 / waves", ("批次/wave", "窗口/window", "系统数/systems"), rows)
-    _show_unplaced("没有位置的系统 / systems without a place", plan.unplaced)
-
-
-def _at_least(plan: WavePlan) -> str:
-    """What is proven about the systems without a place."""
-    least = plan.measure.unplaced_at_least if plan.measure is not None else 0
-    if not plan.unplaced:
-        return ""
-    if least == len(plan.unplaced):
-        return "（已证明不能更少 / proven that no plan has fewer）"
-    return f"（已证明至少 / proven: at least {least}）"
-
-
-def show_conflict(conflict: Conflict) -> None:
-    """What cannot stand together, and what would give way most cheaply."""
-    if conflict.core:
-        minimal = "最小冲突集 / minimal conflict" if conflict.is_minimal else "冲突集 / conflict (not minimised)"
-        printing.table(
-            minimal, ("约束/constraint", "说明/words"), [(c.name, both(c.words)) for c in conflict.core]
-        )
-        rows = [(c.name, both(c.remedy)) for c in conflict.relaxations]
-        printing.table(
-            "可放宽，代价低者在前 / would give way, the cheapest first", ("约束/constraint", "办法/how"), rows
-        )
-
-
-def show_repair(repair: Repair) -> None:
-    printing.say(both(repair.sentence), "bold")
-    printing.say(f"旧计划违反 / the old plan breaks {len(repair.broken)} 条/rules")
-    rows = [(c.system_key, " ".join(c.before or ("—",)), " ".join(c.after or ("—",))) for c in repair.changes]
-    if rows:
-        printing.table("改动 / changes", ("系统/system", "原/before", "新/after"), rows)
-    _show_unplaced("没有位置的系统 / systems without a place", repair.plan.unplaced)
-
-
 def show_ledger_repair(repaired: Repaired) -> None:
     """A repair of the plan in force: proposed, or kept as a new plan."""
     made = repaired.made
@@ -220,7 +147,7 @@ def show_ledger_repair(repaired: Repaired) -> None:
         printing.table("改动 / changes", ("系统/system", "原/before", "新/after"), rows)
     if made.plan.approved:
         printing.say(f"保留的批次 / approved waves kept: {'、'.join(made.plan.approved)}")
-    _show_unplaced("没有位置的系统 / systems without a place", made.plan.unplaced)
+    show_unplaced("没有位置的系统 / systems without a place", made.plan.unplaced)
     show_broken(made.broken)
 
 
@@ -242,15 +169,6 @@ def show_price(price: Mapping[str, int]) -> None:
     """What a plan adds to the one in force, by aim."""
     if price:
         printing.say("代价 / price: " + "，".join(f"{aim} {value:+d}" for aim, value in price.items()))
-
-
-def show_worth(worth: Mapping[str, int], before: Mapping[str, int]) -> None:
-    """What a plan is worth by aim, and how far that is from what its file says: an edit is scored by that."""
-    shown = [
-        f"{aim} {value}{f' ({value - before[aim]:+d})' if before.get(aim, value) != value else ''}"
-        for aim, value in worth.items()
-    ]
-    printing.say("目标 / aims: " + "，".join(shown))
 
 
 def show_learned(found: PlanForecast) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from console import migration_views
+from console import estate_views
 from console.faults import AnswerIsNo, Fault
 from console.files import STANDARD_OUTPUT, read_text, replacing
 from console.processes import process_map
@@ -38,24 +38,33 @@ class ReplanChoices:
 
 # At least so long a search for what is in the way, once a plan leaves systems over.
 _CONFLICT_SECONDS = 10.0
+# Processes take some seconds to start.
+_WORTH_PROCESSES_SECONDS = 20.0
 
 
 def plan_estate(file: Path, json_file: Path | None, seed: int, limits: Budget) -> None:
     """Plans an estate, judges the plan, writes and shows it. AnswerIsNo with the conflict where a system has no place."""
     problem = _problem(file)
-    with replacing(json_file) as output, process_map(limits.workers) as parallel_map:
+    with replacing(json_file) as output, process_map(_processes(limits)) as parallel_map:
         plan = solve(problem, seed, limits, parallel_map)
         output.write(f"{write_plan(plan)}\n".encode())
     if json_file != STANDARD_OUTPUT:
-        migration_views.show_estate_plan(plan)
+        estate_views.show_estate_plan(plan)
     if plan.unplaced:
         conflict = find_conflict(problem, plan, _after_the_plan(limits))
         if json_file != STANDARD_OUTPUT:
-            migration_views.show_conflict(conflict)
+            estate_views.show_conflict(conflict)
         zh, en = conflict.sentence
         raise AnswerIsNo(
             f"{len(plan.unplaced)} 个系统无法安排：{zh} / {len(plan.unplaced)} systems have no place: {en}"
         )
+
+
+def _processes(limits: Budget) -> int:
+    """As many as workers, unless they would take a good part of the time to start and work on when it is over: a task in
+    another process knows no clock."""
+    left = limits.seconds_left
+    return limits.workers if left is None or left >= _WORTH_PROCESSES_SECONDS else 1
 
 
 def _after_the_plan(limits: Budget) -> Budget:
@@ -104,11 +113,11 @@ def replan_estate(plan_file: Path, estate_file: Path, json_file: Path | None, ch
             raise Fault(str(error)) from None
         output.write(f"{write_plan(repair.plan)}\n".encode())
     if json_file != STANDARD_OUTPUT:
-        migration_views.show_repair(repair)
+        estate_views.show_repair(repair)
     if repair.plan.unplaced:
         conflict = find_conflict(repair.asked, repair.plan, _after_the_plan(choices.limits))
         if json_file != STANDARD_OUTPUT:
-            migration_views.show_conflict(conflict)
+            estate_views.show_conflict(conflict)
         zh, en = conflict.sentence
         raise AnswerIsNo(
             f"{len(repair.plan.unplaced)} 个系统在保留约定的前提下无法安排：{zh}"

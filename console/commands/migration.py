@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from console import migration_views, planning, printing, projects
+from console import estate_views, migration_views, planning, printing, projects
 from console.commands.assess import app as assess_app
 from console.commands.evidence import app as evidence_app
 from console.commands.options import AsJson, By, NodeGroupFile, PoolFile, day
@@ -115,7 +115,7 @@ def check(
         found = planning.check_estate(file, estate)
         broken = tuple(BrokenRule(each.rule.value, each.system_key or "", each.message) for each in found.broken)
         if not as_json:
-            migration_views.show_worth(found.worth, found.before)
+            estate_views.show_worth(found.worth, found.before)
     else:
         text = read_text(file, _MAX_PLAN_BYTES)
         with open_migration(find_home(), writing=False) as migration:
