@@ -189,18 +189,7 @@ def _breadth(text: str) -> int:
 
 
 def _signature(document: WordDocument, report: MonthlyReport) -> None:
-    lines = signature_lines(report)
-    document.add_paragraph("", style=style.NOTE)
-    drawn = document.add_table(rows=1, cols=len(lines))
-    drawn.autofit = False
-    room = _room(document)
-    needs = [_breadth(f"{name}：{value or _BLANK}") for name, value in lines]
-    style.set_widths(drawn, [Length(room * need // sum(needs)) for need in needs])
-    for cell, (name, value) in zip(drawn.rows[0].cells, lines, strict=True):
-        paragraph = cell.paragraphs[0]
-        paragraph.style = style.CELL
-        paragraph.paragraph_format.space_before = Pt(12)
-        paragraph.add_run(f"{name}：{clean(value) or _BLANK}")
-    # Below the table Word wants a paragraph: as low as can be, or it takes a page of its own.
-    last = document.add_paragraph("", style=style.NOTE).paragraph_format
-    last.line_spacing, last.space_before = Pt(1), Pt(0)
+    """A line of text, not a table: below a table Word wants a paragraph, which may take an empty page of its own."""
+    said = (f"{name}：{clean(value) or _BLANK}" for name, value in signature_lines(report))
+    line = document.add_paragraph("　　".join(said), style=style.CELL)
+    line.paragraph_format.space_before = Pt(24)

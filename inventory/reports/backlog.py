@@ -187,16 +187,16 @@ def outlook(counting: Counting, schedule: Schedule, cloud: Figure) -> Section:
                 columns=("截至", "计划累计已迁", "应迁", "预计上云率", "当月计划割接", "指标"),
                 rows=tuple(rows),
                 numeric=(1, 2, 3, 4),
-                note="假定各批次按期一次成功，应迁移系统数不变；"
-                + (
-                    "模拟结果见上文。"
-                    if facts.odds is not None
-                    else "现有台账和算力池资料不足以重现该计划，未作模拟。"
-                ),
+                note=_assumed(facts) if rows else "",
                 empty="无待割接系统",
             ),
         ),
     )
+
+
+def _assumed(facts: MonthFacts) -> str:
+    known = "模拟结果见上文。" if facts.odds is not None else "现有台账和算力池资料不足以重现该计划，未作模拟。"
+    return f"假定各批次按期一次成功，应迁移系统数不变；{known}"
 
 
 def _in_window(schedule: Schedule, system: CountedSystem, window_id: str) -> bool:

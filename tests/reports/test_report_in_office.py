@@ -95,7 +95,7 @@ def test_quotes_are_set_in_the_chinese_font(report: MonthlyReport) -> None:
 
 
 def test_a_column_stands_in_one_line(report: MonthlyReport) -> None:
-    for table in Document(io.BytesIO(write_word(report))).tables[:-1]:
+    for table in Document(io.BytesIO(write_word(report))).tables:
         for column in table.columns:
             assert len({cell.paragraphs[0].alignment for cell in column.cells[1:]}) <= 1
 
@@ -123,6 +123,11 @@ def test_the_only_district_does_not_stand_before_every_department(report: Monthl
     assert part(report, "backlog").tables[0].rows[0][1] == "区示例局"
     several = compose(facts(counted("一"), counted("二", sender="沙坪坝区数据局", system_key="x/二")))
     assert {row[1].partition("／")[2] for row in part(several, "backlog").tables[0].rows} == {"区示例局"}
+
+
+def test_without_a_plan_nothing_is_assumed_of_one(report: MonthlyReport) -> None:
+    (table,) = part(report, "forecast").tables
+    assert (table.rows, table.note) == ((), "")
 
 
 def test_an_exception_names_its_rule_in_chinese(report: MonthlyReport) -> None:
