@@ -233,7 +233,8 @@ class _Sheet:
             cells.append(cell)
         self._count += 1
         if lines > 1:  # programs other than Excel do not fit the height of a row that is wrapped
-            self._sheet.row_dimensions[_HEAD_ROWS + self._count].height = _LINE_HEIGHT * lines + 2
+            rows = self._sheet.row_dimensions  # type: ignore[attr-defined]  # the stubs forget it; Worksheet._setup sets it
+            rows[_HEAD_ROWS + self._count].height = _LINE_HEIGHT * lines + 2
         self._sheet.append(cells)
 
     def plain(self, text: str) -> None:
