@@ -49,11 +49,13 @@ def _wake_of(change: Change) -> Wake:
 
 @dataclass(slots=True)
 class Look:
-    """One look over all that wait. `unplaced`: whom the last window showed and the cycle left."""
+    """One look over all that wait. `unplaced`: whom the last window showed and the cycle left. `trusts`: what was told last
+    of the pools is good enough, until it leaves somebody."""
 
     passed: Passed = field(default_factory=Passed)
     unplaced: Sequence[str] = ()
     is_complete: bool = False
+    trusts: bool = False
 
     def go_on(self, book: Book) -> bool:
         """Passes over who was left; whether the look has anything more to see."""

@@ -87,6 +87,10 @@ class Planner:
         self._verdicts: dict[str, Verdicts] = {}
         self._memory = PoolMemory()
         self._moves = RunMoves(around)
+        # How often something was placed, and how often it had been when the pools were last asked how they are.
+        self._placings = 0
+        self._placings_asked = -1
+        self._asking: asyncio.Task[None] | None = None
         # Held by a cycle; whoever holds it instead knows that no placement is being made.
         self.between_cycles = asyncio.Lock()
 
@@ -118,6 +122,10 @@ class Planner:
         self._registry.take_views(live)
         return self._registry.views(live)
 
+    def known_views(self) -> tuple[PoolView, ...]:
+        """Every pool as it was told last. From any thread."""
+        return self._registry.known_views()
+
     async def serve(self) -> None:
         ended_s, pause_s = float("-inf"), GATHER_S
         while True:
@@ -143,12 +151,20 @@ class Planner:
 
     async def _look_on(self, *, anew: bool) -> None:
         """Cycles over the whole queue, or what has come since the last look, a window each: who cannot be placed must not
-        hide those behind it."""
+        hide those behind it.
+
+        Where nobody was left waiting, the pools as they were told last will do: what is placed on them saves the question
+        how they are, and a plan that leaves somebody is made again on the pools as they are.
+        """
         verdicts: dict[str, Verdicts] = {}
         look = self._look = Look() if anew else self._look
+        look.trusts = self._placings_asked == self._placings and not self._verdicts
         is_last = False
         while not is_last and (report := await self._cycle(look)) is not None:
             plan = report.plan
+            if look.trusts and plan.unplaced:
+                look.trusts = False
+                continue
             is_last = not report.is_cut_short and (look.is_complete or not plan.unplaced)
             verdicts |= {entry.workload_id: entry for entry in plan.unplaced}
             look.unplaced = [entry.workload_id for entry in plan.unplaced]
@@ -157,12 +173,28 @@ class Planner:
             victims = {preemption.pool_id for preemption in plan.preemptions}
             if report.commit.accepted or victims:
                 self._on_owed(plan.placements.pools_used | victims)
+                self._placings += 1
             if report.released:
                 self._want(Wake.ANYTHING)  # somebody was refused for want of what is free again
         if anew:
             self._verdicts = verdicts
         else:
             self._verdicts.update(verdicts)
+        if self._placings_asked < self._placings and not self._verdicts and self._is_free_to_ask():
+            self._asking = asyncio.create_task(self._ask_ahead())
+
+    def _is_free_to_ask(self) -> bool:
+        return self._asking is None or self._asking.done()
+
+    async def _ask_ahead(self) -> None:
+        """Before anybody waits for the answer."""
+        placings = self._placings
+        try:
+            await self.views()
+        except (AdapterUnavailable, ControlPlaneUnavailable) as error:
+            log.info("the pools are asked again when somebody comes: %s", error)
+        else:
+            self._placings_asked = placings
 
     async def _cycle(self, look: Look) -> CycleReport | None:
         """None where nobody is left to be looked at."""
@@ -210,11 +242,12 @@ class Planner:
             if not look.go_on(book):
                 return None
         state = _BookState(self._writer, self, self._loop, look)
-        sink = _StoreSink(self._writer, self._registry, self._clock)
+        sink = _StoreSink(self._writer, self._registry, self._clock, takes_part=not look.trusts)
         with CYCLE.time():
             pools = _HostedPools(self._hosts, self._loop, self._moves)
             report = run_cycle(state, pools, sink, self._clock, self._settings, self._memory)
-        self._moves.begin(report.plan.moves)
+        if not (look.trusts and report.plan.unplaced):
+            self._moves.begin(report.plan.moves)
         return report
 
 
@@ -229,7 +262,10 @@ class _BookState:
 
     def snapshot(self, limit: int) -> Snapshot:
         # Pools first: what becomes free while we look at the queue is found by the next cycle, which it wakes.
-        pools = _wait(self.planner.views(), self.loop)
+        if self.look.trusts:
+            pools = self.planner.known_views()
+        else:
+            pools = _wait(self.planner.views(), self.loop)
         with self.writer.reading() as book:
             tables = book.tables
             selection = tables.waiting.select(limit, self.look.passed)
@@ -311,11 +347,16 @@ class _ProbedPools:
 
 @dataclass(frozen=True, slots=True)
 class _StoreSink:
+    """`takes_part`: whether a plan stands that leaves somebody."""
+
     writer: Writer
     registry: PoolRegistry
     clock: Clock
+    takes_part: bool = True
 
     def commit(self, plan: Plan) -> Commit:
+        if plan.unplaced and not self.takes_part:
+            return Commit(frozenset())
         run_ids = frozenset(placement.run_id for placement in plan.placements)
 
         def decide(book: Book) -> Decision[frozenset[str]]:

@@ -102,6 +102,7 @@ class PoolRegistry:
         self._clock = clock
         self._pools: dict[str, Registered] = {}
         self._made: dict[str, _Made] = {}  # views of the last look: most pools have not changed since
+        self._known: dict[str, _Made] = {}  # likewise, of what was told
         for one in stored:
             admission, deadline_ms = admission_of(one.admission)
             stated = tuple(Maintenance(**window) for window in windows.get(one.pool.pool_id, ()))
@@ -202,6 +203,17 @@ class PoolRegistry:
                     largest_task=view.largest_task,
                     runtimes=view.runtimes,
                 )
+
+    def known_views(self) -> tuple[PoolView, ...]:
+        """Every pool as it was told last, by its host's answers and its reports: nobody is asked."""
+        known = self._known
+        self._known = {
+            pool_id: made
+            if (made := known.get(pool_id)) is not None and made.entry is entry
+            else _Made(entry, None, _within_promise(entry.view()))
+            for pool_id, entry in tuple(self._pools.items())
+        }
+        return tuple(one.view for one in self._known.values())
 
     def views(self, live: Mapping[str, PoolView]) -> tuple[PoolView, ...]:
         """Every pool: what is declared and admitted here, with the capacity that its host sees now.

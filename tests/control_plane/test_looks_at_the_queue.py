@@ -149,3 +149,59 @@ def test_the_next_turn_of_the_calendar_is_the_first_beginning_or_end_of_a_reserv
     budget = Budget(card_milli_ms=1, period_ms=1_000, starts_ms=300)
     spending = QueueTables(QueueTree([QueueSpec("q", budget=budget)])).usage
     assert [next_turn_ms((), spending, now_ms) for now_ms in (0, 300, 1_299, 1_300)] == [300, 1_300, 1_300, 2_300]
+
+
+@story
+async def test_a_trickle_is_placed_without_asking_the_pools_first(site: Site) -> None:
+    async with running(site):
+        await site.add_pool("p", FakePool("p", nodes=1, course=UNTIL_TOLD))
+        planner, hosts = site.plane._planner, site.plane._hosts
+        asked: list[str] = []
+        ask = hosts.views
+
+        async def counted() -> object:
+            asked.append("views")
+            return await ask()
+
+        for number in range(4):
+            (one,) = await site.submit(submission(f"w{number}"))
+            await site.until_run(one, RunState.RUNNING)
+            await eventually(lambda: planner._placings_asked == planner._placings, "the pools were asked ahead")
+            if number == 1:
+                hosts.views = counted  # type: ignore[method-assign]  # counts who asks
+        # Each was placed on what was told; only what was asked ahead, after it, is counted.
+        assert len(asked) == 2
+
+
+@story
+async def test_who_finds_no_place_on_what_was_told_is_looked_at_on_the_pools_as_they_are(site: Site) -> None:
+    """The registry may be told less than there is: nothing reports a reservation that was given back."""
+    async with running(site):
+        await site.add_pool("p", FakePool("p", nodes=1, course=UNTIL_TOLD))
+        planner, registry = site.plane._planner, site.plane._registry
+        (first,) = await site.submit(submission("first"))
+        await site.until_run(first, RunState.RUNNING)
+        await eventually(lambda: planner._placings_asked == planner._placings, "the pools were asked ahead")
+        registry._pools["p"] = replace(registry.get("p"), free=Resources())
+        assert [view.free for view in planner.known_views()] == [Resources()]
+        (second,) = await site.submit(submission("second"))
+        await site.until_run(second, RunState.RUNNING)
+
+
+@story
+async def test_a_place_that_is_known_and_taken_leaves_nothing_half_placed(site: Site) -> None:
+    """The registry may be told more than there is: then the host refuses, and all that the plan had is given back."""
+    async with running(site):
+        await site.add_pool("p", FakePool("p", nodes=1, course=UNTIL_TOLD))
+        planner, registry = site.plane._planner, site.plane._registry
+        (first,) = await site.submit(submission("first", requirements=HALF_NODE))
+        await site.until_run(first, RunState.RUNNING)
+        await eventually(lambda: planner._placings_asked == planner._placings, "the pools were asked ahead")
+        registry._pools["p"] = replace(registry.get("p"), free=Resources(8_000, 2 * GIB))
+        fits, waits = await site.submit(
+            submission("fits", requirements=HALF_NODE), submission("waits", requirements=WHOLE_NODE)
+        )
+        await site.until_run(fits, RunState.RUNNING)
+        await eventually(lambda: bool(planner.verdicts(waits)), "the pool's refusal is known")
+        assert await site.state(waits) is WorkloadState.QUEUED
+        assert [run.state for run in (await site.plane.get(fits)).runs] == [RunState.RUNNING]
