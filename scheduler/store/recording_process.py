@@ -26,6 +26,7 @@ from inventory.store.errors import StoreError, Unreachable
 log = logging.getLogger("xisuan.recording")
 # Fewer drafts than these are recorded in a shorter time than it takes to hand them over and to wake up again.
 LARGE: Final = 256
+STORE_APART_VARIABLE: Final = "XISUAN_STORE_APART"
 # A transaction takes at most a second or two; the lock of the database is waited for for five.
 PATIENCE_S: Final = 60.0
 
@@ -44,8 +45,12 @@ class Group(NamedTuple):
 class RecordingProcess:
     """Started by the first large group, which is not made to wait for it. One caller at a time: the writer."""
 
-    def __init__(self, url: str, idle_writer_ms: int, patience_s: float = PATIENCE_S) -> None:
-        """After `patience_s` without an answer the process is ended, and its transaction with it."""
+    def __init__(
+        self, url: str, idle_writer_ms: int, *, large: int = LARGE, patience_s: float = PATIENCE_S
+    ) -> None:
+        """It takes groups of at least `large` drafts. After `patience_s` without an answer the process is ended, and its
+        transaction with it."""
+        self.large = large
         self._opening = (url, idle_writer_ms)
         self._patience_s = patience_s
         self._process: subprocess.Popen[bytes] | None = None

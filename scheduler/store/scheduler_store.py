@@ -50,7 +50,7 @@ from scheduler.store.projection import (
     RESERVATION_CREATED,
     RESERVATION_ENDED,
 )
-from scheduler.store.recording_process import LARGE, Group, RecordingProcess
+from scheduler.store.recording_process import Group, RecordingProcess
 from scheduler.store.restoring import id_mark, latest_epoch
 from scheduler.store.schema import adapter_cursors, pools, runs, wave_plans, workloads
 
@@ -142,7 +142,7 @@ class SchedulerStore:
         """One transaction; how many events it has recorded. Raises Deposed when another control plane began to lead since
         `start_leadership`."""
         recording = self._recording
-        if recording is not None and len(batch.drafts) >= LARGE and recording.is_ready():
+        if recording is not None and len(batch.drafts) >= recording.large and recording.is_ready():
             drafts = list(map(tuple, batch.drafts))
             group = Group(self._epoch, self.seen_seq, drafts, batch.cursors, actor, now_ms)
             self.seen_seq = recording.record(group)

@@ -24,6 +24,7 @@ class Fault(StrEnum):
     KILL_CONTROL_PLANE = "kill-control-plane"
     KILL_POOL_HOST = "kill-pool-host"
     KILL_GATEWAY = "kill-gateway"
+    KILL_RECORDING = "kill-recording"
     KILL_TREE = "kill-tree"
     KILL_ADAPTER = "kill-adapter"
     KILL_POSTGRES = "kill-postgres"
@@ -103,7 +104,12 @@ def draw(seed: int) -> Schedule:
     asleep = {Fault.FREEZE_LEADER, Fault.HANG_LEADER} & set(faults)
     light = [fault for fault in LIGHT if fault is not Fault.KILL_CONTROL_PLANE or not asleep]
     faults += chance.sample(light, k=chance.randint(1, 2) if faults else chance.randint(2, 3))
-    strikes = sorted((_strike(fault, chance) for fault in faults), key=lambda strike: strike.at_s)
+    strikes = [_strike(fault, chance) for fault in faults]
+    # Drawn apart: what a seed meant before there was such a process, it means still.
+    apart = random.Random(f"chaos {seed} recording")
+    if not asleep and apart.random() < 0.5:
+        strikes.append(_strike(Fault.KILL_RECORDING, apart))
+    strikes.sort(key=lambda strike: strike.at_s)
     return Schedule(seed, store, tuple(strikes))
 
 

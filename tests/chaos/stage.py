@@ -42,6 +42,10 @@ _DISK_MEGABYTES = 2048
 _NODES = {**dict.fromkeys(NEAR, 4), **dict.fromkeys(FAR, 3)}
 
 
+# Some groups of a round are as large as that, and some are not: both ways into the store are played.
+_STORE_APART = "8"
+
+
 class Witness:
     """One witness pool's adapter, killed and started again on its port; with a `line`, behind it."""
 
@@ -136,7 +140,12 @@ class Stage(Service):
         with (self.home / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "console", "up", "--port", str(self._port)],
-                env=os.environ | {"XISUAN_HOME": str(self.home), "XISUAN_STORE": self.store_url},
+                env=os.environ
+                | {
+                    "XISUAN_HOME": str(self.home),
+                    "XISUAN_STORE": self.store_url,
+                    "XISUAN_STORE_APART": _STORE_APART,
+                },
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

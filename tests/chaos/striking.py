@@ -19,6 +19,7 @@ from tests.chaos.stage import Stage
 from tests.runtime.service import until
 
 CONTROL_PLANE, POOL_HOST, GATEWAY = "ControlPlaneShell", "PoolHostShell", "GatewayShell"
+RECORDING = "scheduler.store.recording_process"
 # The start of a process, a lease, the end of a transaction that stands still, and some patience with a busy machine.
 TAKEOVER_S = 60.0
 
@@ -38,6 +39,11 @@ def _kill_pool_host(stage: Stage, _: Strike) -> None:
 
 def _kill_gateway(stage: Stage, _: Strike) -> None:
     stage.kill_part(GATEWAY)
+
+
+def _kill_recording(stage: Stage, _: Strike) -> None:
+    """It runs once a group was large enough for it."""
+    stage.kill_part(RECORDING)
 
 
 def _kill_tree(stage: Stage, what: Strike) -> None:
@@ -164,6 +170,7 @@ _STRIKES: Mapping[Fault, Callable[[Stage, Strike], None]] = {
     Fault.KILL_CONTROL_PLANE: _kill_control_plane,
     Fault.KILL_POOL_HOST: _kill_pool_host,
     Fault.KILL_GATEWAY: _kill_gateway,
+    Fault.KILL_RECORDING: _kill_recording,
     Fault.KILL_TREE: _kill_tree,
     Fault.KILL_ADAPTER: _kill_adapter,
     Fault.KILL_POSTGRES: _kill_postgres,

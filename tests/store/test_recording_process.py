@@ -27,7 +27,7 @@ class Leader:
 
     def __init__(self, folder: Path) -> None:
         self.url = f"sqlite:///{folder / 'x.db'}"
-        self.recording = RecordingProcess(self.url, IDLE_WRITER_MS, PATIENCE_S)
+        self.recording = RecordingProcess(self.url, IDLE_WRITER_MS, patience_s=PATIENCE_S)
         self.store = SchedulerStore(open_store(self.url), self.recording)
         self.store.start_leadership("test", 1)
 
