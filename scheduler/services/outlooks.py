@@ -89,8 +89,8 @@ def deadline_warning(finish_by_ms: int, said: StartForecast | None, soonest_ms: 
     finish_ms = said.finish_latest_ms
     if finish_ms is not None and finish_ms > finish_by_ms:
         first_ms = said.finish_earliest_ms or finish_ms
-        sure = first_ms > finish_by_ms
-        words = ("无法满足", "can't be met") if sure else ("可能错过", "may be missed")
+        likely = first_ms > finish_by_ms
+        words = ("多半错过", "will probably be missed") if likely else ("可能错过", "may be missed")
         return Warned(
             "deadline",
             f"期限 {due} {words[0]}：预计 {_clock(first_ms)} 至 {_clock(finish_ms)} 之间完成",
