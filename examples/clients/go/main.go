@@ -1,5 +1,5 @@
 // A system that submits a batch and follows it to its end, in Go. It knows nothing of Xisuan but proto/;
-// docs/clients.md has the commands that make its stubs.
+// docs/workloads.md has the commands that make its stubs.
 package main
 
 import (
