@@ -151,7 +151,11 @@ def test_fewer_futures_promise_less(futures: int, probability: float, told: str)
 
 
 @pytest.mark.parametrize(
-    ("asks", "told"), [(4, "(one future, in which nobody else comes)"), (9, "in none of the futures that were run (1) does it start")]
+    ("asks", "told"),
+    [
+        (4, "(one future, in which nobody else comes)"),
+        (9, "in none of the futures that were run (1)"),
+    ],
 )
 def test_where_no_future_was_over_in_time_one_without_newcomers_tells(asks: int, told: str) -> None:
     have = situation(1, 8, [Job("a", 8, 100)], [Job("w", asks)])
