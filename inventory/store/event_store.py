@@ -14,7 +14,7 @@ from datetime import date
 from functools import lru_cache
 from itertools import groupby
 
-from sqlalchemy import Connection, Engine, RowMapping, Table, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Table, bindparam, select, update
 
 from inventory.store.attribution import asked_by, current
 from inventory.store.bulk import insert_values
@@ -25,6 +25,10 @@ from inventory.store.schema import chain_head, events
 
 Apply = Callable[[Connection, Sequence[Event]], None]
 PAGE = 1_000
+# Made once: making a statement costs as much as executing it, and every transaction needs these.
+_HEAD = select(chain_head.c.seq, chain_head.c.hash)
+_LOCKED_HEAD = _HEAD.with_for_update()
+_MOVE_HEAD = update(chain_head).values(seq=bindparam("to_seq"), hash=bindparam("to_hash"))
 # An event of an import holds hundreds of ledger rows: whoever streams all events takes few at a time.
 STREAM_PAGE = 50
 
@@ -52,9 +56,8 @@ class Transaction:
     """
 
     def __init__(self, connection: Connection, projector: Projector) -> None:
-        row = connection.execute(select(chain_head).with_for_update()).mappings().one()
         self.connection = connection
-        self.head = Head(row["seq"], row["hash"])
+        self.head = Head(*connection.execute(_LOCKED_HEAD).one())
         self._stored_head = self.head
         self._projector = projector
         self._failed = False
@@ -88,7 +91,7 @@ class Transaction:
                 "an append in this transaction failed and was caught: nothing of it may be committed"
             )
         if self.head != self._stored_head:
-            self.connection.execute(update(chain_head).values(seq=self.head.seq, hash=self.head.hash))
+            self.connection.execute(_MOVE_HEAD, {"to_seq": self.head.seq, "to_hash": self.head.hash})
 
 
 class Projector:
@@ -160,8 +163,7 @@ class Store:
 
 
 def read_head(connection: Connection) -> Head:
-    row = connection.execute(select(chain_head)).mappings().one()
-    return Head(row["seq"], row["hash"])
+    return Head(*connection.execute(_HEAD).one())
 
 
 def read_events(

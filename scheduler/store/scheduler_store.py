@@ -67,6 +67,8 @@ _BY_ID = {
     dialect: select(workloads).where(is_listed(dialect, workloads.c.workload_id, "wanted"))
     for dialect in ("sqlite", "postgresql")
 }
+_DROP_CURSOR = delete(adapter_cursors).where(adapter_cursors.c.pool_id == bindparam("of_pool"))
+_KEEP_CURSOR = insert(adapter_cursors)
 _FINAL = tuple(state.value for state in WorkloadState if state.is_final)
 
 
@@ -151,8 +153,8 @@ class SchedulerStore:
             self._require_leadership(tx.connection, tx.head.seq)
             recorded = tx.append(batch.drafts, actor=actor, recorded_ms=now_ms)
             for pool_id, cursor in batch.cursors.items():
-                tx.connection.execute(delete(adapter_cursors).where(adapter_cursors.c.pool_id == pool_id))
-                tx.connection.execute(insert(adapter_cursors), {"pool_id": pool_id, "cursor": cursor})
+                tx.connection.execute(_DROP_CURSOR, {"of_pool": pool_id})
+                tx.connection.execute(_KEEP_CURSOR, {"pool_id": pool_id, "cursor": cursor})
         self.seen_seq = tx.head.seq
         return len(recorded)
 
