@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 
 import pytest
@@ -17,16 +18,30 @@ def absent(server: str, reason: str) -> None:
     pytest.skip(f"no {server}: {reason}")
 
 
+# Below what the kernel gives to clients of its own accord (from 32768 on): a server may take seconds until it listens, and
+# until then no client of another test may be given its port by chance.
+_PORTS = range(27_000, 32_000)
+_given: set[int] = set()
+
+
 def free_port(following: int = 0) -> int:
-    """A loopback port that is free now, and as many after it."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if all(_is_free(port + i) for i in range(1, following + 1)):
-            return port
+    """A loopback port that is free now, and as many after it; none that this process was given before."""
+    for _ in range(1_000):
+        first = random.randrange(_PORTS.start, _PORTS.stop - following)
+        wanted = range(first, first + following + 1)
+        if _given.isdisjoint(wanted) and all(map(_is_free, wanted)):
+            _given.update(wanted)
+            return first
+    raise AssertionError(f"no {following + 1} free ports in a row between {_PORTS.start} and {_PORTS.stop}")
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        return port < 65536 and probe.connect_ex(("127.0.0.1", port)) != 0
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as servers do: connections that ended do not count
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
