@@ -26,6 +26,7 @@ from scheduler.operation.exposition import MetricsServer, PortTaken
 from scheduler.operation.logs import FOLDER_VARIABLE, configure
 from scheduler.runtime.clock import SystemClock
 from scheduler.store.opening import open_store
+from scheduler.store.recording_process import large_groups
 from scheduler.store.scheduler_store import SchedulerStore
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -71,6 +72,10 @@ def up(
     chosen = settings_file(home, settings_path)
     stated = read_service_settings(chosen)
     wanted_port = stated.operation.metrics_port if metrics_port is None else metrics_port
+    try:
+        large_groups(os.environ)
+    except ValueError as error:
+        raise Fault(str(error)) from None
     # Two signals would otherwise cut the orderly end short: the first one is taken, the others change nothing.
     stopping = threading.Event()
     with home.writer_lock():

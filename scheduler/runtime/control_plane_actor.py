@@ -30,7 +30,7 @@ from scheduler.services.ports import ControlPlaneUnavailable
 from scheduler.store.leader_lease import LeaseRow
 from scheduler.store.measures import ObservedStore
 from scheduler.store.opening import open_store
-from scheduler.store.recording_process import LARGE, STORE_APART_VARIABLE, RecordingProcess
+from scheduler.store.recording_process import RecordingProcess, large_groups
 
 _COLLECT_AFTER = (50_000, 20, 20)
 
@@ -120,8 +120,7 @@ class ControlPlaneProcess:
             if self._store is None or self._election is None:
                 lease_ms = self._settings.lease_ms
                 store = open_store(self._settings.store_url, idle_writer_ms=lease_ms)
-                large = int(os.environ.get(STORE_APART_VARIABLE, LARGE))
-                recording = RecordingProcess(self._settings.store_url, lease_ms, large=large)
+                recording = RecordingProcess(self._settings.store_url, lease_ms, large=large_groups(os.environ))
                 self._store = ObservedStore(store, _committed, recording)
                 clock = ElectionClock(SystemClock().now_ms, time.monotonic)
                 self._election = Election(LeaseRow(store.engine), self._settings.holder, lease_ms, clock, _die)

@@ -54,7 +54,6 @@ class Decision(Generic[Result]):
 
 
 Decide = Callable[[Book], Decision[Any]]
-# What changes mean outside of scheduling, recorded with them. Gets the book from before the changes.
 
 
 class WriterClosed(RequestError):
@@ -357,6 +356,8 @@ class Writer:
             log.exception("the writer failed")
             self._end(error, group.jobs)
         finally:
+            if not group.durable.done():
+                group.durable.set_exception(_closed())
             if not group.ended.done():
                 group.ended.set_result(None)
 

@@ -31,6 +31,16 @@ STORE_APART_VARIABLE: Final = "XISUAN_STORE_APART"
 PATIENCE_S: Final = 60.0
 
 
+def large_groups(environment: Mapping[str, str]) -> int:
+    """From how many drafts on a group is large there. Raises ValueError for what is no positive number."""
+    said = environment.get(STORE_APART_VARIABLE) or str(LARGE)
+    if not (said.isascii() and said.isdigit() and int(said)):
+        raise ValueError(
+            f"{STORE_APART_VARIABLE}={said!r} 须为正整数；请更正或取消 / must be a whole number above 0; correct it, or unset it"
+        )
+    return int(said)
+
+
 class Group(NamedTuple):
     """What one transaction records, and for whom: the epoch of the leader, and the last event that he has seen."""
 
@@ -98,11 +108,17 @@ class RecordingProcess:
         self._line, self._process, self._is_ready = None, None, False
 
     def _start(self) -> None:
+        """Where no process can be had (no memory, too many of them) groups are recorded without."""
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno())], pass_fds=[theirs.fileno()]
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", __name__, str(theirs.fileno())], pass_fds=[theirs.fileno()]
+                )
+            except OSError as error:
+                ours.close()
+                log.warning("the recording process could not start: %s", error)
+                return
         # A process that does not read any more ends the call as one that does not answer.
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", max(1, int(self._patience_s)), 0))
         self._line = Connection(ours.detach())

@@ -15,7 +15,7 @@ from inventory.store.chain import Draft, JsonText
 from inventory.store.errors import UnknownEventKind, Unreachable
 from inventory.store.verify import verify
 from scheduler.store.opening import open_store
-from scheduler.store.recording_process import LARGE, RecordingProcess
+from scheduler.store.recording_process import LARGE, RecordingProcess, large_groups
 from scheduler.store.scheduler_store import Batch, Deposed, SchedulerStore
 
 IDLE_WRITER_MS = 10_000
@@ -131,6 +131,25 @@ def test_a_process_that_is_gone_is_told_and_started_anew(leader: Leader, fault: 
     leader.record(LARGE)
     assert leader.events == before + 2 * LARGE
     assert verify(leader.store.store).holds
+
+
+def test_where_no_process_can_be_had_groups_are_recorded_without(
+    leader: Leader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    assert leader.record(LARGE) == LARGE and leader.record(LARGE) == LARGE
+    assert leader.recording.pid is None and leader.events == 1 + 2 * LARGE
+
+
+@pytest.mark.parametrize(("said", "large"), [("", LARGE), ("1", 1), ("4096", 4096)])
+def test_from_where_a_group_is_large_may_be_said(said: str, large: int) -> None:
+    assert large_groups({"XISUAN_STORE_APART": said}) == large
+
+
+@pytest.mark.parametrize("said", ["0", "-1", "many", "1.5", "²"])
+def test_what_is_no_number_of_events_is_refused_in_a_line(said: str) -> None:
+    with pytest.raises(ValueError, match=r"XISUAN_STORE_APART='.+' 须为正整数"):
+        large_groups({"XISUAN_STORE_APART": said})
 
 
 def test_it_ends_with_its_leader_and_its_arguments_show_no_password(leader: Leader) -> None:
